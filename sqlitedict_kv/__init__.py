@@ -1,0 +1,81 @@
+"""A dict that persists: one SQLite file, namespaces, versions, expiry, and never pickle.
+
+>>> from sqlitedict_kv import Store
+>>> store = Store()  # or Store("app.db")
+>>> users = store.ns("users")
+>>> users["ada"] = {"name": "Ada"}
+>>> users["ada"]
+{'name': 'Ada'}
+"""
+
+from sqlitedict_kv.codecs import Codec
+from sqlitedict_kv.core import Entry, Meta
+from sqlitedict_kv.engine import CheckReport
+from sqlitedict_kv.errors import (
+    CodecError,
+    ConflictError,
+    CorruptStoreError,
+    DamagedEntryError,
+    DecodeError,
+    ForeignDatabaseError,
+    ForkedStoreError,
+    KVError,
+    LocationError,
+    NewerFormatError,
+    NotADatabaseError,
+    OpenError,
+    ReadOnlyError,
+    StoreBusyError,
+    StoreClosedError,
+    StoreDetachedError,
+    StoreError,
+    StoreFullError,
+    StoreIOError,
+    StoreNotFoundError,
+    TooLargeError,
+    UnsafeFilesystemError,
+)
+from sqlitedict_kv.listing import Page
+from sqlitedict_kv.namespace import Namespace, NamespaceStats
+from sqlitedict_kv.store import Health, Store, StoreStats
+from sqlitedict_kv.transaction import Transaction, TransactionNamespace
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CheckReport",
+    "Codec",
+    "CodecError",
+    "ConflictError",
+    "CorruptStoreError",
+    "DamagedEntryError",
+    "DecodeError",
+    "Entry",
+    "ForeignDatabaseError",
+    "ForkedStoreError",
+    "Health",
+    "KVError",
+    "LocationError",
+    "Meta",
+    "Namespace",
+    "NamespaceStats",
+    "NewerFormatError",
+    "NotADatabaseError",
+    "OpenError",
+    "Page",
+    "ReadOnlyError",
+    "Store",
+    "StoreBusyError",
+    "StoreClosedError",
+    "StoreDetachedError",
+    "StoreError",
+    "StoreFullError",
+    "StoreIOError",
+    "StoreNotFoundError",
+    "StoreStats",
+    "TooLargeError",
+    "Transaction",
+    "TransactionNamespace",
+    "UnsafeFilesystemError",
+    "__version__",
+]

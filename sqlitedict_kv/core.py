@@ -1,0 +1,129 @@
+"""What every view of a store shares, and the pure steps before and after a call of its engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from sqlitedict_kv.arguments import Default, checked_content_type, checked_key, checked_ttl
+from sqlitedict_kv.codecs import Codecs
+from sqlitedict_kv.engine import Engine, Put
+from sqlitedict_kv.errors import TooLargeError
+from sqlitedict_kv.record import Record
+
+V = TypeVar("V")
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HALF_MICROSECOND = 0.0005  # in milliseconds: what a float of today's Unix time may be off by is less
+
+
+class Meta(NamedTuple):
+    """What is known of an entry beside its value.
+
+    Attributes:
+        version: a positive int, larger with each write of the key.
+        expires_at: when it expires, an aware datetime; None is never.
+        updated_at: when its value was written, an aware datetime.
+        content_type: how its value is encoded.
+    """
+
+    version: int
+    expires_at: datetime | None
+    updated_at: datetime
+    content_type: str
+
+
+class Entry(NamedTuple, Generic[V]):
+    """A value with its meta data."""
+
+    value: V
+    meta: Meta
+
+
+@dataclass(slots=True)
+class Counters:
+    """The reads of this process; approximate where threads run without a global lock."""
+
+    hits: int = 0
+    misses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The engine, the codecs, the clock and the limits of one store."""
+
+    engine: Engine
+    codecs: Codecs
+    clock: Callable[[], float]  # Unix time in seconds
+    max_value_bytes: int
+    counters: Counters = field(default_factory=Counters)
+
+    def now(self) -> int:
+        """Return the Unix time in milliseconds, by the store's clock."""
+        return int(self.clock() * 1000 + HALF_MICROSECOND)
+
+    def deadline(self, ttl: float | None) -> int | None:
+        """Return when something that lives *ttl* seconds from now expires, in milliseconds, rounded up."""
+        return None if ttl is None else math.ceil((self.clock() + ttl) * 1000 - HALF_MICROSECOND)
+
+    def put(
+        self,
+        namespace: str,
+        key: object,
+        value: Any,
+        *,
+        ttl: float | None,
+        content_type: str | None,
+        expected: int | None = None,
+    ) -> Put:
+        """Return the edit that writes a value, checked and encoded; *ttl* and *content_type* are checked already."""
+        name = checked_key(key)
+        body, encoded_as = self.encoded(value, content_type)
+        return Put(namespace, name, body, encoded_as, self.deadline(ttl), expected)
+
+    def encoded(self, value: Any, content_type: str | None) -> tuple[bytes, str]:
+        """Return the bytes of a value and their content type.
+
+        Raises:
+            CodecError: the value would not come back as it is.
+            TooLargeError: it takes more bytes than the store allows.
+        """
+        body, encoded_as = self.codecs.encode(value, content_type)
+        if len(body) > self.max_value_bytes:
+            raise TooLargeError(
+                f"value takes {len(body)} bytes as {encoded_as}, and this store allows {self.max_value_bytes}; "
+                f"raise max_value_bytes, or max_bytes if that is what limits it"
+            )
+        return body, encoded_as
+
+    def entry(self, namespace: str, key: str, record: Record) -> Entry[Any]:
+        """Return a record as its reader sees it."""
+        value = self.codecs.decode(namespace, key, record)
+        return Entry(value, meta_of(record))
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a namespace does where a call does not say."""
+
+    ttl: float | None  # seconds
+    content_type: str | None
+
+    def choose(self, ttl: object, content_type: object, codecs: Codecs) -> tuple[float | None, str | None]:
+        """Return the time to live and the content type of a write."""
+        chosen = self.ttl if isinstance(ttl, Default) else checked_ttl(ttl)
+        return chosen, checked_content_type(content_type, codecs) or self.content_type
+
+
+def meta_of(record: Record) -> Meta:
+    """Return the meta data of a record."""
+    expires_at = None if record.expires_at is None else moment(record.expires_at)
+    return Meta(record.version, expires_at, moment(record.updated_at), record.content_type)
+
+
+def moment(milliseconds: int) -> datetime:
+    """Return a Unix time as an aware datetime; integers only, for a float would round."""
+    return EPOCH + timedelta(milliseconds=milliseconds)

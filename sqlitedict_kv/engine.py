@@ -1,0 +1,163 @@
+"""What storage must do for a store: a few verbs over plain data.
+
+An engine knows no codec, no clock and no cache: values are bytes, times are Unix milliseconds that
+the caller passes in. It decides one thing alone, the versions. Every verb is atomic, may be called
+from any thread, and raises the errors of :mod:`sqlitedict_kv.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from sqlitedict_kv.record import Record
+
+
+class Put(NamedTuple):
+    """Writes an entry, replacing all that was there."""
+
+    namespace: str
+    key: str
+    body: bytes
+    content_type: str
+    expires_at: int | None  # Unix time in milliseconds; None is never
+    expected: int | None = None  # the version that must be there; 0 is absent, None is any
+
+
+class Delete(NamedTuple):
+    """Removes an entry."""
+
+    namespace: str
+    key: str
+    expected: int | None = None
+    required: bool = False  # raise KeyError where there is none
+
+
+class Touch(NamedTuple):
+    """Changes when an entry expires, and nothing else of it."""
+
+    namespace: str
+    key: str
+    expires_at: int | None
+
+
+class Check(NamedTuple):
+    """Demands a version and changes nothing."""
+
+    namespace: str
+    key: str
+    expected: int
+
+
+class Change(NamedTuple):
+    """Writes what a pure, quick function makes of the live record (None: absent).
+
+    An engine may call the function several times, and inside its transaction.
+    """
+
+    namespace: str
+    key: str
+    function: Callable[[Record | None], Put]
+
+
+Edit = Put | Delete | Touch | Check | Change
+
+
+class Span(NamedTuple):
+    """A range of keys of a namespace, in the order of their UTF-8 bytes."""
+
+    namespace: str
+    prefix: str = ""
+    after: str | None = None  # start behind this key, in the direction of the walk
+    reverse: bool = False
+
+
+class Figures(NamedTuple):
+    """What an engine counts; see :class:`sqlitedict_kv.StoreStats`."""
+
+    entries: int
+    expired: int
+    namespaces: int
+    bytes_on_disk: int
+    free_bytes: int
+    evicted: int
+    purged: int
+    library_version: str
+
+
+class CheckReport(NamedTuple):
+    """What a check of the whole store found."""
+
+    ok: bool
+    entries: int  # rows looked at, expired ones included
+    unchecked: int  # rows without a checksum, written by another program
+    problems: tuple[str, ...]  # each names what is damaged, never a value
+
+
+class Engine(Protocol):
+    """Storage for records by namespace and key."""
+
+    def read(self, namespace: str, key: str) -> Record | None:
+        """Return the newest record, expired or not."""
+
+    def read_many(self, namespace: str, keys: Sequence[str]) -> dict[str, Record]:
+        """Return the newest records of those keys that have one, expired or not, as of one moment."""
+
+    def put(self, edit: Put, now: int) -> int:
+        """Write one entry whatever is there and return its version."""
+
+    def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
+        """Write entries with distinct keys of one namespace, all or none; return their versions."""
+
+    def commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
+        """Apply edits in order, all or none.
+
+        Returns for each its version: of what was written, touched, checked or removed; None where
+        there was nothing to touch or remove.
+        """
+
+    def keys(self, span: Span, limit: int, now: int) -> list[str]:
+        """Return the first live keys of a span."""
+
+    def records(self, span: Span, limit: int, now: int) -> list[tuple[str, Record]]:
+        """Return the first live records of a span: at least one if there is any, at most *limit*."""
+
+    def count(self, namespace: str, now: int) -> tuple[int, int]:
+        """Return how many entries of a namespace are live, and how many have expired."""
+
+    def namespaces(self, now: int) -> list[str]:
+        """Return the names that have live entries, in order."""
+
+    def clear(self, namespace: str, now: int) -> None:
+        """Remove every entry of a namespace in one step."""
+
+    def drop(self, namespace: str, now: int) -> int:
+        """Remove every entry of a namespace in bounded batches; return how many were live."""
+
+    def purge_expired(self, namespace: str | None, limit: int | None, now: int) -> int:
+        """Remove entries that expired, in bounded batches; return how many."""
+
+    def figures(self, now: int) -> Figures:
+        """Count what there is."""
+
+    def check(self, decode: Callable[[str, str, Record], object]) -> CheckReport:
+        """Verify the whole store; *decode* raises a KVError for a record that cannot be read."""
+
+    def probe(self) -> None:
+        """Read and, if writes are allowed, take and leave the write lock; raise what fails."""
+
+    def vacuum(self) -> None:
+        """Give the free space back to the operating system."""
+
+    def backup(self, path: str) -> None:
+        """Write a consistent copy to a new file."""
+
+    def sync(self) -> None:
+        """Make all that was acknowledged survive a power cut."""
+
+    def close(self) -> None:
+        """Release everything; later calls raise StoreClosedError."""
+
+    @property
+    def label(self) -> str:
+        """Where the data is, for people: a path or ``:memory:``."""

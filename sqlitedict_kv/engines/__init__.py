@@ -1,0 +1,1 @@
+"""The storage engines; each knows neither the store nor the other engines."""

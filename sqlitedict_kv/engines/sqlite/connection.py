@@ -1,0 +1,117 @@
+"""One connection of the sqlite3 module, used only under its lock."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sqlite3
+import sys
+from threading import Lock
+from typing import Any, NoReturn
+
+from sqlitedict_kv.engines.sqlite.location import Location
+
+
+class AsleepError(sqlite3.Error):
+    """Raised by the cursor of a connection that is not open at the moment."""
+
+
+class _NoCursor:
+    """Stands for the cursor of a connection that is not open, so that the hot path need not ask."""
+
+    def execute(self, *_: Any) -> NoReturn:
+        raise AsleepError
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+NO_CURSOR: Any = _NoCursor()
+
+
+class Connection:
+    """A connection that one thread at a time uses, and that can be closed and opened again.
+
+    The sqlite3 module gives wrong rows when threads share a connection, whatever its `threadsafety`
+    says (https://github.com/python/cpython/issues/118172), so every call holds `lock`. The same lock
+    keeps a fork from happening inside SQLite.
+    """
+
+    __slots__ = ("_location", "_main_inode", "_wal_inode", "cursor", "lock", "raw")
+
+    def __init__(self, location: Location | None) -> None:
+        """Make a connection that is not open yet; *location* is None for one in memory."""
+        self.lock = Lock()
+        self.raw: sqlite3.Connection | None = None
+        self.cursor: sqlite3.Cursor = NO_CURSOR
+        self._location = location
+        self._main_inode: int | None = None
+        self._wal_inode: int | None = None
+
+    def wake(self, raw: sqlite3.Connection) -> None:
+        """Begin to use an open connection that has read from its file."""
+        self.raw = raw
+        self.cursor = raw.cursor()
+        if self._location:
+            self._main_inode, self._wal_inode = self._inodes()
+
+    def moved(self) -> bool:
+        """Return whether the file or its log is no longer the one that is open.
+
+        It happens when somebody deletes or replaces them, or when the process lost its POSIX locks and
+        another process, alone by its reckoning, removed the log: what is written then is lost.
+        """
+        if self._main_inode is None:
+            return False
+        try:
+            return self._inodes() != (self._main_inode, self._wal_inode)
+        except FileNotFoundError:
+            return True
+
+    def _inodes(self) -> tuple[int, int | None]:
+        assert self._location is not None
+        wal: int | None = None
+        try:
+            wal = os.stat(self._location.wal).st_ino
+        except FileNotFoundError:  # a file on a read-only medium has none
+            if self._wal_inode is not None:
+                raise
+        return os.stat(self._location.path).st_ino, wal
+
+    def settle(self) -> None:
+        """Leave no statement and no transaction open after a call that was interrupted."""
+        if self.raw is None:
+            return
+        self.cursor.close()
+        self.cursor = self.raw.cursor()
+        if self.raw.in_transaction:
+            self.raw.rollback()
+
+    def sleep(self) -> None:
+        """Close the connection; it can be woken again."""
+        raw, self.raw = self.raw, None
+        self.cursor.close()
+        self.cursor = NO_CURSOR
+        self._main_inode = self._wal_inode = None
+        if raw is not None:
+            raw.close()
+
+    def abandon(self) -> bool:
+        """Stop to use the connection without the checkpoint that a close would make; return whether it is closed.
+
+        That checkpoint would copy a log that is no longer the file's own over newer data.
+        """
+        raw = self.raw
+        closed = raw is None or sys.version_info >= (3, 12)
+        if raw is not None and sys.version_info >= (3, 12):
+            raw.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+        elif raw is not None:
+            make_immortal(raw)
+            self.raw = None
+        self.sleep()
+        return closed
+
+
+def make_immortal(thing: object) -> None:
+    """Keep an object from ever being finalized, even when the interpreter exits."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))

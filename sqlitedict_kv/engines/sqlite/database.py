@@ -1,0 +1,406 @@
+"""The open file: the one place that opens, begins, commits, retries and gives up."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+from time import monotonic
+from typing import Literal, TypeVar
+from weakref import finalize
+
+from sqlitedict_kv.engines.sqlite import forks, schema
+from sqlitedict_kv.engines.sqlite.connection import AsleepError, Connection, make_immortal
+from sqlitedict_kv.engines.sqlite.failures import STOPPING, is_busy, translate
+from sqlitedict_kv.engines.sqlite.location import Location
+from sqlitedict_kv.engines.sqlite.patience import Patience, patiently
+from sqlitedict_kv.errors import (
+    ForkedStoreError,
+    KVError,
+    LocationError,
+    OpenError,
+    ReadOnlyError,
+    StoreClosedError,
+    StoreDetachedError,
+    StoreNotFoundError,
+)
+
+T = TypeVar("T")
+Durability = Literal["process", "power"]
+Work = Callable[[sqlite3.Cursor], T]
+
+OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
+CACHE_KIB = 32_000  # page cache of a connection, at most
+WAL_KEPT_BYTES = 8 * 2**20  # what the log is cut to when a checkpoint has emptied it
+
+PRAGMAS = (
+    "PRAGMA trusted_schema = OFF",  # these three: https://www.sqlite.org/security.html
+    "PRAGMA cell_size_check = ON",
+    "PRAGMA mmap_size = 0",
+    "PRAGMA temp_store = MEMORY",
+    f"PRAGMA cache_size = -{CACHE_KIB}",
+    f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}",
+    "PRAGMA wal_autocheckpoint = 0",  # see checkpoint.py
+)
+SYNCHRONOUS = {"process": "PRAGMA synchronous = NORMAL", "power": "PRAGMA synchronous = FULL"}
+# On macOS a plain fsync stops at the drive's cache: https://www.sqlite.org/pragma.html#pragma_fullfsync
+FULL_FSYNC = ("PRAGMA fullfsync = ON", "PRAGMA checkpoint_fullfsync = ON") if sys.platform == "darwin" else ()
+
+_forbidden: dict[tuple[int, int], KVError] = {}  # files, by device and inode, that this process must not open again
+
+
+class Database:
+    """One SQLite database: a connection for short calls, and more for long ones while they last."""
+
+    def __init__(
+        self,
+        path: str | None,
+        *,
+        readonly: bool = False,
+        durability: Durability = "process",
+        timeout: float = 10.0,
+        allow_unsafe_filesystem: bool = False,
+        connect: Callable[..., sqlite3.Connection] = sqlite3.connect,
+    ) -> None:
+        """Open the file at *path*, made if there is none and *readonly* is false; None is memory."""
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise OpenError(f"SQLite {sqlite3.sqlite_version} is too old; 3.35 or newer is needed")
+        self.label = path or ":memory:"
+        self.readonly = readonly
+        self.durability = durability
+        self._timeout = timeout
+        self._connect = connect
+        self._location = Location.of(path, allow_unsafe_filesystem=allow_unsafe_filesystem) if path else None
+        self.in_memory = self._location is None
+        self._inode: tuple[int, int] | None = None
+        self._stopped: KVError | None = None
+        self._gate = Lock()  # held while the set of connections changes, and during a fork
+        self.main = Connection(self._location)
+        self._connections = [self.main]
+        self._held: list[Lock] = []  # by a fork under way
+        self._caught = False  # whether a fork did not wait for the end of a call
+        with forks.opening, self.main.lock:
+            self._wake(self.main, Patience(timeout, self.label))
+            forks.enroll(self)
+        # Not a method of self, so that a store that is forgotten can be collected.
+        self._finalizer = finalize(self, _close_all, self._connections)
+
+    # -- calls
+
+    def run(self, work: Work[T]) -> T:
+        """Call *work* with the cursor of the main connection; again while others hold a lock.
+
+        *work* must leave no statement unfinished and may be called several times.
+        """
+        patience = Patience(self._timeout, self.label)
+        while True:
+            try:
+                return self._attempt(self.main, work, patience)
+            except sqlite3.Error as error:
+                if not is_busy(error):
+                    raise self.failure(error) from error
+                patience.pause(error)
+
+    def transact(self, work: Work[T], *, aside: bool = False) -> T:
+        """Call *work* within a write transaction; a long one is put *aside*, so that no reader is behind it."""
+        self.require_writable()
+
+        def transaction(cursor: sqlite3.Cursor) -> T:
+            cursor.execute("BEGIN IMMEDIATE")
+            result = work(cursor)
+            cursor.execute("COMMIT")
+            return result
+
+        def guarded(cursor: sqlite3.Cursor) -> T:
+            self.require_attached()
+            return transaction(cursor)
+
+        if not aside or self._location is None:
+            return self.run(guarded)
+        self.run(lambda _: self.require_attached())
+        with self.aside() as cursor:
+            return self.patiently(lambda: transaction(cursor))
+
+    def again(self, error: BaseException, work: Work[T]) -> T:
+        """Call *work* after its first attempt, made outside of `run` for speed, raised *error*."""
+        with self.main.lock:
+            self.main.settle()
+        if not isinstance(error, sqlite3.Error):
+            raise error
+        if isinstance(error, AsleepError) or is_busy(error):
+            return self.run(work)
+        raise self.failure(error) from error
+
+    def patiently(self, work: Callable[[], T]) -> T:
+        """Call *work*, which uses a connection that is held already; again while others hold a lock."""
+        try:
+            return patiently(work, Patience(self._timeout, self.label))
+        except sqlite3.Error as error:
+            raise self.failure(error) from error
+
+    @contextmanager
+    def aside(self, durability: Durability | None = None) -> Iterator[sqlite3.Cursor]:
+        """Give the cursor of a connection of its own, for work that takes long; memory has only one."""
+        if self._location is None:
+            patience = Patience(self._timeout, self.label)
+            with self._locked(self.main, patience):
+                self._wake(self.main, patience)
+                try:
+                    yield self.main.cursor
+                except BaseException:
+                    self.main.settle()
+                    raise
+            return
+        connection = Connection(self._location)
+        with connection.lock:
+            with self._gate:
+                self._connections.append(connection)
+            try:
+                self._wake(connection, Patience(self._timeout, self.label), durability)
+                yield connection.cursor
+            finally:
+                if connection.raw is not None:
+                    connection.settle()
+                connection.sleep()
+                with self._gate:
+                    self._connections.remove(connection)
+
+    def require_writable(self) -> None:
+        """Raise ReadOnlyError if the store was opened to read."""
+        if self.readonly:
+            raise ReadOnlyError(f"{self.label} was opened with readonly=True; open it without to write")
+
+    def require_attached(self) -> None:
+        """Stop the store if the file is not the one that was opened; the caller holds the main lock."""
+        if self.main.moved():
+            raise self._stop(
+                StoreDetachedError(
+                    f"{self.label}: the file or its log was deleted, replaced or lost its locks while it was open, so "
+                    f"nothing more is written; what was acknowledged before may be in the old file only"
+                )
+            )
+
+    def _attempt(self, connection: Connection, work: Work[T], patience: Patience) -> T:
+        with self._locked(connection, patience):
+            self._wake(connection, patience)
+            try:
+                return work(connection.cursor)
+            except BaseException:
+                connection.settle()
+                raise
+
+    @contextmanager
+    def _locked(self, connection: Connection, patience: Patience) -> Iterator[None]:
+        if not connection.lock.acquire(timeout=patience.remaining()):
+            raise patience.exhausted()
+        try:
+            yield
+        finally:
+            connection.lock.release()
+
+    # -- failing
+
+    def failure(self, error: sqlite3.Error) -> Exception:
+        """Return what to raise for an error of the driver; stop the store if it must not go on."""
+        ours = translate(error, self.label)
+        if isinstance(ours, STOPPING) and self._location:
+            with self.main.lock:
+                self._stop(ours)
+        return ours
+
+    def _stop(self, reason: KVError) -> KVError:
+        """Take no more calls, and leave the file as it is; the caller holds the main lock."""
+        if self._stopped is None:
+            self._stopped = reason
+        closed = self.main.abandon()
+        if not closed and self._inode and isinstance(reason, StoreDetachedError):
+            # SQLite goes on believing that this process holds the locks that it lost.
+            _forbidden[self._inode] = reason
+        return reason
+
+    # -- opening
+
+    def _wake(self, connection: Connection, patience: Patience, durability: Durability | None = None) -> None:
+        """Open *connection* unless it is open; the caller holds its lock."""
+        if connection.raw is not None:
+            return
+        if self._stopped is not None:
+            raise again_of(self._stopped)
+        try:
+            raw = self._open_file(patience, durability) if self._location else self._open_memory()
+        except sqlite3.Error as error:
+            raise OpenError(f"cannot open {self.label}: {error}") from error
+        connection.wake(raw)
+
+    def _open_memory(self) -> sqlite3.Connection:
+        raw = self._connected("file::memory:")
+        raw.execute("BEGIN")
+        schema.migrate(raw, self.label)
+        raw.execute("COMMIT")
+        return raw
+
+    def _open_file(self, patience: Patience, durability: Durability | None) -> sqlite3.Connection:
+        assert self._location is not None
+        first = self._inode is None
+        if first and self.readonly:
+            self._location.require()
+        elif first:
+            self._location.create()
+        inode = self._location.inode()
+        if inode in _forbidden:
+            raise again_of(_forbidden[inode])
+        if not first and inode != self._inode:
+            raise StoreDetachedError(f"{self.label}: the file was deleted or replaced while it was open")
+        raw = self._inspected(patience) if first else self._connected(self._location.uri(self._mode))
+        try:
+            patiently(lambda: self._prepare(raw, durability or self.durability), patience)
+        except BaseException:
+            raw.close()
+            raise
+        self._inode = inode
+        return raw
+
+    _mode = "mode=rw"
+
+    def _inspected(self, patience: Patience) -> sqlite3.Connection:
+        """Return a connection to a file that is a current store, migrated if need be.
+
+        The first look is through a connection that cannot write: even the recovery of a log, or the
+        checkpoint at a close, would change a file that turns out to be somebody else's.
+        """
+        assert self._location is not None
+        self._mode = self._readable_mode() if self.readonly else "mode=ro"
+        reader = self._connected(self._location.uri(self._mode))
+        try:
+            version = patiently(lambda: schema.version_of(reader, self.label), patience)
+            current = version == schema.CURRENT and not schema.useless_indexes(reader)
+            if self.readonly and not version:
+                raise StoreNotFoundError(f"{self.label} is empty; open it once for writing")
+            if self.readonly:
+                return reader
+        except BaseException:
+            reader.close()
+            raise
+        reader.close()
+        self._mode = "mode=rw"
+        raw = self._connected(self._location.uri(self._mode))
+        try:
+            if not current:
+                patiently(lambda: self._migrate(raw), patience)
+        except BaseException:
+            raw.close()
+            raise
+        return raw
+
+    def _readable_mode(self) -> str:
+        """Return how to open the file for reading only: plainly, or as one that nobody can change."""
+        assert self._location is not None
+        probe = self._connected(self._location.uri("mode=ro"))
+        try:
+            probe.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        except sqlite3.Error as error:
+            unopened = getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+                sqlite3.SQLITE_CANTOPEN,
+                sqlite3.SQLITE_READONLY,
+            )
+            if not unopened:
+                return "mode=ro"
+            if self._location.has_log():
+                raise LocationError(
+                    f"{self.label} has a log that cannot be read without write access to its directory; "
+                    f"open it once for writing and close it, then it can be read from a read-only place"
+                ) from error
+            return "mode=ro&immutable=1"
+        finally:
+            probe.close()
+        return "mode=ro"
+
+    def _migrate(self, raw: sqlite3.Connection) -> None:
+        """Bring the file to the current format, whatever others do to it at the same time."""
+        raw.execute("PRAGMA journal_mode = WAL")
+        # Under NORMAL a power cut could take the tables of a young file away again.
+        raw.execute(SYNCHRONOUS["power"])
+        raw.execute("BEGIN IMMEDIATE")
+        try:
+            schema.migrate(raw, self.label)
+            raw.execute("COMMIT")
+        finally:
+            if raw.in_transaction:
+                raw.rollback()
+
+    def _prepare(self, raw: sqlite3.Connection, durability: Durability) -> None:
+        """Set what SQLite keeps per connection, and read once, so that the log is there."""
+        for pragma in (*PRAGMAS, *FULL_FSYNC, SYNCHRONOUS[durability]):
+            raw.execute(pragma)
+        (version,) = raw.execute("PRAGMA main.user_version").fetchone()
+        if self.readonly and version == 0:
+            raw.execute(schema.VIEW_OF_V1)
+
+    def _connected(self, uri: str) -> sqlite3.Connection:
+        raw = self._connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
+        if sys.version_info >= (3, 12):
+            raw.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+            raw.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_TRIGGER, False)
+        return raw
+
+    # -- closing and forking
+
+    def close(self) -> None:
+        """Close every connection; later calls raise StoreClosedError."""
+        with self._gate, self.main.lock:
+            if self._stopped is None:
+                self._stopped = StoreClosedError(f"the store at {self.label} is closed")
+            self.main.sleep()
+        self._finalizer.detach()
+
+    def before_fork(self, deadline: float) -> None:
+        """Wait for the end of every call and close what a child must not inherit."""
+        self._caught = False
+        self._held = []
+        for lock in (self._gate, *(connection.lock for connection in self._connections)):
+            if lock.acquire(timeout=max(0.0, deadline - monotonic())):
+                self._held.append(lock)
+            else:
+                self._caught = True
+        if self._location and not self._caught:
+            self.main.sleep()
+
+    def after_fork_in_parent(self) -> None:
+        """Let the threads in again; the connection is opened by the next call."""
+        for lock in self._held:
+            lock.release()
+        self._held = []
+
+    def after_fork_in_child(self) -> None:
+        """Let the only thread in, or refuse every call if the parent was in the middle of one."""
+        self._gate = Lock()
+        for connection in self._connections:
+            connection.lock = Lock()
+            if self._caught and connection.raw is not None:
+                make_immortal(connection.raw)  # to close it would drop the parent's locks
+                connection.raw = None
+                connection.sleep()
+        if self._caught:
+            self._stopped = self._forked()
+            if self._inode:
+                _forbidden[self._inode] = self._stopped
+
+    def _forked(self) -> ForkedStoreError:
+        return ForkedStoreError(
+            f"{self.label}: this process was forked while a thread of its parent was inside a call, so it must not "
+            f"touch the file; start it with the spawn method, or fork while the store is idle"
+        )
+
+
+def again_of(error: KVError) -> KVError:
+    """Return an equal error, without the traceback of its first time."""
+    return type(error)(*error.args)
+
+
+def _close_all(connections: list[Connection]) -> None:
+    for connection in connections:
+        if connection.lock.acquire(timeout=1):  # at exit, a daemon thread may be inside
+            connection.sleep()
+            connection.lock.release()

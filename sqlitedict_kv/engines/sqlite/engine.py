@@ -1,0 +1,490 @@
+"""The verbs of a store, in SQL."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from sqlitedict_kv.engine import Change, Check, CheckReport, Delete, Edit, Figures, Put, Span, Touch
+from sqlitedict_kv.engines.sqlite.database import Database, Durability
+from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE
+from sqlitedict_kv.engines.sqlite.rows import Row, checksum, crc, is_checked, record_of
+from sqlitedict_kv.engines.sqlite.upkeep import RAISE_FLOOR, Upkeep, raise_floors
+from sqlitedict_kv.errors import ConflictError, KVError, OpenError
+from sqlitedict_kv.record import Record
+
+T = TypeVar("T")
+
+READ = "SELECT value, content_type, version, expires_at, updated_at, checksum FROM kv WHERE ns = ? AND key = ?"
+READ_MANY = """
+    SELECT value, content_type, version, expires_at, updated_at, checksum, key FROM kv
+    WHERE ns = ? AND key IN ({})
+"""
+# A key that is created starts above all that its namespace ever removed. rows.py explains the checksum.
+NEW_VERSION = "1 + ifnull((SELECT version FROM kv_floor WHERE ns = ?1), 0)"
+UPSERT = f"""
+    INSERT INTO kv (ns, key, value, content_type, version, expires_at, updated_at, checksum)
+    VALUES (?1, ?2, ?3, ?4, {NEW_VERSION}, ?5, ?6, ({NEW_VERSION} & 0x7FFFFFFF) << 32 | ?7)
+    ON CONFLICT (ns, key) DO UPDATE SET
+        value = ?3, content_type = ?4, version = kv.version + 1, expires_at = ?5, updated_at = ?6,
+        checksum = (kv.version + 1 & 0x7FFFFFFF) << 32 | ?7
+    RETURNING version
+"""
+UPSERT_MANY = """
+    INSERT INTO kv (ns, key, value, content_type, version, expires_at, updated_at, checksum)
+    VALUES {}
+    ON CONFLICT (ns, key) DO UPDATE SET
+        value = excluded.value, content_type = excluded.content_type, version = kv.version + 1,
+        expires_at = excluded.expires_at, updated_at = excluded.updated_at,
+        checksum = (kv.version + 1 & 0x7FFFFFFF) << 32 | (excluded.checksum & 0xFFFFFFFF)
+    RETURNING key, version
+"""
+VERSION = "SELECT version, expires_at FROM kv WHERE ns = ? AND key = ?"
+DELETE = "DELETE FROM kv WHERE ns = ? AND key = ?"
+TOUCH = "UPDATE kv SET expires_at = ?, checksum = ? WHERE ns = ? AND key = ?"
+FLOOR = "SELECT version FROM kv_floor WHERE ns = ?"
+
+# Bounds of a span: keys are TEXT, and every BLOB sorts behind all TEXT (https://www.sqlite.org/datatype3.html).
+LIVE_SPAN = "WHERE ns = ? AND key >= ? AND key < ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY key"
+KEYS = f"SELECT key FROM kv {LIVE_SPAN} LIMIT ?"
+KEYS_REVERSE = f"SELECT key FROM kv {LIVE_SPAN} DESC LIMIT ?"
+RECORDS = f"SELECT value, content_type, version, expires_at, updated_at, checksum, key FROM kv {LIVE_SPAN} LIMIT ?"
+RECORDS_REVERSE = RECORDS.replace("ORDER BY key", "ORDER BY key DESC")
+BEHIND_ALL_KEYS = b""
+
+# The primary key counts without a look at the rows; the unary plus leaves the expired to their own index.
+COUNT = """
+    SELECT (SELECT count(*) FROM kv WHERE ns = ?1),
+           (SELECT count(*) FROM kv WHERE expires_at <= ?2 AND +ns = ?1)
+"""
+COUNT_EXPIRED = "SELECT count(*) FROM kv WHERE expires_at <= ?"
+COUNT_ALL = "SELECT count(*) FROM kv"
+NEXT_NAMESPACE = "SELECT min(ns) FROM kv WHERE ns > ?"
+HAS_LIVE = "SELECT 1 FROM kv WHERE ns = ? AND (expires_at IS NULL OR expires_at > ?) LIMIT 1"
+
+CLEAR = "DELETE FROM kv WHERE ns = ?"
+HIGHEST_VERSION = "SELECT max(version) FROM kv WHERE ns = ?"
+DROP_BATCH = """
+    DELETE FROM kv WHERE rowid IN (SELECT rowid FROM kv WHERE ns = ? LIMIT ?)
+    RETURNING ns, version, expires_at IS NULL OR expires_at > ?
+"""
+CHECK_BATCH = """
+    SELECT value, content_type, version, expires_at, updated_at, checksum, ns, key, rowid FROM kv
+    WHERE rowid > ? ORDER BY rowid LIMIT ?
+"""
+INTEGRITY = "PRAGMA integrity_check(20)"
+SPACE = """
+    SELECT page_count * page_size, freelist_count * page_size
+    FROM pragma_page_count, pragma_freelist_count, pragma_page_size
+"""
+MARK_FOR_SYNC = "INSERT INTO kv_floor (ns, version) VALUES ('', 0) ON CONFLICT (ns) DO UPDATE SET version = version"
+
+KEYS_PER_READ = 256  # bound values of one statement
+ENTRIES_PER_WRITE = 64
+BYTES_PER_PAGE = 4 * 2**20  # of values that are held at once while records are listed
+LONG_COMMIT = 2000  # edits; more are written through a connection of their own
+DROP_ROWS = 1000
+CHECK_ROWS = 200
+MAX_CODE_POINT = 0x10FFFF
+SURROGATES = range(0xD800, 0xE000)
+
+READ_MANY_FULL = READ_MANY.format(", ".join(["?"] * KEYS_PER_READ))
+
+
+class SQLiteEngine:
+    """Keeps records in one SQLite file, or in memory; see :class:`sqlitedict_kv.engine.Engine`."""
+
+    def __init__(
+        self,
+        path: str | None,
+        *,
+        readonly: bool = False,
+        durability: Durability = "process",
+        timeout: float = 10.0,
+        max_bytes: int | None = None,
+        max_entries: int | None = None,
+        allow_unsafe_filesystem: bool = False,
+        connect: Callable[..., sqlite3.Connection] = sqlite3.connect,
+    ) -> None:
+        """Open the file at *path*; None is memory."""
+        self._database = Database(
+            path,
+            readonly=readonly,
+            durability=durability,
+            timeout=timeout,
+            allow_unsafe_filesystem=allow_unsafe_filesystem,
+            connect=connect,
+        )
+        self._main = self._database.main
+        self._upkeep = Upkeep(self._database, max_bytes=max_bytes, max_entries=max_entries)
+        self.label = self._database.label
+
+    # -- reading
+
+    def read(self, namespace: str, key: str) -> Record | None:
+        """Return the newest record, expired or not."""
+        main = self._main
+        # Flat, without Database.run: a point read takes 5 us, and the call would add 1.
+        try:
+            with main.lock:
+                row = main.cursor.execute(READ, (namespace, key)).fetchone()
+        except BaseException as error:
+            row = self._database.again(error, lambda cursor: cursor.execute(READ, (namespace, key)).fetchone())
+        return None if row is None else record_of(namespace, key, row)
+
+    def read_many(self, namespace: str, keys: Sequence[str]) -> dict[str, Record]:
+        """Return the newest records of those keys that have one, expired or not, as of one moment."""
+
+        def work(cursor: sqlite3.Cursor) -> list[tuple[str, Row]]:
+            rows: list[tuple[str, Row]] = []
+            cursor.execute("BEGIN")
+            for batch in _batches(keys, KEYS_PER_READ):
+                padding = [batch[-1]] * (KEYS_PER_READ - len(batch))
+                found = cursor.execute(READ_MANY_FULL, (namespace, *batch, *padding)).fetchall()
+                rows += [(row[6], row[:6]) for row in found]
+            cursor.execute("COMMIT")
+            return rows
+
+        return {key: record_of(namespace, key, row) for key, row in self._database.run(work)} if keys else {}
+
+    def keys(self, span: Span, limit: int, now: int) -> list[str]:
+        """Return the first live keys of a span."""
+        statement = KEYS_REVERSE if span.reverse else KEYS
+        bounds = (span.namespace, *_bounds(span), now, limit)
+        return [key for (key,) in self._database.run(lambda cursor: cursor.execute(statement, bounds).fetchall())]
+
+    def records(self, span: Span, limit: int, now: int) -> list[tuple[str, Record]]:
+        """Return the first live records of a span: at least one if there is any, at most *limit*."""
+        statement = RECORDS_REVERSE if span.reverse else RECORDS
+        bounds = (span.namespace, *_bounds(span), now, limit)
+
+        def work(cursor: sqlite3.Cursor) -> list[tuple[str, Row]]:
+            rows: list[tuple[str, Row]] = []
+            size = 0
+            for row in cursor.execute(statement, bounds):
+                rows.append((row[6], row[:6]))
+                size += len(row[0])
+                if size >= BYTES_PER_PAGE:
+                    self._main.settle()  # the statement is not at its end, and would hold a snapshot
+                    break
+            return rows
+
+        return [(key, record_of(span.namespace, key, row)) for key, row in self._database.run(work)]
+
+    def count(self, namespace: str, now: int) -> tuple[int, int]:
+        """Return how many entries of a namespace are live, and how many have expired."""
+        rows, expired = self._database.run(lambda cursor: cursor.execute(COUNT, (namespace, now)).fetchone())
+        return rows - expired, expired
+
+    def namespaces(self, now: int) -> list[str]:
+        """Return the names that have live entries, in order."""
+
+        def work(cursor: sqlite3.Cursor) -> list[str]:
+            names: list[str] = []
+            (name,) = cursor.execute(NEXT_NAMESPACE, ("",)).fetchone()
+            while name is not None:
+                if cursor.execute(HAS_LIVE, (name, now)).fetchone():
+                    names.append(name)
+                (name,) = cursor.execute(NEXT_NAMESPACE, (name,)).fetchone()
+            return names
+
+        return self._database.run(work)
+
+    # -- writing
+
+    def put(self, edit: Put, now: int) -> int:
+        """Write one entry whatever is there and return its version."""
+        self._database.require_writable()
+        main, values = self._main, _values(edit, now)
+        # Flat, without Database.transact: a single statement is a transaction of its own.
+        try:
+            with main.lock:
+                if main.moved():
+                    self._database.require_attached()
+                (version,) = main.cursor.execute(UPSERT, values).fetchone()
+        except BaseException as error:
+            (version,) = self._database.again(error, lambda cursor: self._guarded(cursor, values))
+        self._upkeep.wrote(1, len(edit.body), now)
+        return int(version)
+
+    def _guarded(self, cursor: sqlite3.Cursor, values: tuple[object, ...]) -> tuple[int]:
+        self._database.require_attached()
+        version: tuple[int] = cursor.execute(UPSERT, values).fetchone()
+        return version
+
+    def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
+        """Write entries with distinct keys of one namespace, all or none; return their versions."""
+
+        def work(cursor: sqlite3.Cursor) -> dict[str, int]:
+            versions: dict[str, int] = {}
+            floor = _floor(cursor, edits[0].namespace)
+            for batch in _batches(edits, ENTRIES_PER_WRITE):
+                values = [value for edit in batch for value in _row(edit, floor + 1, now)]
+                statement = UPSERT_MANY.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * len(batch)))
+                versions.update(cursor.execute(statement, values).fetchall())
+            return versions
+
+        if not edits:
+            return {}
+        versions = self._database.transact(work, aside=len(edits) > LONG_COMMIT)
+        self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits), now)
+        return {edit.key: versions[edit.key] for edit in edits}
+
+    def commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
+        """Apply edits in order, all or none."""
+
+        def work(cursor: sqlite3.Cursor) -> list[int | None]:
+            return [self._apply(cursor, edit, now) for edit in edits]
+
+        versions = self._database.transact(work, aside=len(edits) > LONG_COMMIT)
+        self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits if isinstance(edit, Put)), now)
+        return versions
+
+    def _apply(self, cursor: sqlite3.Cursor, edit: Edit, now: int) -> int | None:
+        match edit:
+            case Put(namespace, key, expected=expected):
+                if expected is not None:
+                    _demand(cursor, namespace, key, expected, now)
+                (version,) = cursor.execute(UPSERT, _values(edit, now)).fetchone()
+                return int(version)
+            case Check(namespace, key, expected):
+                return _demand(cursor, namespace, key, expected, now)
+            case Delete():
+                return _delete(cursor, edit, now)
+            case Touch():
+                return _touch(cursor, edit, now)
+            case Change(namespace, key, function):
+                row = cursor.execute(READ, (namespace, key)).fetchone()
+                record = record_of(namespace, key, row) if row else None
+                return self._apply(cursor, function(record if record and record.is_live(now) else None), now)
+
+    def clear(self, namespace: str, now: int) -> None:
+        """Remove every entry of a namespace in one step."""
+
+        def work(cursor: sqlite3.Cursor) -> None:
+            (highest,) = cursor.execute(HIGHEST_VERSION, (namespace,)).fetchone()
+            if highest is not None:
+                cursor.execute(CLEAR, (namespace,))
+                cursor.execute(RAISE_FLOOR, (namespace, highest))
+
+        self._database.transact(work, aside=True)
+        self._upkeep.wrote(1, 0, now)
+
+    def drop(self, namespace: str, now: int) -> int:
+        """Remove every entry of a namespace in bounded batches; return how many were live."""
+
+        def work(cursor: sqlite3.Cursor) -> list[tuple[str, int, int]]:
+            removed = cursor.execute(DROP_BATCH, (namespace, DROP_ROWS, now)).fetchall()
+            raise_floors(cursor, removed)
+            return removed
+
+        total = 0
+        while removed := self._database.transact(work):
+            total += sum(live for _, _, live in removed)
+            self._upkeep.wrote(1, 0, now)
+        return total
+
+    # -- upkeep
+
+    def purge_expired(self, namespace: str | None, limit: int | None, now: int) -> int:
+        """Remove entries that expired, in bounded batches; return how many."""
+        return self._upkeep.purge(namespace, limit, now)
+
+    def figures(self, now: int) -> Figures:
+        """Count what there is."""
+        names = self.namespaces(now)
+        with self._database.aside() as cursor:
+            (rows,) = cursor.execute(COUNT_ALL).fetchone()
+            (expired,) = cursor.execute(COUNT_EXPIRED, (now,)).fetchone()
+            used, free = cursor.execute(SPACE).fetchone()
+        return Figures(
+            entries=rows - expired,
+            expired=expired,
+            namespaces=len(names),
+            bytes_on_disk=used,
+            free_bytes=free,
+            evicted=self._upkeep.evicted,
+            purged=self._upkeep.purged,
+            library_version=sqlite3.sqlite_version,
+        )
+
+    def check(self, decode: Callable[[str, str, Record], object]) -> CheckReport:
+        """Verify the whole store; *decode* raises a KVError for a record that cannot be read."""
+        problems: list[str] = []
+        entries = unchecked = 0
+        with self._database.aside() as cursor:
+            problems += [text for (text,) in cursor.execute(INTEGRITY).fetchall() if text != "ok"]
+            last = -(2**63)
+            while batch := cursor.execute(CHECK_BATCH, (last, CHECK_ROWS)).fetchall():
+                for *columns, namespace, key, rowid in batch:
+                    row = tuple(columns)
+                    try:
+                        decode(namespace, key, record_of(namespace, key, row))
+                        unchecked += not is_checked(row)
+                    except KVError as error:
+                        problems.append(str(error))
+                    last = rowid
+                entries += len(batch)
+        return CheckReport(not problems, entries, unchecked, tuple(problems))
+
+    def probe(self) -> None:
+        """Read and, if writes are allowed, take and leave the write lock; raise what fails."""
+        self._database.run(lambda cursor: cursor.execute(HAS_LIVE, ("", 0)).fetchone())
+        if not self._database.readonly:
+            self._database.transact(lambda _: None)
+
+    def vacuum(self) -> None:
+        """Give the free space back to the operating system."""
+        self._database.require_writable()
+        with self._database.aside() as cursor:
+            self._database.patiently(lambda: cursor.execute("VACUUM"))
+        self._upkeep.checkpoint()
+
+    def backup(self, path: str) -> None:
+        """Write a consistent copy to a new file.
+
+        The copy grows under another name and gets its own only when it is whole.
+        """
+        partial = f"{path}.{os.getpid()}.partial"
+        try:
+            os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE))
+            try:
+                self._copy_to(partial)
+                if os.path.lexists(path):
+                    raise OpenError(f"cannot write a backup to {path}: something is there already")
+                os.rename(partial, path)
+            except BaseException:
+                Path(partial).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise OpenError(f"cannot write a backup to {path}: {error}") from error
+
+    def _copy_to(self, path: str) -> None:
+        target = sqlite3.connect(path, isolation_level=None)
+        try:
+            with self._database.aside() as cursor:
+                cursor.connection.backup(target)  # all pages in one step: one snapshot, while others write
+            target.execute("PRAGMA journal_mode = DELETE")  # so that the copy is one file, its log in it
+        except sqlite3.Error as error:
+            raise self._database.failure(error) from error
+        finally:
+            target.close()
+
+    def sync(self) -> None:
+        """Make all that was acknowledged survive a power cut.
+
+        A commit that syncs the log syncs all the commits before it.
+        """
+        self._database.require_writable()
+        with self._database.aside(durability="power") as cursor:
+
+            def work() -> None:
+                cursor.execute("BEGIN IMMEDIATE")
+                cursor.execute(MARK_FOR_SYNC)
+                cursor.execute("COMMIT")
+
+            self._database.patiently(work)
+
+    def close(self) -> None:
+        """Release everything; later calls raise StoreClosedError."""
+        self._database.close()
+
+
+def _values(edit: Put, now: int) -> tuple[object, ...]:
+    """Return what UPSERT binds."""
+    namespace, key, body, content_type, expires_at, _ = edit
+    return (
+        namespace,
+        key,
+        body,
+        content_type,
+        expires_at,
+        now,
+        crc(namespace, key, body, content_type, expires_at, now),
+    )
+
+
+def _row(edit: Put, version: int, now: int) -> tuple[object, ...]:
+    """Return the columns of one row of UPSERT_MANY."""
+    namespace, key, body, content_type, expires_at, _ = edit
+    check = checksum(version, crc(namespace, key, body, content_type, expires_at, now))
+    return namespace, key, body, content_type, version, expires_at, now, check
+
+
+def _floor(cursor: sqlite3.Cursor, namespace: str) -> int:
+    row = cursor.execute(FLOOR, (namespace,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _live_version(cursor: sqlite3.Cursor, namespace: str, key: str, now: int) -> int | None:
+    row = cursor.execute(VERSION, (namespace, key)).fetchone()
+    if row is None or (row[1] is not None and row[1] <= now):
+        return None
+    return int(row[0])
+
+
+def _demand(cursor: sqlite3.Cursor, namespace: str, key: str, expected: int, now: int) -> int | None:
+    """Return the live version; raise ConflictError if it is not the expected one."""
+    actual = _live_version(cursor, namespace, key, now)
+    if (actual or 0) != expected:
+        raise ConflictError(namespace, key, expected=expected, actual=actual)
+    return actual
+
+
+def _delete(cursor: sqlite3.Cursor, edit: Delete, now: int) -> int | None:
+    namespace, key = edit.namespace, edit.key
+    version = _live_version(cursor, namespace, key, now)
+    if edit.expected is not None and (version or 0) != edit.expected:
+        raise ConflictError(namespace, key, expected=edit.expected, actual=version)
+    if version is None:
+        if edit.required:
+            raise KeyError(key)
+        return None
+    cursor.execute(DELETE, (namespace, key))
+    cursor.execute(RAISE_FLOOR, (namespace, version))
+    return version
+
+
+def _touch(cursor: sqlite3.Cursor, edit: Touch, now: int) -> int | None:
+    namespace, key = edit.namespace, edit.key
+    row = cursor.execute(READ, (namespace, key)).fetchone()
+    record = record_of(namespace, key, row) if row else None
+    if record is None or not record.is_live(now):
+        return None
+    # What came without a checksum of its version stays without: nobody has vouched for it.
+    check = row[5]
+    if is_checked(row):
+        seal = crc(namespace, key, record.body, record.content_type, edit.expires_at, record.updated_at)
+        check = checksum(record.version, seal)
+    cursor.execute(TOUCH, (edit.expires_at, check, namespace, key))
+    return record.version
+
+
+def _bounds(span: Span) -> tuple[str, str | bytes]:
+    """Return the lower bound, inclusive, and the upper bound, exclusive, of the keys that are left to walk."""
+    low: str = span.prefix
+    high: str | bytes = _successor(span.prefix)
+    if span.after is not None and span.reverse:
+        high = span.after
+    elif span.after is not None:
+        low = span.after + "\0"
+    return low, high
+
+
+def _successor(prefix: str) -> str | bytes:
+    """Return the first text behind all that begin with *prefix*, in the order of their UTF-8 bytes."""
+    stem = prefix.rstrip(chr(MAX_CODE_POINT))
+    if not stem:
+        return BEHIND_ALL_KEYS
+    following = ord(stem[-1]) + 1
+    return stem[:-1] + chr(SURROGATES.stop if following in SURROGATES else following)
+
+
+def _batches(items: Sequence[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,47 @@
+"""What an error of the sqlite3 module means to a store."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlitedict_kv.errors import (
+    CorruptStoreError,
+    ReadOnlyError,
+    StoreError,
+    StoreFullError,
+    StoreIOError,
+    TooLargeError,
+)
+
+# https://www.sqlite.org/rescode.html: the low byte of an extended code is the primary code.
+BY_PRIMARY_CODE: dict[int, tuple[type[StoreError | TooLargeError], str]] = {
+    sqlite3.SQLITE_FULL: (StoreFullError, "no space is left on the device; nothing was written"),
+    sqlite3.SQLITE_IOERR: (StoreIOError, "the operating system failed to read or write the file"),
+    sqlite3.SQLITE_CORRUPT: (CorruptStoreError, "the database file is damaged"),
+    sqlite3.SQLITE_NOTADB: (CorruptStoreError, "the database file is damaged"),
+    sqlite3.SQLITE_READONLY: (ReadOnlyError, "the file cannot be written"),
+    sqlite3.SQLITE_TOOBIG: (TooLargeError, "the value is larger than SQLite can keep"),
+}
+# After one of these, nothing that the connection holds can be trusted: a failed fsync, say, may have
+# dropped pages that the next one reports as written (https://www.usenix.org/conference/atc20/presentation/rebello).
+STOPPING = (StoreIOError, CorruptStoreError)
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Return whether the call may succeed once somebody else has finished."""
+    return primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def primary_code(error: sqlite3.Error) -> int | None:
+    """Return SQLite's primary result code, or None where the sqlite3 module itself raised."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def translate(error: sqlite3.Error, label: str) -> StoreError | TooLargeError:
+    """Return the library's own error for one of the driver, naming the store."""
+    code = primary_code(error)
+    if code is None and "decode to UTF-8" in str(error):
+        return CorruptStoreError(f"{label}: the database file holds text that is not UTF-8")
+    kind, meaning = BY_PRIMARY_CODE.get(code or 0, (StoreError, "SQLite refused the call"))
+    return kind(f"{label}: {meaning} (SQLite says: {error})")

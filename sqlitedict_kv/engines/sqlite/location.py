@@ -1,0 +1,126 @@
+"""Where a store's file is, and what must hold before SQLite may open it.
+
+Nothing here ever opens a file that may be a live database: closing any descriptor of it would drop the
+POSIX locks of every connection in this process (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlitedict_kv.engines.sqlite.mounts import unsafe_type
+from sqlitedict_kv.errors import LocationError, OpenError, StoreNotFoundError, UnsafeFilesystemError
+
+PRIVATE_FILE = 0o600
+PRIVATE_DIRECTORY = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """The real path of a database file."""
+
+    path: str
+
+    @classmethod
+    def of(cls, path: str, *, allow_unsafe_filesystem: bool) -> Location:
+        """Resolve *path* and refuse places where a store cannot be safe.
+
+        Raises:
+            UnsafeFilesystemError: it is on a network or virtual file system.
+            LocationError: it is no regular file, has several names, or is a link to nothing.
+        """
+        if Path(path).is_symlink() and not Path(path).exists():
+            raise LocationError(f"{path} is a link to a file that does not exist; make the file there by its own path")
+        real = os.path.realpath(path)
+        kind = None if allow_unsafe_filesystem else unsafe_type(real)
+        if kind:
+            raise UnsafeFilesystemError(
+                f"{path} is on a file system of type {kind}, on which SQLite's write-ahead log can lose data; "
+                f"use a local disk, or pass allow_unsafe_filesystem=True if just one machine ever opens it"
+            )
+        location = cls(real)
+        location._refuse_odd_files()
+        return location
+
+    def _refuse_odd_files(self) -> None:
+        """Raise unless the path is free or an ordinary file with one name."""
+        try:
+            status = os.lstat(self.path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise OpenError(f"cannot look at {self.path}: {error}") from error
+        if not stat.S_ISREG(status.st_mode):
+            raise LocationError(f"{self.path} is not a regular file")
+        if status.st_nlink > 1:
+            raise LocationError(
+                f"{self.path} has {status.st_nlink} hard links; SQLite would keep a log for each name and lose data"
+            )
+
+    @property
+    def wal(self) -> str:
+        """The path of the write-ahead log."""
+        return self.path + "-wal"
+
+    @property
+    def shm(self) -> str:
+        """The path of the index of the write-ahead log."""
+        return self.path + "-shm"
+
+    def inode(self) -> tuple[int, int] | None:
+        """Return device and inode of the database file, None if there is none."""
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def uri(self, mode: str) -> str:
+        """Return SQLite's URI for the path, in which every character means itself."""
+        path = self.path.replace(os.sep, "/")
+        return f"file:{quote(path if path.startswith('/') else '/' + path)}?{mode}"
+
+    def create(self) -> None:
+        """Make an empty file that only its owner can read, and the directories above it; keep one that is there.
+
+        Raises:
+            OpenError: the operating system refuses.
+        """
+        try:
+            _make_directories(Path(self.path).parent)
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
+            os.close(os.open(self.path, flags, PRIVATE_FILE))
+        except FileExistsError:
+            return
+        except OSError as error:
+            raise OpenError(f"cannot make {self.path}: {error}") from error
+
+    def has_log(self) -> bool:
+        """Return whether there is a log with something in it."""
+        try:
+            return os.stat(self.wal).st_size > 0
+        except FileNotFoundError:
+            return False
+
+    def require(self) -> None:
+        """Raise StoreNotFoundError unless there is a file."""
+        if not os.path.exists(self.path):
+            raise StoreNotFoundError(f"there is no store at {self.path}, and readonly=True makes none")
+
+
+def _make_directories(directory: Path) -> None:
+    """Make missing directories for their owner alone, and make their names survive a power cut."""
+    if directory.is_dir():
+        return
+    _make_directories(directory.parent)
+    directory.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+    if os.name == "posix":
+        descriptor = os.open(directory.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,81 @@
+"""The checksum of a row, and a row as a record.
+
+SQLite does not notice a flipped bit in a value. The `checksum` column holds a crc32 over all that the
+row means but its version, and above it the low bits of the version that it was made for. A program that
+knows no checksums bumps the version when it writes, so its rows are recognized and taken as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from zlib import crc32
+
+from sqlitedict_kv.errors import DamagedEntryError
+from sqlitedict_kv.record import Record
+
+VERSION_MASK = 0x7FFF_FFFF  # of the version's bits, those beside the crc32: SQLite's integers have a sign
+HALF_WAY = 0x4000_0000
+
+# body, content type, version, expires_at, updated_at, checksum: as the statements select them
+Row = tuple[Any, Any, Any, Any, Any, Any]
+
+
+def crc(namespace: str, key: str, body: bytes, content_type: str, expires_at: int | None, updated_at: int) -> int:
+    """Return the crc32 over all that a row means but its version."""
+    return crc32(body, crc32(f"{namespace}\0{key}\0{content_type}\0{expires_at}\0{updated_at}".encode()))
+
+
+def checksum(version: int, crc: int) -> int:
+    """Return what the column holds; the statements that write compute the same."""
+    return (version & VERSION_MASK) << 32 | crc
+
+
+def record_of(namespace: str, key: str, row: Row) -> Record:
+    """Return the row as a record.
+
+    Raises:
+        DamagedEntryError: its checksum does not match, or a column cannot be what anybody wrote.
+    """
+    body, content_type, version, expires_at, updated_at, stored = row
+    if type(body) is bytes and type(version) is int and type(stored) is int:
+        computed = crc(namespace, key, body, content_type, expires_at, updated_at)
+        if stored == checksum(version, computed):
+            return Record(body, content_type, version, expires_at, updated_at)
+    return _unchecked(namespace, key, row)
+
+
+def is_checked(row: Row) -> bool:
+    """Return whether the row carries a checksum of its own version."""
+    _, _, version, _, _, stored = row
+    return stored is not None and stored >> 32 == version & VERSION_MASK
+
+
+def _unchecked(namespace: str, key: str, row: Row) -> Record:
+    """Return a row that another program wrote; raise for one that nobody can have written."""
+    body, content_type, version, expires_at, updated_at, stored = row
+    if type(body) is str and stored is None:  # a person, with the sqlite3 shell
+        body = body.encode()
+    for value, kinds, column in (
+        (body, (bytes,), "value"),
+        (content_type, (str,), "content_type"),
+        (version, (int,), "version"),
+        (expires_at, (int, type(None)), "expires_at"),
+        (updated_at, (int,), "updated_at"),
+        (stored, (int, type(None)), "checksum"),
+    ):
+        if type(value) not in kinds:
+            raise DamagedEntryError(namespace, key, f"its column {column} holds {type(value).__name__}")
+    if version < 1:
+        raise DamagedEntryError(namespace, key, f"its version is {version}")
+    if stored is not None:
+        _refuse_broken_checksum(namespace, key, version, stored)
+    return Record(body, content_type, version, expires_at, updated_at)
+
+
+def _refuse_broken_checksum(namespace: str, key: str, version: int, stored: int) -> None:
+    """Raise unless the checksum is that of an earlier version of the entry, left behind by another program."""
+    made_for = stored >> 32
+    if made_for == version & VERSION_MASK:
+        raise DamagedEntryError(namespace, key, "its checksum does not match")
+    if made_for <= 0 or (version - made_for) & VERSION_MASK >= HALF_WAY:
+        raise DamagedEntryError(namespace, key, "its version is below the one that its checksum was made for")

@@ -1,0 +1,126 @@
+"""The tables in a file, their migrations, and the refusal of files that are not ours."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+
+from sqlitedict_kv.errors import (
+    CorruptStoreError,
+    ForeignDatabaseError,
+    NewerFormatError,
+    NotADatabaseError,
+)
+
+APPLICATION_ID = 0x53444B56  # "SDKV"
+
+# A published migration is never edited: files in the wild were made by it. The first one makes what the
+# first SQLiteKV made, so its files begin at the second.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE kv (ns TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
+  content_type TEXT NOT NULL DEFAULT 'application/json', version INTEGER NOT NULL DEFAULT 1,
+  expires_at INTEGER, updated_at INTEGER NOT NULL, PRIMARY KEY (ns, key))""",
+        "CREATE INDEX idx_kv_expires_at ON kv (expires_at) WHERE expires_at IS NOT NULL",
+    ),
+    (
+        "ALTER TABLE kv ADD COLUMN checksum INTEGER",
+        "CREATE TABLE kv_floor (ns TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID",
+    ),
+)
+CURRENT = len(MIGRATIONS)
+
+TABLE_V1 = MIGRATIONS[0][0]
+TABLE = TABLE_V1.replace("updated_at INTEGER NOT NULL,", "updated_at INTEGER NOT NULL, checksum INTEGER,")
+EXPIRY_INDEX = MIGRATIONS[0][1]
+FLOOR_TABLE = MIGRATIONS[1][1]
+
+# The first SQLiteKV made this beside the primary key, which serves the same look-ups at half the cost.
+USELESS_INDEX = re.compile(r"create index (\w+) on kv\(ns,key\)")
+
+# A reader of a file that was not migrated yet sees the column that it lacks.
+VIEW_OF_V1 = "CREATE TEMP VIEW kv AS SELECT *, NULL AS checksum FROM main.kv"
+
+OBJECTS = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
+
+
+def canonical(sql: str) -> str:
+    """Return a statement without the freedom of case and white space, for comparison."""
+    text = re.sub(r"\s+", " ", sql.strip()).lower().replace("if not exists ", "")
+    return re.sub(r" ?([(),]) ?", r"\1", text)
+
+
+def version_of(connection: sqlite3.Connection, label: str) -> int:
+    """Return which migration the file is at, 0 if it is empty.
+
+    Raises:
+        NotADatabaseError: it is no SQLite database.
+        ForeignDatabaseError: another application made it, or something was added to ours.
+        NewerFormatError: a later release made it.
+    """
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        objects = dict(connection.execute(OBJECTS).fetchall())
+        (encoding,) = connection.execute("PRAGMA encoding").fetchone()
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_NOTADB:
+            raise NotADatabaseError(f"{label} is not a SQLite database; it was not changed") from error
+        if code == sqlite3.SQLITE_CORRUPT:
+            raise CorruptStoreError(f"{label} is damaged: {error}; it was not changed") from error
+        raise
+    if application not in (0, APPLICATION_ID):
+        raise ForeignDatabaseError(
+            f"{label} belongs to another application (application_id {application:#x}); it was not changed"
+        )
+    if application == APPLICATION_ID and version > CURRENT:
+        raise NewerFormatError(
+            f"{label} was written by a later release (format {version}, this release knows up to {CURRENT}); "
+            f"upgrade sqlitedict_kv to open it; it was not changed"
+        )
+    if not objects and application == 0 and version == 0:
+        return 0
+    found = version if application == APPLICATION_ID else 1
+    if application == 0 and version != 0:
+        raise ForeignDatabaseError(
+            f"{label} belongs to another application (user_version {version}); it was not changed"
+        )
+    _refuse_strange_objects(objects, found, label)
+    if encoding != "UTF-8":
+        raise ForeignDatabaseError(f"{label} is encoded in {encoding}, a store is UTF-8; it was not changed")
+    return found
+
+
+def _refuse_strange_objects(objects: dict[str, str], version: int, label: str) -> None:
+    """Raise unless the schema is just ours: a trigger or a view in a crafted file would run inside our calls."""
+    expected = {"kv": TABLE_V1, "idx_kv_expires_at": EXPIRY_INDEX}
+    if version >= 2:  # noqa: PLR2004 - the number of a migration
+        expected |= {"kv": TABLE, "kv_floor": FLOOR_TABLE}
+    for name, sql in objects.items():
+        known = name in expected and canonical(sql) == canonical(expected.pop(name))
+        if not known and not USELESS_INDEX.fullmatch(canonical(sql)):
+            raise ForeignDatabaseError(
+                f"{label} is not a store of this library: {name!r} is not as we make it; it was not changed"
+            )
+    if expected:
+        missing = ", ".join(sorted(expected))
+        raise ForeignDatabaseError(f"{label} is not a store of this library: it lacks {missing}; it was not changed")
+
+
+def useless_indexes(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of the indexes that only repeat the primary key."""
+    matches = [USELESS_INDEX.fullmatch(canonical(sql)) for _, sql in connection.execute(OBJECTS)]
+    return [match[1] for match in matches if match]
+
+
+def migrate(connection: sqlite3.Connection, label: str) -> None:
+    """Bring a file to the current format; the caller holds the write lock in an open transaction."""
+    start = version_of(connection, label)
+    for statements in MIGRATIONS[start:]:
+        for statement in statements:
+            connection.execute(statement)
+    for name in useless_indexes(connection):
+        connection.execute(f"DROP INDEX {name}")  # the pattern above admits letters, digits and _ only
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {CURRENT}")

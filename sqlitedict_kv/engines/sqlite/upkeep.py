@@ -1,0 +1,172 @@
+"""What a write does for the store as a whole: a small, bounded part of the cleaning, now and then."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from threading import Lock
+
+from sqlitedict_kv.engines.sqlite.checkpoint import Checkpointer
+from sqlitedict_kv.engines.sqlite.database import Database
+from sqlitedict_kv.errors import StoreError
+
+EVERY_WRITES = 16
+EVERY_BYTES = 256 * 2**10  # of values
+SWEEP_ROWS = 64  # four times what can expire per round, so that a sweep always catches up
+PURGE_ROWS = 500  # of one transaction of an explicit purge
+EVICTED_ROWS = 64  # of one round, at least
+WINDOW = 2  # evict the least recently written of this many times as many of the oldest
+
+SOME_EXPIRED = "SELECT 1 FROM kv WHERE expires_at <= ? LIMIT 1"
+SWEEP = """
+    DELETE FROM kv WHERE rowid IN (
+        SELECT rowid FROM kv WHERE expires_at <= ? ORDER BY expires_at LIMIT ?
+    ) RETURNING ns, version, length(value)
+"""
+SWEEP_NAMESPACE = """
+    DELETE FROM kv WHERE rowid IN (
+        SELECT rowid FROM kv WHERE expires_at <= ? AND +ns = ? LIMIT ?
+    ) RETURNING ns, version, length(value)
+"""
+EVICT = """
+    DELETE FROM kv WHERE rowid IN (
+        SELECT rowid FROM (SELECT rowid, updated_at FROM kv ORDER BY rowid LIMIT ?) ORDER BY updated_at, rowid LIMIT ?
+    ) RETURNING ns, version, length(value)
+"""
+RAISE_FLOOR = """
+    INSERT INTO kv_floor (ns, version) VALUES (?, ?)
+    ON CONFLICT (ns) DO UPDATE SET version = excluded.version WHERE excluded.version > kv_floor.version
+"""
+COUNT_ALL = "SELECT count(*) FROM kv"
+USED_BYTES = """
+    SELECT (page_count - freelist_count) * page_size
+    FROM pragma_page_count, pragma_freelist_count, pragma_page_size
+"""
+
+
+class Upkeep:
+    """Sweeps expired entries, evicts over the limits, and makes checkpoints, as part of ordinary writes."""
+
+    def __init__(self, database: Database, *, max_bytes: int | None, max_entries: int | None) -> None:
+        """Look after *database*; the limits are None where there are none."""
+        self._database = database
+        self._max_bytes = max_bytes
+        self._max_entries = max_entries
+        self._every_writes = EVERY_WRITES
+        self._every_bytes = EVERY_BYTES
+        if max_entries is not None:
+            self._every_writes = max(1, min(EVERY_WRITES, max_entries // 64))
+        if max_bytes is not None:
+            self._every_bytes = min(EVERY_BYTES, max_bytes // 64)
+        self._checkpointer = Checkpointer(database)
+        self._round = Lock()
+        self._writes = 0
+        self._bytes = 0
+        self._surplus = 0
+        self._uncounted: int | None = None  # writes since the entries were counted
+        self.evicted = 0  # entries, by this process
+        self.purged = 0  # likewise
+
+    def wrote(self, entries: int, size: int, now: int) -> None:
+        """Note a commit of *entries* entries and *size* bytes, and do what is due.
+
+        The commit stands, so nothing is raised: a storage that fails here fails the next call too.
+        """
+        self._writes += entries
+        self._bytes += size
+        try:
+            if self._writes >= self._every_writes or self._bytes >= self._every_bytes:
+                self._do_round(now)
+            self._checkpointer.wrote(size)
+        except StoreError:
+            return
+
+    def _do_round(self, now: int) -> None:
+        if not self._round.acquire(blocking=False):
+            return
+        try:
+            writes, size = self._writes, self._bytes
+            self._writes = self._bytes = 0
+            if self._database.run(lambda cursor: cursor.execute(SOME_EXPIRED, (now,)).fetchone()):
+                self.sweep(None, SWEEP_ROWS, now)
+            if self._max_entries is not None:
+                self._evict_entries(self._max_entries, writes)
+            if self._max_bytes is not None:
+                self._evict_bytes(self._max_bytes, size)
+        finally:
+            self._round.release()
+
+    def sweep(self, namespace: str | None, limit: int, now: int) -> int:
+        """Remove at most *limit* expired entries in one transaction and return how many."""
+
+        def work(cursor: sqlite3.Cursor) -> int:
+            if namespace is None:
+                removed = cursor.execute(SWEEP, (now, limit)).fetchall()
+            else:
+                removed = cursor.execute(SWEEP_NAMESPACE, (now, namespace, limit)).fetchall()
+            raise_floors(cursor, removed)
+            return len(removed)
+
+        count = self._database.transact(work)
+        self.purged += count
+        return count
+
+    def purge(self, namespace: str | None, limit: int | None, now: int) -> int:
+        """Remove expired entries, *limit* at most, in bounded transactions; return how many."""
+        total = 0
+        while limit is None or total < limit:
+            batch = PURGE_ROWS if limit is None else min(PURGE_ROWS, limit - total)
+            removed = self.sweep(namespace, batch, now)
+            total += removed
+            if removed < batch:
+                break
+        return total
+
+    def checkpoint(self) -> bool:
+        """Make a checkpoint now; return False if the write lock was not to be had soon."""
+        return self._checkpointer.run()
+
+    def _evict_entries(self, limit: int, writes: int) -> None:
+        """Evict what is over the limit; the count is renewed once per 1/64 of the limit that was written."""
+        self._surplus += writes
+        if self._uncounted is None or self._uncounted + writes >= limit // 64:
+            with self._database.aside() as cursor:
+                (count,) = self._database.patiently(lambda: cursor.execute(COUNT_ALL).fetchone())
+            self._surplus = count - limit
+            self._uncounted = 0
+        else:
+            self._uncounted += writes
+        if self._surplus > 0:
+            self._surplus -= len(self._evict(min(self._surplus, max(EVICTED_ROWS, 2 * writes))))
+
+    def _evict_bytes(self, limit: int, size: int) -> None:
+        """Evict until there is head-room again, or twice what was written has gone."""
+        freed = rows = 0
+        while rows < EVICTED_ROWS or freed < 2 * size:
+            (used,) = self._database.run(lambda cursor: cursor.execute(USED_BYTES).fetchone())
+            if used <= limit - limit // 16:
+                return
+            removed = self._evict(EVICTED_ROWS // 4)
+            if not removed:
+                return
+            rows += len(removed)
+            freed += sum(length for _, _, length in removed)
+
+    def _evict(self, rows: int) -> list[tuple[str, int, int]]:
+        def work(cursor: sqlite3.Cursor) -> list[tuple[str, int, int]]:
+            removed = cursor.execute(EVICT, (WINDOW * rows, rows)).fetchall()
+            raise_floors(cursor, removed)
+            return removed
+
+        removed = self._database.transact(work)
+        self.evicted += len(removed)
+        return removed
+
+
+def raise_floors(cursor: sqlite3.Cursor, removed: Iterable[tuple[str, int, int]]) -> None:
+    """Remember, per namespace, the highest version among the rows that were removed."""
+    highest: dict[str, int] = {}
+    for namespace, version, _ in removed:
+        highest[namespace] = max(version, highest.get(namespace, 0))
+    for floor in highest.items():
+        cursor.execute(RAISE_FLOOR, floor)

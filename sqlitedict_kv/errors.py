@@ -1,0 +1,152 @@
+"""The errors that the library raises.
+
+::
+
+    KVError
+    ├── OpenError                     the path cannot be opened as a store
+    │   ├── StoreNotFoundError        (FileNotFoundError) nothing is there and nothing may be made
+    │   ├── LocationError             (ValueError) a directory, a hard link, a dangling link, ...
+    │   │   └── UnsafeFilesystemError a network or virtual file system, where WAL loses data
+    │   ├── NotADatabaseError         the file is no SQLite database
+    │   ├── ForeignDatabaseError      the file belongs to another application
+    │   └── NewerFormatError          a later release of this library wrote the file
+    ├── StoreError                    the storage refused or failed
+    │   ├── StoreBusyError            (TimeoutError) others held the lock for the whole timeout
+    │   ├── StoreClosedError          (ValueError) the store was closed
+    │   ├── ReadOnlyError             (PermissionError) a write to a store opened to read
+    │   ├── StoreFullError            (OSError) no space is left; nothing was written
+    │   ├── StoreIOError              (OSError) the operating system failed; the store stops
+    │   ├── StoreDetachedError        the file was replaced or lost its locks; the store stops
+    │   ├── ForkedStoreError          the process was forked in the middle of a call
+    │   └── CorruptStoreError         the file is damaged; the store stops
+    │       └── DamagedEntryError     one entry is damaged; the others can be read
+    ├── ConflictError                 somebody else wrote in between
+    ├── CodecError                    (TypeError) a value that cannot be kept exactly
+    │   └── DecodeError               (ValueError) stored bytes of an unknown type or that do not decode
+    └── TooLargeError                 (ValueError) a key, a namespace or a value over its limit
+
+A missing key is a plain :class:`KeyError`. No error shows a value.
+"""
+
+from __future__ import annotations
+
+
+class KVError(Exception):
+    """The root of every error that the library raises of its own."""
+
+
+class OpenError(KVError):
+    """Says that a path cannot be opened as a store; the file was not changed."""
+
+
+class StoreNotFoundError(OpenError, FileNotFoundError):
+    """Says that there is no file, where a missing one must not be made."""
+
+
+class LocationError(OpenError, ValueError):
+    """Says that a store cannot live at this path."""
+
+
+class UnsafeFilesystemError(LocationError):
+    """Says that the path is on a file system on which SQLite's WAL is known to lose data."""
+
+
+class NotADatabaseError(OpenError):
+    """Says that the file is no SQLite database."""
+
+
+class ForeignDatabaseError(OpenError):
+    """Says that the file is a SQLite database of another application."""
+
+
+class NewerFormatError(OpenError):
+    """Says that a later release of this library wrote the file."""
+
+
+class StoreError(KVError):
+    """Says that the storage refused or failed."""
+
+
+class StoreBusyError(StoreError, TimeoutError):
+    """Says that others held the lock for the whole timeout; nothing was written."""
+
+
+class StoreClosedError(StoreError, ValueError):
+    """Says that the store was closed."""
+
+
+class ReadOnlyError(StoreError, PermissionError):
+    """Says that a store opened with ``readonly=True`` was asked to write."""
+
+
+class StoreFullError(StoreError, OSError):
+    """Says that no space is left; nothing was written and the store goes on working."""
+
+
+class StoreIOError(StoreError, OSError):
+    """Says that the operating system failed to read, write or sync; the store takes no more calls."""
+
+
+class StoreDetachedError(StoreError):
+    """Says that the file was replaced, deleted or lost its locks; the store takes no more calls."""
+
+
+class ForkedStoreError(StoreError):
+    """Says that this process was forked while another thread was inside the store."""
+
+
+class CorruptStoreError(StoreError):
+    """Says that the database file is damaged; the store takes no more calls."""
+
+
+class DamagedEntryError(CorruptStoreError):
+    """Says that one entry does not match its checksum; other entries can still be read.
+
+    Attributes:
+        namespace: the namespace of the entry.
+        key: the key of the entry.
+    """
+
+    def __init__(self, namespace: str, key: str, reason: str) -> None:
+        """Name the entry and say what is wrong with it."""
+        super().__init__(
+            f"the entry {key!r} in namespace {namespace!r} is damaged: {reason}; "
+            f"delete or overwrite it, or restore the file from a backup"
+        )
+        self.namespace = namespace
+        self.key = key
+
+
+class ConflictError(KVError):
+    """Says that the entry is not at the expected version; nothing was changed.
+
+    Attributes:
+        namespace: the namespace of the entry.
+        key: the key of the entry.
+        expected: the version that was asked for; 0 is "absent".
+        actual: the version that is there; None is "absent".
+    """
+
+    def __init__(self, namespace: str, key: str, *, expected: int, actual: int | None) -> None:
+        """Name the entry and both versions."""
+        wanted = f"version {expected}" if expected else "no entry"
+        found = "no entry" if actual is None else f"version {actual}"
+        super().__init__(
+            f"expected {wanted} under {key!r} in namespace {namespace!r}, found {found}; read the entry again and retry"
+        )
+        self.namespace = namespace
+        self.key = key
+        self.expected = expected
+        self.actual = actual
+
+
+class CodecError(KVError, TypeError):
+    """Says that a value cannot be kept so that an equal value of the same types comes back."""
+
+
+class DecodeError(CodecError, ValueError):
+    """Says that stored bytes are of an unknown content type or do not decode."""
+
+
+class TooLargeError(KVError, ValueError):
+    """Says that a key, a namespace or a value is over its limit."""

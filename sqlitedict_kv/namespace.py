@@ -1,0 +1,480 @@
+"""A namespace of a store, seen as a mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, NamedTuple
+
+from sqlitedict_kv.arguments import (
+    DEFAULT,
+    Default,
+    checked_bool,
+    checked_callable,
+    checked_content_type,
+    checked_int,
+    checked_key,
+    checked_keys,
+    checked_mapping,
+    checked_number,
+    checked_optional_int,
+    checked_prefix,
+    checked_ttl,
+    checked_version,
+)
+from sqlitedict_kv.core import Core, Defaults, Entry
+from sqlitedict_kv.engine import Change, Delete, Put, Span, Touch
+from sqlitedict_kv.errors import ConflictError, KVError
+from sqlitedict_kv.listing import Page, cursor_after, key_of
+from sqlitedict_kv.record import Record
+from sqlitedict_kv.views import NamespaceItems, NamespaceKeys, NamespaceValues
+
+KEYS_PER_PAGE = 500
+RECORDS_PER_PAGE = 200
+
+
+class NamespaceStats(NamedTuple):
+    """The size of a namespace.
+
+    Attributes:
+        entries: how many entries can be read.
+        expired: how many have expired and were not removed yet.
+    """
+
+    entries: int
+    expired: int
+
+
+class Namespace(MutableMapping[str, Any]):
+    """The entries of one namespace, as a mapping from str to values; made by :meth:`Store.ns`.
+
+    It behaves as a dict that is sorted by key. Every operation is atomic between threads and processes,
+    an entry that has expired is absent, and each value that is read is a new object.
+    """
+
+    __slots__ = ("_core", "_counters", "_defaults", "_engine", "_name")
+
+    def __init__(self, core: Core, name: str, defaults: Defaults) -> None:
+        """Make a view; the name is checked already."""
+        self._core = core
+        self._engine = core.engine
+        self._counters = core.counters
+        self._name = name
+        self._defaults = defaults
+
+    @property
+    def name(self) -> str:
+        """The name of the namespace."""
+        return self._name
+
+    # -- reading
+
+    def __getitem__(self, key: str) -> Any:
+        """Return the value; raise KeyError if there is none."""
+        record = self._read(key)
+        if record is None:
+            raise KeyError(key)
+        return self._core.codecs.decode(self._name, key, record)
+
+    def get(self, key: str, default: Any = None, *, content_type: str | None = None) -> Any:
+        """Return the value, or *default* if there is none.
+
+        Args:
+            key: the key.
+            default: what to return where there is no value.
+            content_type: return the value only if it is stored as this type.
+
+        Raises:
+            DecodeError: the value is of a content type that the store has no codec for, or does not decode.
+            DamagedEntryError: the entry does not match its checksum.
+        """
+        if content_type is not None:
+            checked_content_type(content_type, self._core.codecs)
+        record = self._read(key)
+        if record is None or (content_type is not None and record.content_type != content_type):
+            return default
+        return self._core.codecs.decode(self._name, key, record)
+
+    def get_with_meta(self, key: str, default: Any = None) -> Any:
+        """Return an :class:`Entry`, the value with its version and times, or *default* if there is none."""
+        record = self._read(key)
+        return default if record is None else self._core.entry(self._name, key, record)
+
+    def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Return the values of those keys that have one, as of one moment."""
+        wanted = checked_keys(keys)
+        records = self._engine.read_many(self._name, wanted)
+        now = self._core.now()
+        live = {key: records[key] for key in wanted if key in records and records[key].is_live(now)}
+        self._counters.hits += len(live)
+        self._counters.misses += len(wanted) - len(live)
+        return {key: self._core.codecs.decode(self._name, key, record) for key, record in live.items()}
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether there is an entry; it counts as no read."""
+        record = self._engine.read(self._name, checked_key(key))
+        return record is not None and record.is_live(self._core.now())
+
+    def __len__(self) -> int:
+        """Return the number of entries."""
+        return self._engine.count(self._name, self._core.now())[0]
+
+    def __bool__(self) -> bool:
+        """Return whether there is any entry."""
+        return bool(self._engine.keys(Span(self._name), 1, self._core.now()))
+
+    def _read(self, key: str) -> Record | None:
+        """Return the live record of a key and count the read."""
+        # ASCII keys, nearly all there are, need no encoding to know their size.
+        if type(key) is not str or len(key) > 1024 or not key.isascii():  # noqa: PLR2004 - MAX_KEY_BYTES
+            key = checked_key(key)
+        record = self._engine.read(self._name, key)
+        if record is None or (record.expires_at is not None and not record.is_live(self._core.now())):
+            self._counters.misses += 1
+            return None
+        self._counters.hits += 1
+        return record
+
+    # -- writing
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Write a value, with the namespace's own time to live."""
+        self.set(key, value)
+
+    def set(
+        self, key: str, value: Any, *, ttl: float | None | Default = DEFAULT, content_type: str | None = None
+    ) -> int:
+        """Write a value, replacing all that was there, and return its version.
+
+        Args:
+            key: a str of at most 1,024 bytes of UTF-8.
+            value: anything that a codec of the store keeps exactly.
+            ttl: seconds until it expires; None is never; left out, the namespace's own.
+            content_type: how to encode it; left out, the namespace's own, or what fits the value.
+
+        Raises:
+            CodecError: the value would not come back as it is.
+            TooLargeError: the key or the value is over its limit.
+            StoreBusyError: others held the lock for the whole timeout.
+        """
+        return self._engine.put(self._edit(key, value, ttl, content_type), self._core.now())
+
+    def add(
+        self, key: str, value: Any, *, ttl: float | None | Default = DEFAULT, content_type: str | None = None
+    ) -> int | None:
+        """Write a value if the key is absent; return its version, or None if something is there."""
+        try:
+            return self.cas_set(key, value, 0, ttl=ttl, content_type=content_type)
+        except ConflictError:
+            return None
+
+    def cas_set(
+        self,
+        key: str,
+        value: Any,
+        version: int,
+        *,
+        ttl: float | None | Default = DEFAULT,
+        content_type: str | None = None,
+    ) -> int:
+        """Write a value if the entry is still at *version*, and return the new one.
+
+        Args:
+            key: the key.
+            value: the value.
+            version: the version that was read; 0 demands that the key is absent.
+            ttl: as for :meth:`set`.
+            content_type: as for :meth:`set`.
+
+        Raises:
+            ConflictError: the entry is at another version or is gone; nothing was changed.
+        """
+        expected = checked_version(version)
+        edit = self._edit(key, value, ttl, content_type)._replace(expected=expected)
+        (written,) = self._engine.commit([edit], self._core.now())
+        assert written is not None
+        return written
+
+    def set_many(self, mapping: Mapping[str, Any], *, ttl: float | None | Default = DEFAULT) -> dict[str, int]:
+        """Write all the values of a mapping, or none, and return their versions by key."""
+        entries = checked_mapping(mapping, "mapping")
+        chosen, content_type = self._defaults.choose(ttl, None, self._core.codecs)
+        edits = [
+            self._core.put(self._name, key, value, ttl=chosen, content_type=content_type)
+            for key, value in entries.items()
+        ]
+        return self._engine.put_many(edits, self._core.now())
+
+    def update(self, other: Any = (), /, **entries: Any) -> None:
+        """Write all that dict.update would write, in one step: a mapping, an iterable of pairs, keywords."""
+        collected: dict[str, Any] = {}
+        collected.update(other, **entries)
+        self.set_many(collected)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or write *default* and return it if there is none, in one step."""
+        while True:
+            record = self._read(key)
+            if record is not None:
+                return self._core.codecs.decode(self._name, key, record)
+            if self.add(key, default) is not None:
+                return default
+
+    def incr(self, key: str, delta: float = 1, *, default: float = 0) -> int | float:
+        """Add to a number and return the sum; the time to live of an entry that is there stays.
+
+        Args:
+            key: the key.
+            delta: what to add, an int or a float.
+            default: the number that an absent entry counts as.
+
+        Raises:
+            TypeError: what is there is no number; it stays as it is.
+        """
+        edit, results = self.incr_edit(key, delta, default)
+        self._engine.commit([edit], self._core.now())
+        return results[-1]
+
+    def decr(self, key: str, delta: float = 1, *, default: float = 0) -> int | float:
+        """Subtract from a number and return the difference; see :meth:`incr`."""
+        return self.incr(key, -checked_number(delta, "delta"), default=default)
+
+    def incr_edit(self, key: str, delta: float, default: float) -> tuple[Change, list[int | float]]:
+        """Return the edit of :meth:`incr` and where it leaves its sums; an engine may run it several times."""
+        name, step = checked_key(key), checked_number(delta, "delta")
+        start = checked_number(default, "default")
+        absent = self._defaults.ttl
+        results: list[int | float] = []
+
+        def change(record: Record | None) -> Put:
+            number = start if record is None else self._number(name, record)
+            results.append(number + step)
+            edit = self._core.put(self._name, name, number + step, ttl=absent, content_type=self._defaults.content_type)
+            return edit if record is None else edit._replace(expires_at=record.expires_at)
+
+        return Change(self._name, name, change), results
+
+    def _number(self, key: str, record: Record) -> int | float:
+        value = self._core.codecs.decode(self._name, key, record)
+        if type(value) is int or type(value) is float:
+            return value
+        raise TypeError(f"the entry {key!r} in namespace {self._name!r} is a {type(value).__name__}, not a number")
+
+    def modify(
+        self,
+        key: str,
+        function: Callable[[Any], Any],
+        *,
+        default: Any = DEFAULT,
+        ttl: float | None | Default = DEFAULT,
+    ) -> Any:
+        """Write what *function* makes of the value, and return it; nothing that others write is lost.
+
+        The function runs without any lock, and once more each time somebody else wrote in between.
+
+        Args:
+            key: the key.
+            function: takes the value and returns the new one.
+            default: what it takes if there is no value; left out, that raises KeyError.
+            ttl: seconds until the new value expires; left out, the old deadline stays, and a new
+                entry gets the namespace's time to live.
+
+        Raises:
+            KeyError: there is no value, and no default.
+        """
+        checked_callable(function, "function")
+        while True:
+            record = self._read(key)
+            if record is not None:
+                value = self._core.codecs.decode(self._name, key, record)
+            elif isinstance(default, Default):
+                raise KeyError(key)
+            else:
+                value = self._copy(default)
+            changed = function(value)
+            edit = self._edit(key, changed, ttl, None)._replace(expected=record.version if record else 0)
+            if record is not None and isinstance(ttl, Default):
+                edit = edit._replace(expires_at=record.expires_at)
+            try:
+                self._engine.commit([edit], self._core.now())
+            except ConflictError:
+                continue
+            return changed
+
+    def touch(self, key: str, ttl: float | None) -> bool:
+        """Let an entry expire *ttl* seconds from now, None is never; return whether it was there.
+
+        Its value, its version and the time of its last update stay.
+        """
+        name, seconds = checked_key(key), checked_ttl(ttl)
+        (version,) = self._engine.commit([Touch(self._name, name, self._core.deadline(seconds))], self._core.now())
+        return version is not None
+
+    def _edit(self, key: object, value: Any, ttl: object, content_type: object) -> Put:
+        if ttl is DEFAULT and content_type is None:
+            seconds, encoding = self._defaults.ttl, self._defaults.content_type
+        else:
+            seconds, encoding = self._defaults.choose(ttl, content_type, self._core.codecs)
+        return self._core.put(self._name, key, value, ttl=seconds, content_type=encoding)
+
+    def _copy(self, value: Any) -> Any:
+        """Return an equal object that shares nothing with *value*."""
+        body, content_type = self._core.encoded(value, self._defaults.content_type)
+        return self._core.codecs.decode(self._name, "", Record(body, content_type, 1, None, 0))
+
+    # -- removing
+
+    def __delitem__(self, key: str) -> None:
+        """Remove an entry; raise KeyError if there is none."""
+        if not self.delete(key):
+            raise KeyError(key)
+
+    def delete(self, key: str, *, version: int | None = None) -> bool:
+        """Remove an entry and return whether it was there.
+
+        Args:
+            key: the key.
+            version: remove it only at this version.
+
+        Raises:
+            ConflictError: a version was given, and the entry is at another one or is gone.
+        """
+        name = checked_key(key)
+        expected = None if version is None else checked_version(version, lowest=1)
+        (removed,) = self._engine.commit([Delete(self._name, name, expected)], self._core.now())
+        return removed is not None
+
+    def delete_many(self, keys: Iterable[str]) -> int:
+        """Remove all these entries in one step and return how many were there."""
+        edits = [Delete(self._name, key) for key in checked_keys(keys)]
+        removed = self._engine.commit(edits, self._core.now()) if edits else []
+        return sum(version is not None for version in removed)
+
+    def pop(self, key: str, default: Any = DEFAULT) -> Any:
+        """Remove an entry and return its value, in one step; without it, *default*, or KeyError."""
+        while True:
+            record = self._read(key)
+            if record is None:
+                if isinstance(default, Default):
+                    raise KeyError(key)
+                return default
+            value = self._core.codecs.decode(self._name, key, record)
+            if self._remove(key, record.version):
+                return value
+
+    def popitem(self) -> tuple[str, Any]:
+        """Remove the last entry, by key, and return key and value; raise KeyError if there is none."""
+        while True:
+            last = self._engine.records(Span(self._name, reverse=True), 1, self._core.now())
+            if not last:
+                raise KeyError(f"popitem(): namespace {self._name!r} is empty")
+            key, record = last[0]
+            value = self._core.codecs.decode(self._name, key, record)
+            if self._remove(key, record.version):
+                return key, value
+
+    def _remove(self, key: str, version: int) -> bool:
+        try:
+            return self.delete(key, version=version)
+        except ConflictError:
+            return False
+
+    def clear(self) -> None:
+        """Remove every entry in one step; :meth:`Store.drop` does it in bounded batches."""
+        self._engine.clear(self._name, self._core.now())
+
+    def purge_expired(self, limit: int | None = None) -> int:
+        """Remove entries that have expired, *limit* at most, and return how many."""
+        most = checked_optional_int(limit, "limit", lowest=1)
+        return self._engine.purge_expired(self._name, most, self._core.now())
+
+    # -- walking
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the keys in order, by pages: others may write meanwhile."""
+        return self._walk_keys(reverse=False)
+
+    def __reversed__(self) -> Iterator[str]:
+        """Yield the keys from the last to the first."""
+        return self._walk_keys(reverse=True)
+
+    def _walk_keys(self, *, reverse: bool) -> Iterator[str]:
+        span = Span(self._name, reverse=reverse)
+        while keys := self._engine.keys(span, KEYS_PER_PAGE, self._core.now()):
+            yield from keys
+            span = span._replace(after=keys[-1])
+
+    def _walk(self, span: Span) -> Iterator[tuple[str, Record]]:
+        while records := self._engine.records(span, RECORDS_PER_PAGE, self._core.now()):
+            yield from records
+            span = span._replace(after=records[-1][0])
+
+    def walk(self, *, reverse: bool = False) -> Iterator[tuple[str, Any]]:
+        """Yield keys and values in the order of the keys, as ``items()`` does."""
+        for key, record in self._walk(Span(self._name, reverse=checked_bool(reverse, "reverse"))):
+            yield key, self._core.codecs.decode(self._name, key, record)
+
+    def keys(self) -> NamespaceKeys:
+        """Return a view of the keys, a set that follows the namespace."""
+        return NamespaceKeys(self)
+
+    def values(self) -> NamespaceValues:
+        """Return a view of the values, in the order of their keys."""
+        return NamespaceValues(self)
+
+    def items(self) -> NamespaceItems:
+        """Return a view of keys and values, a set that follows the namespace."""
+        return NamespaceItems(self)
+
+    def list(self, prefix: str = "", *, limit: int = 100, cursor: str | None = None, reverse: bool = False) -> Page:
+        """Return a page of the keys that begin with *prefix*, in order.
+
+        Args:
+            prefix: taken literally.
+            limit: how many keys at most.
+            cursor: that of the page before, for the next one.
+            reverse: from the last to the first.
+
+        A key that is there during the whole walk is returned exactly once.
+        """
+        start, backwards = checked_prefix(prefix), checked_bool(reverse, "reverse")
+        most = checked_int(limit, "limit", lowest=1, highest=1_000_000)
+        after = key_of(cursor, start, reverse=backwards)
+        keys = self._engine.keys(Span(self._name, start, after, backwards), most + 1, self._core.now())
+        page = tuple(keys[:most])
+        return Page(page, cursor_after(page[-1], reverse=backwards) if len(keys) > most else None)
+
+    def scan(self, prefix: str = "", *, reverse: bool = False) -> Iterator[tuple[str, Entry[Any]]]:
+        """Yield keys that begin with *prefix* and their entries, in order, by pages."""
+        span = Span(self._name, checked_prefix(prefix), None, checked_bool(reverse, "reverse"))
+        return ((key, self._core.entry(self._name, key, record)) for key, record in self._walk(span))
+
+    # -- as dict does
+
+    def copy(self) -> dict[str, Any]:
+        """Return a plain dict of what is there."""
+        return dict(self.walk())
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a plain dict of both, the other's values winning."""
+        return {**self.copy(), **other} if isinstance(other, Mapping) else NotImplemented
+
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a plain dict of both, this one's values winning."""
+        return {**other, **self.copy()} if isinstance(other, Mapping) else NotImplemented
+
+    def __ior__(self, other: Any) -> Namespace:  # noqa: PYI034 - Self is 3.11's, and the class is final in use
+        """Write all that :meth:`update` would."""
+        self.update(other)
+        return self
+
+    def __repr__(self) -> str:
+        """Return the name, the file and the size, never a value."""
+        try:
+            size = f"{len(self)} entries"
+        except KVError as error:
+            size = type(error).__name__
+        return f"<Namespace {self._name!r} of {self._engine.label!r}: {size}>"
+
+    def stats(self) -> NamespaceStats:
+        """Return how many entries there are."""
+        return NamespaceStats(*self._engine.count(self._name, self._core.now()))

@@ -1,0 +1,187 @@
+"""MessagePack that gives back exactly what it was given.
+
+Beyond what MessagePack has, these types are kept, each as an extension whose code is part of the file
+format: :data:`TUPLE` to :data:`BIG_INT`. Everything else is refused.
+"""
+
+from __future__ import annotations
+
+import datetime
+import struct
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgpack
+
+from sqlitedict_kv.errors import CodecError
+
+TUPLE, SET, FROZENSET, COMPLEX, DECIMAL, UUID, DATETIME, DATE, TIME, TIMEDELTA, BIG_INT = range(1, 12)
+
+LEAVES = frozenset(
+    {
+        type(None), bool, int, float, complex, str, bytes, Decimal, uuid.UUID,
+        datetime.datetime, datetime.date, datetime.time, datetime.timedelta,
+    }
+)  # fmt: skip
+COMPLEX_FORMAT = struct.Struct(">dd")
+MAX_BIG_INT_BYTES = 2**20
+
+
+def pack(value: Any) -> bytes:
+    """Return MessagePack; raise CodecError unless it unpacks to an equal value of the same types."""
+    try:
+        _require_exact_types(value)
+        body = _packed(value)
+        exact = _packed(unpack(body)) == body
+    except CodecError:
+        raise
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise CodecError(f"msgpack cannot keep this {type(value).__name__}: {error}") from None
+    if not exact:
+        raise CodecError(f"msgpack cannot keep this {type(value).__name__} exactly")
+    return body
+
+
+def unpack(body: bytes) -> Any:
+    """Return the value of a packed body; raise ValueError if it is malformed."""
+    return msgpack.unpackb(body, raw=False, use_list=True, strict_map_key=False, ext_hook=_from_extension)
+
+
+def _packed(value: Any) -> bytes:
+    packed: bytes = msgpack.packb(value, strict_types=True, use_bin_type=True, default=_to_extension)
+    return packed
+
+
+def _require_exact_types(value: Any) -> None:
+    """Raise for a type that msgpack would quietly turn into another one, such as bytearray into bytes."""
+    kind = type(value)
+    if kind in LEAVES:
+        return
+    if kind is dict:
+        for key, item in value.items():
+            _require_exact_types(key)
+            _require_exact_types(item)
+    elif kind in (list, tuple, set, frozenset):
+        for item in value:
+            _require_exact_types(item)
+    else:
+        raise CodecError(
+            f"no codec keeps {kind.__module__}.{kind.__qualname__} exactly; convert it to built-in types, or register "
+            f"one: Store(..., codecs=[Codec('application/x-{kind.__name__.lower()}', encode, decode, "
+            f"types=({kind.__name__},))])"
+        )
+
+
+def _to_extension(value: Any) -> msgpack.ExtType:
+    code, encode = ENCODERS[type(value)]
+    return msgpack.ExtType(code, encode(value))
+
+
+def _from_extension(code: int, body: bytes) -> Any:
+    if code not in DECODERS:
+        raise ValueError(f"unknown extension {code}")
+    return DECODERS[code](body)
+
+
+def _pack_sequence(value: tuple[Any, ...]) -> bytes:
+    return _packed(list(value))
+
+
+def _pack_set(value: set[Any] | frozenset[Any]) -> bytes:
+    """Return the elements in the order of their bytes, so that equal sets are equal bytes."""
+    items = sorted(_packed(item) for item in value)
+    return msgpack.Packer().pack_array_header(len(items)) + b"".join(items)
+
+
+def _pack_big_int(value: int) -> bytes:
+    size = value.bit_length() // 8 + 1
+    if size > MAX_BIG_INT_BYTES:
+        raise ValueError(f"an int of more than {MAX_BIG_INT_BYTES} bytes")
+    return value.to_bytes(size, "big", signed=True)
+
+
+def _pack_datetime(value: datetime.datetime) -> bytes:
+    naive = value.replace(tzinfo=None, fold=0).isoformat()
+    return _packed([naive, value.fold, _zone(value.tzinfo)])
+
+
+def _pack_time(value: datetime.time) -> bytes:
+    naive = value.replace(tzinfo=None, fold=0).isoformat()
+    return _packed([naive, value.fold, _zone(value.tzinfo)])
+
+
+def _zone(zone: datetime.tzinfo | None) -> Any:
+    """Return None, the name of a zone of the tz database, or offset and name of a fixed one."""
+    if zone is None:
+        return None
+    if type(zone) is ZoneInfo and zone.key:
+        return zone.key
+    if zone is datetime.UTC:
+        return []
+    if type(zone) is datetime.timezone:
+        offset, name = zone.utcoffset(None), zone.tzname(None)
+        plain = datetime.timezone(offset).tzname(None) == name
+        return [_pack_timedelta(offset), None if plain else name]
+    raise CodecError(f"a time zone of type {type(zone).__qualname__} cannot be kept; use zoneinfo or timezone")
+
+
+def _zone_from(packed: Any) -> datetime.tzinfo | None:
+    if packed is None:
+        return None
+    if isinstance(packed, str):
+        return ZoneInfo(packed)
+    if not packed:
+        return datetime.UTC
+    offset, name = packed
+    delta = _unpack_timedelta(offset)
+    return datetime.timezone(delta) if name is None else datetime.timezone(delta, name)
+
+
+def _unpack_datetime(body: bytes) -> datetime.datetime:
+    naive, fold, zone = unpack(body)
+    return datetime.datetime.fromisoformat(naive).replace(fold=fold, tzinfo=_zone_from(zone))
+
+
+def _unpack_time(body: bytes) -> datetime.time:
+    naive, fold, zone = unpack(body)
+    return datetime.time.fromisoformat(naive).replace(fold=fold, tzinfo=_zone_from(zone))
+
+
+def _pack_timedelta(value: datetime.timedelta) -> bytes:
+    return _packed([value.days, value.seconds, value.microseconds])
+
+
+def _unpack_timedelta(body: bytes) -> datetime.timedelta:
+    days, seconds, microseconds = unpack(body)
+    return datetime.timedelta(days, seconds, microseconds)
+
+
+ENCODERS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
+    tuple: (TUPLE, _pack_sequence),
+    set: (SET, _pack_set),
+    frozenset: (FROZENSET, _pack_set),
+    complex: (COMPLEX, lambda value: COMPLEX_FORMAT.pack(value.real, value.imag)),
+    Decimal: (DECIMAL, lambda value: str(value).encode()),
+    uuid.UUID: (UUID, lambda value: value.bytes),
+    datetime.datetime: (DATETIME, _pack_datetime),
+    datetime.date: (DATE, lambda value: value.isoformat().encode()),
+    datetime.time: (TIME, _pack_time),
+    datetime.timedelta: (TIMEDELTA, _pack_timedelta),
+    int: (BIG_INT, _pack_big_int),
+}
+DECODERS: dict[int, Callable[[bytes], Any]] = {
+    TUPLE: lambda body: tuple(unpack(body)),
+    SET: lambda body: set(unpack(body)),
+    FROZENSET: lambda body: frozenset(unpack(body)),
+    COMPLEX: lambda body: complex(*COMPLEX_FORMAT.unpack(body)),
+    DECIMAL: lambda body: Decimal(body.decode()),
+    UUID: lambda body: uuid.UUID(bytes=body),
+    DATETIME: _unpack_datetime,
+    DATE: lambda body: datetime.date.fromisoformat(body.decode()),
+    TIME: _unpack_time,
+    TIMEDELTA: _unpack_timedelta,
+    BIG_INT: lambda body: int.from_bytes(body, "big", signed=True),
+}

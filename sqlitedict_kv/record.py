@@ -1,0 +1,19 @@
+"""The encoded form of an entry."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Record(NamedTuple):
+    """An encoded value and what is needed to read it back."""
+
+    body: bytes
+    content_type: str
+    version: int
+    expires_at: int | None  # Unix time in milliseconds; None is never
+    updated_at: int  # Unix time in milliseconds
+
+    def is_live(self, now: int) -> bool:
+        """Return whether the entry can still be read at *now* (Unix time in milliseconds)."""
+        return self.expires_at is None or self.expires_at > now

@@ -1,0 +1,230 @@
+"""A store: one file with any number of namespaces."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Literal, NamedTuple, Self
+
+from sqlitedict_kv import arguments
+from sqlitedict_kv.arguments import checked_content_type, checked_namespace, checked_optional_int, checked_ttl
+from sqlitedict_kv.codecs import Codec, Codecs
+from sqlitedict_kv.core import Core, Defaults
+from sqlitedict_kv.engine import CheckReport
+from sqlitedict_kv.engines.sqlite import SQLiteEngine
+from sqlitedict_kv.errors import KVError
+from sqlitedict_kv.namespace import Namespace
+from sqlitedict_kv.transaction import Transaction
+
+MEMORY = ":memory:"
+
+
+class StoreStats(NamedTuple):
+    """The figures of a store.
+
+    Attributes:
+        entries: how many entries can be read.
+        expired: how many have expired and were not removed yet.
+        namespaces: how many namespaces have entries.
+        bytes_on_disk: the size of the database file, or of the memory that stands for it.
+        free_bytes: what of it is free, for new entries.
+        sqlite_version: the release of SQLite at work.
+        durability: ``"process"`` or ``"power"``.
+        hits: reads of this process that found something.
+        misses: reads of this process that found nothing.
+        evicted: entries that this process removed to keep max_bytes or max_entries.
+        purged: expired entries that this process removed.
+    """
+
+    entries: int
+    expired: int
+    namespaces: int
+    bytes_on_disk: int
+    free_bytes: int
+    sqlite_version: str
+    durability: str
+    hits: int
+    misses: int
+    evicted: int
+    purged: int
+
+
+class Health(NamedTuple):
+    """Whether a store works right now.
+
+    Attributes:
+        ok: whether it could be read and, unless it is read-only, locked for a write.
+        problem: what was wrong, None if nothing was.
+        seconds: how long it took.
+    """
+
+    ok: bool
+    problem: str | None
+    seconds: float
+
+
+class Store:
+    """A persistent, versioned, namespaced dict in one SQLite file.
+
+    Any number of threads and processes may use the same file at the same time. A store works on both
+    sides of a fork, and as a context manager it closes itself.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] = MEMORY,
+        *,
+        readonly: bool = False,
+        durability: Literal["process", "power"] = "process",
+        timeout: float = 10.0,
+        max_bytes: int | str | None = None,
+        max_entries: int | None = None,
+        max_value_bytes: int | str = arguments.MAX_VALUE_BYTES,
+        codecs: Sequence[Codec] = (),
+        clock: Callable[[], float] = time.time,
+        allow_unsafe_filesystem: bool = False,
+    ) -> None:
+        """Open a file, made if there is none, or private memory.
+
+        Args:
+            path: the file; ``":memory:"``, the default, is memory that this object alone uses.
+            readonly: open an existing file and refuse every write; it may lie on a read-only medium.
+            durability: what an acknowledged write survives: ``"process"``, the kill of any process; a power
+                cut may take the last commits, in order, and never corrupts. ``"power"``: a power cut too.
+            timeout: seconds to wait while others hold the lock.
+            max_bytes: the size of the file at which the entries written longest ago are evicted; an int
+                or text such as ``"1 GB"``; None is no limit.
+            max_entries: likewise, the number of entries.
+            max_value_bytes: the size of the largest encoded value.
+            codecs: further codecs, asked before the built-in ones.
+            clock: returns the Unix time in seconds.
+            allow_unsafe_filesystem: open a file on a network or virtual file system all the same.
+
+        Raises:
+            TypeError, ValueError: an argument is not as described.
+            OpenError: the path cannot be opened as a store; its subclasses say why.
+        """
+        location = arguments.checked_path(path)
+        checked_readonly = arguments.checked_bool(readonly, "readonly")
+        if checked_readonly and location == MEMORY:
+            raise ValueError("readonly=True needs the path of a file; memory would stay empty")
+        largest = arguments.checked_size(max_value_bytes, "max_value_bytes", lowest=1)
+        limit = arguments.checked_size(max_bytes, "max_bytes", lowest=arguments.MIN_MAX_BYTES)
+        if largest is None:
+            raise TypeError("max_value_bytes must be a number of bytes, not None")
+        if largest > arguments.MAX_VALUE_BYTES:
+            raise ValueError(f"max_value_bytes must be at most {arguments.MAX_VALUE_BYTES}, not {largest}")
+        self._durability = arguments.checked_choice(durability, "durability", ("process", "power"))
+        chosen = Codecs(arguments.checked_codecs(codecs))
+        arguments.checked_callable(clock, "clock")
+        engine = SQLiteEngine(
+            None if location == MEMORY else location,
+            readonly=checked_readonly,
+            durability=durability,
+            timeout=arguments.checked_timeout(timeout),
+            max_bytes=limit,
+            max_entries=checked_optional_int(max_entries, "max_entries", lowest=1),
+            allow_unsafe_filesystem=arguments.checked_bool(allow_unsafe_filesystem, "allow_unsafe_filesystem"),
+        )
+        self._engine = engine
+        self._core = Core(engine, chosen, clock, min(largest, limit // 2) if limit else largest)
+
+    def ns(self, name: str, *, ttl: float | None = None, content_type: str | None = None) -> Namespace:
+        """Return a namespace as a mapping; it exists as soon as it has an entry.
+
+        Args:
+            name: 1 to 255 bytes of UTF-8.
+            ttl: seconds until an entry expires where a write does not say; None is never.
+            content_type: how values are encoded where a write does not say; None is what fits each.
+        """
+        defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, self._core.codecs))
+        return Namespace(self._core, checked_namespace(name), defaults)
+
+    def namespaces(self) -> list[str]:
+        """Return the names of the namespaces that have entries, in order."""
+        return self._engine.namespaces(self._core.now())
+
+    def atomic(self) -> Transaction:
+        """Return a context manager that records checks and edits, and commits all of them or none."""
+        return Transaction(self._core)
+
+    def drop(self, name: str) -> int:
+        """Remove all entries of a namespace in bounded batches, and return how many there were.
+
+        Others see it shrink meanwhile; :meth:`Namespace.clear` is one step.
+        """
+        return self._engine.drop(checked_namespace(name), self._core.now())
+
+    def purge_expired(self, limit: int | None = None) -> int:
+        """Remove entries that have expired, *limit* at most, and return how many.
+
+        Writes remove them too, a few at a time; this is for a store that is seldom written.
+        """
+        most = checked_optional_int(limit, "limit", lowest=1)
+        return self._engine.purge_expired(None, most, self._core.now())
+
+    def stats(self) -> StoreStats:
+        """Return the figures of the store and of this process's use of it."""
+        figures = self._engine.figures(self._core.now())
+        return StoreStats(
+            entries=figures.entries,
+            expired=figures.expired,
+            namespaces=figures.namespaces,
+            bytes_on_disk=figures.bytes_on_disk,
+            free_bytes=figures.free_bytes,
+            sqlite_version=figures.library_version,
+            durability=self._durability,
+            hits=self._core.counters.hits,
+            misses=self._core.counters.misses,
+            evicted=figures.evicted,
+            purged=figures.purged,
+        )
+
+    def healthcheck(self) -> Health:
+        """Return whether the store can be read and locked for a write now; it raises nothing of the library's own."""
+        start = time.perf_counter()
+        try:
+            self._engine.probe()
+        except KVError as error:
+            return Health(ok=False, problem=str(error), seconds=time.perf_counter() - start)
+        return Health(ok=True, problem=None, seconds=time.perf_counter() - start)
+
+    def check(self) -> CheckReport:
+        """Read the whole file and return what is damaged: pages, checksums, values that do not decode."""
+        return self._engine.check(self._core.codecs.decode)
+
+    def vacuum(self) -> None:
+        """Give free space back to the operating system; writes wait meanwhile."""
+        self._engine.vacuum()
+
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Write a consistent copy to a new file, while others read and write.
+
+        Raises:
+            OpenError: something is at *path* already, or it cannot be written.
+        """
+        self._engine.backup(arguments.checked_path(path))
+
+    def sync(self) -> None:
+        """Make all that was acknowledged so far, by any process, survive a power cut."""
+        self._engine.sync()
+
+    def close(self) -> None:
+        """Close the file; later calls raise StoreClosedError. Closing twice is fine."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        """Return the store itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the store."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Return the path."""
+        return f"<Store {self._engine.label!r}>"

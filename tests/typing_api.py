@@ -1,0 +1,16 @@
+"""How users write; checked by mypy and never run."""
+
+from collections.abc import MutableMapping
+from typing import Any, assert_type
+
+from sqlitedict_kv import Namespace, Page, Store, StoreStats
+
+store = Store("app.db", durability="power", max_bytes="1 GB")
+users = store.ns("users", ttl=60)
+assert_type(users, Namespace)
+assert_type(users.set("k", 1, ttl=None), int)
+assert_type(users.add("k", 1), int | None)
+assert_type(users.list("a", limit=3), Page)
+assert_type(users.get_many(["a"]), dict[str, Any])
+assert_type(store.stats(), StoreStats)
+mapping: MutableMapping[str, Any] = users
