@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from sqlitedict_kv.arguments import (
     DEFAULT,
@@ -462,7 +462,7 @@ class Namespace(MutableMapping[str, Any]):
         """Return a plain dict of both, this one's values winning."""
         return {**other, **self.copy()} if isinstance(other, Mapping) else NotImplemented
 
-    def __ior__(self, other: Any) -> Namespace:  # noqa: PYI034 - Self is 3.11's, and the class is final in use
+    def __ior__(self, other: Any) -> Self:  # type: ignore[misc] # as dict: | gives a dict, |= the mapping itself
         """Write all that :meth:`update` would."""
         self.update(other)
         return self

@@ -93,7 +93,8 @@ def _pack_sequence(value: tuple[Any, ...]) -> bytes:
 def _pack_set(value: set[Any] | frozenset[Any]) -> bytes:
     """Return the elements in the order of their bytes, so that equal sets are equal bytes."""
     items = sorted(_packed(item) for item in value)
-    return msgpack.Packer().pack_array_header(len(items)) + b"".join(items)
+    header: bytes = msgpack.Packer().pack_array_header(len(items))
+    return header + b"".join(items)
 
 
 def _pack_big_int(value: int) -> bytes:

@@ -16,7 +16,8 @@ class NamespaceKeys(KeysView[str]):
     _mapping: Any
 
     def __reversed__(self) -> Iterator[str]:
-        return reversed(self._mapping)
+        backwards: Iterator[str] = reversed(self._mapping)
+        return backwards
 
     def __repr__(self) -> str:
         return f"{self._mapping!r}.keys()"

@@ -14,40 +14,12 @@ from pathlib import Path
 MOUNT_TABLE = "/proc/self/mountinfo"  # proc(5); other systems have none and are not checked
 
 UNSAFE_TYPES = frozenset(
-    [
-        "9p",
-        "afs",
-        "afpfs",
-        "acfs",
-        "beegfs",
-        "ceph",
-        "cifs",
-        "coda",
-        "davfs",
-        "drvfs",
-        "fuse",
-        "fuseblk",
-        "gfs",
-        "gfs2",
-        "glusterfs",
-        "gpfs",
-        "lustre",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "ocfs2",
-        "orangefs",
-        "panfs",
-        "prl_fs",
-        "pvfs2",
-        "smb2",
-        "smb3",
-        "smbfs",
-        "vboxsf",
-        "virtiofs",
-        "vmhgfs",
-    ]
-)
+    {
+        "9p", "afs", "afpfs", "acfs", "beegfs", "ceph", "cifs", "coda", "davfs", "drvfs", "fuse", "fuseblk",
+        "gfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs",
+        "prl_fs", "pvfs2", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs",
+    }
+)  # fmt: skip
 
 
 def unsafe_type(path: str, mount_table: str = MOUNT_TABLE) -> str | None:
