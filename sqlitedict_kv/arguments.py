@@ -141,10 +141,14 @@ def checked_codecs(codecs: object) -> tuple[Codec, ...]:
             raise TypeError(f"codecs must hold Codec objects, not {type(codec).__name__}")
         if not isinstance(codec.content_type, str) or not codec.content_type:
             raise ValueError("codecs must each have a content_type, a str that is not empty")
+        if codec.content_type in Codecs():
+            raise ValueError(f"codecs must not replace {codec.content_type}, which is built in; choose another name")
         checked_callable(codec.encode, "codecs: encode")
         checked_callable(codec.decode, "codecs: decode")
         if not isinstance(codec.types, tuple) or not all(isinstance(kind, type) for kind in codec.types):
             raise TypeError("codecs must give their types as a tuple of classes")
+    if len({codec.content_type for codec in chosen}) < len(chosen):
+        raise ValueError("codecs must each have a content_type of their own")
     return chosen
 
 

@@ -11,7 +11,6 @@ import orjson
 
 from sqlitedict_kv import packing, scientific
 from sqlitedict_kv.errors import CodecError, DecodeError
-from sqlitedict_kv.record import Record
 
 JSON = "application/json"
 MSGPACK = "application/msgpack"
@@ -90,11 +89,12 @@ class Codecs:
     """The codecs of one store: the user's, then the built-in ones."""
 
     def __init__(self, custom: Sequence[Codec] = ()) -> None:
-        """Put *custom* codecs before the built-in ones; one of the same content type replaces it."""
+        """Put *custom* codecs beside the built-in ones."""
         ordered = {codec.content_type: codec for codec in (*BUILT_IN, *custom)}
         self._by_content_type = ordered
         self._by_type = {kind: codec for codec in ordered.values() for kind in codec.types}
-        self._decoders = {content_type: codec.decode for content_type, codec in ordered.items()}
+        # for Namespace.get, which calls them itself
+        self.decoders = {content_type: codec.decode for content_type, codec in ordered.items()}
 
     def __contains__(self, content_type: object) -> bool:
         """Return whether there is a codec for a content type."""
@@ -109,8 +109,7 @@ class Codecs:
         if content_type is not None:
             return self._encoded(self._by_content_type[content_type], value), content_type
         kind = type(value)
-        codec = self._by_type.get(kind)
-        if codec is not None:
+        if codec := self._by_type.get(kind):
             return self._encoded(codec, value), codec.content_type
         body = exact_json(value)
         if body is not None:
@@ -134,24 +133,24 @@ class Codecs:
             raise CodecError(f"the codec of {codec.content_type} made {type(body).__name__} instead of bytes")
         return body
 
-    def decode(self, namespace: str, key: str, record: Record) -> Any:
-        """Return the value of a record.
+    def decode(self, namespace: str, key: str, body: bytes, content_type: str) -> Any:
+        """Return the value of an entry.
 
         Raises:
             DecodeError: its content type is unknown here, or its bytes do not decode.
         """
         try:
-            decoder = self._decoders[record.content_type]
+            decoder = self.decoders[content_type]
         except KeyError:
             raise DecodeError(
-                f"the entry {key!r} in namespace {namespace!r} has the content type {record.content_type!r}, for which "
+                f"the entry {key!r} in namespace {namespace!r} has the content type {content_type!r}, for which "
                 f"this store has no codec; open it with Store(..., codecs=[...])"
             ) from None
         try:
-            return decoder(record.body)
+            return decoder(body)
         except Exception as error:
             # from None: a parser's message may quote the value.
             raise DecodeError(
-                f"the entry {key!r} in namespace {namespace!r} does not decode as {record.content_type} "
+                f"the entry {key!r} in namespace {namespace!r} does not decode as {content_type} "
                 f"({type(error).__name__}); overwrite it, or read it with the codec that wrote it"
             ) from None

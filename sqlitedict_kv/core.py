@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from sqlitedict_kv.arguments import Default, checked_content_type, checked_key, checked_ttl
 from sqlitedict_kv.codecs import Codecs
@@ -82,7 +82,7 @@ class Core:
         """Return the edit that writes a value, checked and encoded; *ttl* and *content_type* are checked already."""
         name = checked_key(key)
         body, encoded_as = self.encoded(value, content_type)
-        return Put(namespace, name, body, encoded_as, self.deadline(ttl), expected)
+        return Put(namespace, name, body, encoded_as, None if ttl is None else self.deadline(ttl), expected)
 
     def encoded(self, value: Any, content_type: str | None) -> tuple[bytes, str]:
         """Return the bytes of a value and their content type.
@@ -93,15 +93,19 @@ class Core:
         """
         body, encoded_as = self.codecs.encode(value, content_type)
         if len(body) > self.max_value_bytes:
-            raise TooLargeError(
-                f"value takes {len(body)} bytes as {encoded_as}, and this store allows {self.max_value_bytes}; "
-                f"raise max_value_bytes, or max_bytes if that is what limits it"
-            )
+            self.refuse(body, encoded_as)
         return body, encoded_as
+
+    def refuse(self, body: bytes, content_type: str) -> NoReturn:
+        """Raise the error for a value over the limit."""
+        raise TooLargeError(
+            f"value takes {len(body)} bytes as {content_type}, and this store allows {self.max_value_bytes}; "
+            f"raise max_value_bytes, or max_bytes if that is what limits it"
+        )
 
     def entry(self, namespace: str, key: str, record: Record) -> Entry[Any]:
         """Return a record as its reader sees it."""
-        value = self.codecs.decode(namespace, key, record)
+        value = self.codecs.decode(namespace, key, record.body, record.content_type)
         return Entry(value, meta_of(record))
 
 

@@ -12,6 +12,10 @@ from typing import NamedTuple, Protocol
 
 from sqlitedict_kv.record import Record
 
+# Body, content type, expires_at (Unix time in milliseconds, None is never); the last is the engine's own.
+# It is a plain tuple because a point read, the hottest path there is, passes a row on as it is.
+Value = tuple[bytes, str, int | None, object]
+
 
 class Put(NamedTuple):
     """Writes an entry, replacing all that was there."""
@@ -97,13 +101,16 @@ class CheckReport(NamedTuple):
 class Engine(Protocol):
     """Storage for records by namespace and key."""
 
+    def read_value(self, namespace: str, key: str) -> Value | None:
+        """Return the newest value, expired or not."""
+
     def read(self, namespace: str, key: str) -> Record | None:
         """Return the newest record, expired or not."""
 
     def read_many(self, namespace: str, keys: Sequence[str]) -> dict[str, Record]:
         """Return the newest records of those keys that have one, expired or not, as of one moment."""
 
-    def put(self, edit: Put, now: int) -> int:
+    def put(self, namespace: str, key: str, body: bytes, content_type: str, expires_at: int | None, now: int) -> int:
         """Write one entry whatever is there and return its version."""
 
     def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
@@ -140,8 +147,11 @@ class Engine(Protocol):
     def figures(self, now: int) -> Figures:
         """Count what there is."""
 
-    def check(self, decode: Callable[[str, str, Record], object]) -> CheckReport:
-        """Verify the whole store; *decode* raises a KVError for a record that cannot be read."""
+    def check(self, decode: Callable[[str, str, bytes, str], object]) -> CheckReport:
+        """Verify the whole store.
+
+        *decode* takes namespace, key, body and content type, and raises a KVError for what cannot be read.
+        """
 
     def probe(self) -> None:
         """Read and, if writes are allowed, take and leave the write lock; raise what fails."""

@@ -30,9 +30,9 @@ class Checkpointer:
         self._commits = 0
         self._bytes = 0
 
-    def wrote(self, size: int) -> None:
-        """Note a commit of *size* bytes, and make a checkpoint if one is due."""
-        self._commits += 1
+    def wrote(self, commits: int, size: int) -> None:
+        """Note commits of *size* bytes together, and make a checkpoint if one is due."""
+        self._commits += commits
         self._bytes += size
         if self._commits >= EVERY_COMMITS or self._bytes >= EVERY_BYTES:
             done = self.run()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import sqlite3
 import sys
 from threading import Lock
 from typing import Any, NoReturn
 
-from sqlitedict_kv.engines.sqlite.location import Location
+from sqlitedict_kv.engines.sqlite.location import Location, Place
+
+TELL = "tell_version"  # an SQL function
 
 
 class AsleepError(sqlite3.Error):
@@ -37,7 +38,7 @@ class Connection:
     keeps a fork from happening inside SQLite.
     """
 
-    __slots__ = ("_location", "_main_inode", "_wal_inode", "cursor", "lock", "raw")
+    __slots__ = ("_location", "_place", "cursor", "lock", "raw", "told")
 
     def __init__(self, location: Location | None) -> None:
         """Make a connection that is not open yet; *location* is None for one in memory."""
@@ -45,38 +46,24 @@ class Connection:
         self.raw: sqlite3.Connection | None = None
         self.cursor: sqlite3.Cursor = NO_CURSOR
         self._location = location
-        self._main_inode: int | None = None
-        self._wal_inode: int | None = None
+        self._place: Place | None = None
+        self.told = 0  # the version of the row that a statement wrote last, as it told the function TELL
 
     def wake(self, raw: sqlite3.Connection) -> None:
         """Begin to use an open connection that has read from its file."""
+        raw.create_function(TELL, 1, self._tell)
         self.raw = raw
         self.cursor = raw.cursor()
         if self._location:
-            self._main_inode, self._wal_inode = self._inodes()
+            self._place = Place(self._location)
+
+    def _tell(self, version: int) -> int:
+        self.told = version
+        return version
 
     def moved(self) -> bool:
-        """Return whether the file or its log is no longer the one that is open.
-
-        It happens when somebody deletes or replaces them, or when the process lost its POSIX locks and
-        another process, alone by its reckoning, removed the log: what is written then is lost.
-        """
-        if self._main_inode is None:
-            return False
-        try:
-            return self._inodes() != (self._main_inode, self._wal_inode)
-        except FileNotFoundError:
-            return True
-
-    def _inodes(self) -> tuple[int, int | None]:
-        assert self._location is not None
-        wal: int | None = None
-        try:
-            wal = os.stat(self._location.wal).st_ino
-        except FileNotFoundError:  # a file on a read-only medium has none
-            if self._wal_inode is not None:
-                raise
-        return os.stat(self._location.path).st_ino, wal
+        """Return whether the file or its log is no longer the one that is open."""
+        return self._place is not None and self._place.has_changed()
 
     def settle(self) -> None:
         """Leave no statement and no transaction open after a call that was interrupted."""
@@ -92,7 +79,7 @@ class Connection:
         raw, self.raw = self.raw, None
         self.cursor.close()
         self.cursor = NO_CURSOR
-        self._main_inode = self._wal_inode = None
+        self._place = None
         if raw is not None:
             raw.close()
 

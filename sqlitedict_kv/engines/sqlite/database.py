@@ -94,14 +94,27 @@ class Database:
 
         *work* must leave no statement unfinished and may be called several times.
         """
+        try:
+            with self.main.lock:
+                return work(self.main.cursor)
+        except BaseException as error:
+            return self.again(error, work)
+
+    def again(self, error: BaseException, work: Work[T]) -> T:
+        """Call *work* after its first attempt raised *error*, if that only means to wait or to wake up."""
+        with self.main.lock:
+            self.main.settle()
+        if not isinstance(error, sqlite3.Error):
+            raise error
         patience = Patience(self._timeout, self.label)
-        while True:
-            try:
-                return self._attempt(self.main, work, patience)
-            except sqlite3.Error as error:
-                if not is_busy(error):
-                    raise self.failure(error) from error
+        while isinstance(error, AsleepError) or is_busy(error):
+            if not isinstance(error, AsleepError):
                 patience.pause(error)
+            try:
+                return self._attempt(work, patience)
+            except sqlite3.Error as another:
+                error = another
+        raise self.failure(error) from error
 
     def transact(self, work: Work[T], *, aside: bool = False) -> T:
         """Call *work* within a write transaction; a long one is put *aside*, so that no reader is behind it."""
@@ -113,25 +126,16 @@ class Database:
             cursor.execute("COMMIT")
             return result
 
-        def guarded(cursor: sqlite3.Cursor) -> T:
-            self.require_attached()
-            return transaction(cursor)
+        def attached(cursor: sqlite3.Cursor) -> sqlite3.Cursor:
+            if self.main.moved():
+                self.require_attached()
+            return cursor
 
         if not aside or self._location is None:
-            return self.run(guarded)
-        self.run(lambda _: self.require_attached())
+            return self.run(lambda cursor: transaction(attached(cursor)))
+        self.run(lambda cursor: attached(cursor).execute("SELECT 1").fetchone())
         with self.aside() as cursor:
             return self.patiently(lambda: transaction(cursor))
-
-    def again(self, error: BaseException, work: Work[T]) -> T:
-        """Call *work* after its first attempt, made outside of `run` for speed, raised *error*."""
-        with self.main.lock:
-            self.main.settle()
-        if not isinstance(error, sqlite3.Error):
-            raise error
-        if isinstance(error, AsleepError) or is_busy(error):
-            return self.run(work)
-        raise self.failure(error) from error
 
     def patiently(self, work: Callable[[], T]) -> T:
         """Call *work*, which uses a connection that is held already; again while others hold a lock."""
@@ -182,13 +186,13 @@ class Database:
                 )
             )
 
-    def _attempt(self, connection: Connection, work: Work[T], patience: Patience) -> T:
-        with self._locked(connection, patience):
-            self._wake(connection, patience)
+    def _attempt(self, work: Work[T], patience: Patience) -> T:
+        with self._locked(self.main, patience):
+            self._wake(self.main, patience)
             try:
-                return work(connection.cursor)
+                return work(self.main.cursor)
             except BaseException:
-                connection.settle()
+                self.main.settle()
                 raise
 
     @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from urllib.parse import quote
 from sqlitedict_kv.engines.sqlite.mounts import unsafe_type
 from sqlitedict_kv.errors import LocationError, OpenError, StoreNotFoundError, UnsafeFilesystemError
 
+SETTLED_NANOSECONDS = 3 * 10**9  # more than the coarsest clock of a file system, FAT's 2 s
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
 
@@ -110,6 +112,48 @@ class Location:
         """Raise StoreNotFoundError unless there is a file."""
         if not os.path.exists(self.path):
             raise StoreNotFoundError(f"there is no store at {self.path}, and readonly=True makes none")
+
+
+class Place:
+    """Which file and which log were open at a time, to see whether they still are.
+
+    Somebody may delete or replace them; and when this process loses its POSIX locks, another one, alone by
+    its reckoning, removes the log. What is written after that is lost, so every write asks first.
+
+    A look at both costs as much as a third of a small write. But no name in a directory changes its file
+    without a change to the directory's own time, so mostly a look at that is enough.
+    """
+
+    __slots__ = ("_directory", "_inodes", "_location", "_seen")
+
+    def __init__(self, location: Location) -> None:
+        """Remember what is open now."""
+        self._location = location
+        self._directory = str(Path(location.path).parent)
+        self._seen: tuple[int, int] | None = None
+        self._inodes = self._look()
+
+    def has_changed(self) -> bool:
+        """Return whether the file or the log is another one now, or gone."""
+        try:
+            status = os.stat(self._directory)
+            seen = (status.st_ino, status.st_mtime_ns)
+            if seen == self._seen:
+                return False
+            same = self._look() == self._inodes
+        except FileNotFoundError:
+            return True
+        # A time that is too young could stay the same through another change within the clock's tick.
+        if same and time.time_ns() - status.st_mtime_ns > SETTLED_NANOSECONDS:
+            self._seen = seen
+        return not same
+
+    def _look(self) -> tuple[int, int | None]:
+        try:
+            wal = os.stat(self._location.wal).st_ino
+        except FileNotFoundError:  # none yet, or on a read-only medium
+            wal = None
+        return os.stat(self._location.path).st_ino, wal
 
 
 def _make_directories(directory: Path) -> None:

@@ -1,8 +1,12 @@
 """The checksum of a row, and a row as a record.
 
-SQLite does not notice a flipped bit in a value. The `checksum` column holds a crc32 over all that the
-row means but its version, and above it the low bits of the version that it was made for. A program that
-knows no checksums bumps the version when it writes, so its rows are recognized and taken as they are.
+SQLite does not notice a flipped bit in a value. So the low half of the `checksum` column is a seal over all
+that the row means but its version, and the high half holds the low bits of the version that it was made
+for. A program that knows no checksums bumps the version when it writes, so its rows are recognized and
+taken as they are.
+
+The seal is a crc32, plus the time of the update: so a statement can take that time off again, and a reader
+of the value alone need not fetch it. Each column that is fetched adds 4 % to the time of a point read.
 """
 
 from __future__ import annotations
@@ -13,21 +17,34 @@ from zlib import crc32
 from sqlitedict_kv.errors import DamagedEntryError
 from sqlitedict_kv.record import Record
 
-VERSION_MASK = 0x7FFF_FFFF  # of the version's bits, those beside the crc32: SQLite's integers have a sign
+VERSION_MASK = 0x7FFF_FFFF  # of the version's bits, those above the seal: SQLite's integers have a sign
+SEAL_MASK = 0xFFFF_FFFF
 HALF_WAY = 0x4000_0000
+SMALL = 2**16  # bytes that are cheaper to copy than to pass to crc32 in a second call
+
+# What `crc` returns, if the checksum is that of the row's own version, else NULL.
+EXPECTED_CRC = """
+    iif(checksum >> 32 = version & 0x7FFFFFFF, checksum - updated_at - (updated_at >> 32) & 0xFFFFFFFF, NULL)
+"""
 
 # body, content type, version, expires_at, updated_at, checksum: as the statements select them
 Row = tuple[Any, Any, Any, Any, Any, Any]
 
 
-def crc(namespace: str, key: str, body: bytes, content_type: str, expires_at: int | None, updated_at: int) -> int:
-    """Return the crc32 over all that a row means but its version."""
-    return crc32(body, crc32(f"{namespace}\0{key}\0{content_type}\0{expires_at}\0{updated_at}".encode()))
+def crc(namespace: str, key: str, body: bytes, content_type: str, expires_at: int | None) -> int:
+    """Return the crc32 over all that a row means but its version and the time of its update."""
+    head = f"{namespace}\0{key}\0{content_type}\0{expires_at}".encode()
+    return crc32(head + body) if len(body) <= SMALL else crc32(body, crc32(head))
 
 
-def checksum(version: int, crc: int) -> int:
+def seal(crc: int, updated_at: int) -> int:
+    """Return the low half of the column."""
+    return crc + updated_at + (updated_at >> 32) & SEAL_MASK
+
+
+def checksum(version: int, seal: int) -> int:
     """Return what the column holds; the statements that write compute the same."""
-    return (version & VERSION_MASK) << 32 | crc
+    return (version & VERSION_MASK) << 32 | seal
 
 
 def record_of(namespace: str, key: str, row: Row) -> Record:
@@ -38,8 +55,8 @@ def record_of(namespace: str, key: str, row: Row) -> Record:
     """
     body, content_type, version, expires_at, updated_at, stored = row
     if type(body) is bytes and type(version) is int and type(stored) is int:
-        computed = crc(namespace, key, body, content_type, expires_at, updated_at)
-        if stored == checksum(version, computed):
+        computed = crc(namespace, key, body, content_type, expires_at)
+        if type(updated_at) is int and stored == checksum(version, seal(computed, updated_at)):
             return Record(body, content_type, version, expires_at, updated_at)
     return _unchecked(namespace, key, row)
 

@@ -62,6 +62,7 @@ class Upkeep:
         self._round = Lock()
         self._writes = 0
         self._bytes = 0
+        self._commits = 0
         self._surplus = 0
         self._uncounted: int | None = None  # writes since the entries were counted
         self.evicted = 0  # entries, by this process
@@ -74,10 +75,11 @@ class Upkeep:
         """
         self._writes += entries
         self._bytes += size
+        self._commits += 1
+        if self._writes < self._every_writes and self._bytes < self._every_bytes:
+            return
         try:
-            if self._writes >= self._every_writes or self._bytes >= self._every_bytes:
-                self._do_round(now)
-            self._checkpointer.wrote(size)
+            self._do_round(now)
         except StoreError:
             return
 
@@ -85,8 +87,9 @@ class Upkeep:
         if not self._round.acquire(blocking=False):
             return
         try:
-            writes, size = self._writes, self._bytes
-            self._writes = self._bytes = 0
+            writes, size, commits = self._writes, self._bytes, self._commits
+            self._writes = self._bytes = self._commits = 0
+            self._checkpointer.wrote(commits, size)
             if self._database.run(lambda cursor: cursor.execute(SOME_EXPIRED, (now,)).fetchone()):
                 self.sweep(None, SWEEP_ROWS, now)
             if self._max_entries is not None:
