@@ -13,7 +13,7 @@ import time
 from sqlitedict_kv.engines.sqlite.database import Database
 from sqlitedict_kv.engines.sqlite.failures import is_busy
 
-EVERY_COMMITS = 1000
+EVERY_COMMITS = 500
 EVERY_BYTES = 4 * 2**20  # of values
 GUARD_PATIENCE = 0.05  # seconds to wait for the write lock; the next write will try again
 RETRY_COMMITS = 100  # after a checkpoint that found the lock taken

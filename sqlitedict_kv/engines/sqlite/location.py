@@ -16,7 +16,9 @@ from urllib.parse import quote
 from sqlitedict_kv.engines.sqlite.mounts import unsafe_type
 from sqlitedict_kv.errors import LocationError, OpenError, StoreNotFoundError, UnsafeFilesystemError
 
-SETTLED_NANOSECONDS = 3 * 10**9  # more than the coarsest clock of a file system, FAT's 2 s
+SECOND = 10**9  # nanoseconds
+FINE_TICK = SECOND // 20  # more than the tick of a kernel, by which file systems keep their times
+COARSE_TICK = 3 * SECOND  # more than that of file systems with whole seconds: FAT's is 2 s
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
 
@@ -144,7 +146,8 @@ class Place:
         except FileNotFoundError:
             return True
         # A time that is too young could stay the same through another change within the clock's tick.
-        if same and time.time_ns() - status.st_mtime_ns > SETTLED_NANOSECONDS:
+        tick = FINE_TICK if status.st_mtime_ns % SECOND else COARSE_TICK
+        if same and time.time_ns() - status.st_mtime_ns > tick:
             self._seen = seen
         return not same
 
