@@ -36,6 +36,7 @@ from sqlitedict_kv.errors import (
     UnsafeFilesystemError,
 )
 from sqlitedict_kv.listing import Page
+from sqlitedict_kv.lru import LRUStats
 from sqlitedict_kv.namespace import Namespace, NamespaceStats
 from sqlitedict_kv.store import Health, Store, StoreStats
 from sqlitedict_kv.transaction import Transaction, TransactionNamespace
@@ -55,6 +56,7 @@ __all__ = [
     "ForkedStoreError",
     "Health",
     "KVError",
+    "LRUStats",
     "LocationError",
     "Meta",
     "Namespace",

@@ -10,8 +10,9 @@ from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from sqlitedict_kv.arguments import Default, checked_content_type, checked_key, checked_ttl
 from sqlitedict_kv.codecs import Codecs
-from sqlitedict_kv.engine import Engine, Put
+from sqlitedict_kv.engine import Engine, Put, Value
 from sqlitedict_kv.errors import TooLargeError
+from sqlitedict_kv.lru import LRU
 from sqlitedict_kv.record import Record
 
 V = TypeVar("V")
@@ -59,7 +60,13 @@ class Core:
     codecs: Codecs
     clock: Callable[[], float]  # Unix time in seconds
     max_value_bytes: int
+    lru: LRU | None = None
     counters: Counters = field(default_factory=Counters)
+
+    @property
+    def read_value(self) -> Callable[[str, str], Value | None]:
+        """Where to read a value: the LRU, or the engine if there is none."""
+        return self.engine.read_value if self.lru is None else self.lru.read_value
 
     def now(self) -> int:
         """Return the Unix time in milliseconds, by the store's clock."""

@@ -7,7 +7,7 @@ from any thread, and raises the errors of :mod:`sqlitedict_kv.errors`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from sqlitedict_kv.record import Record
@@ -98,6 +98,23 @@ class CheckReport(NamedTuple):
     problems: tuple[str, ...]  # each names what is damaged, never a value
 
 
+Keys = Iterable[tuple[str, str]] | None  # namespaces and keys; None is all there are
+
+
+class Observer(Protocol):
+    """What is told of the commits of this engine object."""
+
+    def committed(self, keys: Keys, before: bytes | None, after: bytes | None, *, alone: bool) -> None:
+        """Take note of a commit before its caller does.
+
+        Args:
+            keys: what it may have changed.
+            before: the engine's mark from before it.
+            after: the mark from after it.
+            alone: whether nobody else committed between the two.
+        """
+
+
 class Engine(Protocol):
     """Storage for records by namespace and key."""
 
@@ -164,6 +181,16 @@ class Engine(Protocol):
 
     def sync(self) -> None:
         """Make all that was acknowledged survive a power cut."""
+
+    def marker(self) -> Callable[[], bytes | None]:
+        """Return a function that returns the mark: bytes that differ after each commit of anybody.
+
+        A mark that is read again unchanged proves that nothing was committed in between. None is unknown:
+        the connection was closed, and the engine must be asked for another function.
+        """
+
+    def observe(self, observer: Observer) -> None:
+        """Tell *observer* of each commit of this object, in their order."""
 
     def close(self) -> None:
         """Release everything; later calls raise StoreClosedError."""

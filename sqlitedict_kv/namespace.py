@@ -59,7 +59,7 @@ class Namespace(MutableMapping[str, Any]):
         self._core = core
         self._engine = core.engine
         self._counters = core.counters
-        self._fetch = core.engine.read_value
+        self._fetch = core.read_value
         self._decode = core.codecs.decode
         self._decoders = core.codecs.decoders
         self._name = name

@@ -15,6 +15,7 @@ from sqlitedict_kv.core import Core, Defaults
 from sqlitedict_kv.engine import CheckReport
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
 from sqlitedict_kv.errors import KVError
+from sqlitedict_kv.lru import LRU, LRUStats
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.transaction import Transaction
 
@@ -36,6 +37,7 @@ class StoreStats(NamedTuple):
         misses: reads of this process that found nothing.
         evicted: entries that this process removed to keep max_bytes or max_entries.
         purged: expired entries that this process removed.
+        lru: what the LRU in front did in this process; None if there is none.
     """
 
     entries: int
@@ -49,6 +51,7 @@ class StoreStats(NamedTuple):
     misses: int
     evicted: int
     purged: int
+    lru: LRUStats | None
 
 
 class Health(NamedTuple):
@@ -82,6 +85,7 @@ class Store:
         max_bytes: int | str | None = None,
         max_entries: int | None = None,
         max_value_bytes: int | str = arguments.MAX_VALUE_BYTES,
+        lru_bytes: int | str | None = None,
         codecs: Sequence[Codec] = (),
         clock: Callable[[], float] = time.time,
         allow_unsafe_filesystem: bool = False,
@@ -98,6 +102,8 @@ class Store:
                 or text such as ``"1 GB"``; None is no limit.
             max_entries: likewise, the number of entries.
             max_value_bytes: the size of the largest encoded value.
+            lru_bytes: memory for values that were read before, never older than the last commit of anybody; None is
+                none.
             codecs: further codecs, asked before the built-in ones.
             clock: returns the Unix time in seconds.
             allow_unsafe_filesystem: open a file on a network or virtual file system all the same.
@@ -116,6 +122,7 @@ class Store:
             raise TypeError("max_value_bytes must be a number of bytes, not None")
         if largest > arguments.MAX_VALUE_BYTES:
             raise ValueError(f"max_value_bytes must be at most {arguments.MAX_VALUE_BYTES}, not {largest}")
+        memory = arguments.checked_size(lru_bytes, "lru_bytes", lowest=1)
         self._durability = arguments.checked_choice(durability, "durability", ("process", "power"))
         chosen = Codecs(arguments.checked_codecs(codecs))
         arguments.checked_callable(clock, "clock")
@@ -129,7 +136,8 @@ class Store:
             allow_unsafe_filesystem=arguments.checked_bool(allow_unsafe_filesystem, "allow_unsafe_filesystem"),
         )
         self._engine = engine
-        self._core = Core(engine, chosen, clock, min(largest, limit // 2) if limit else largest)
+        lru = None if memory is None else LRU(engine, memory)
+        self._core = Core(engine, chosen, clock, min(largest, limit // 2) if limit else largest, lru)
 
     def ns(self, name: str, *, ttl: float | None = None, content_type: str | None = None) -> Namespace:
         """Return a namespace as a mapping; it exists as soon as it has an entry.
@@ -180,6 +188,7 @@ class Store:
             misses=self._core.counters.misses,
             evicted=figures.evicted,
             purged=figures.purged,
+            lru=None if self._core.lru is None else self._core.lru.stats(),
         )
 
     def healthcheck(self) -> Health:

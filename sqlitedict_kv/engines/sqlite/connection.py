@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any, NoReturn
 
 from sqlitedict_kv.engines.sqlite.location import Location, Place
+from sqlitedict_kv.engines.sqlite.mark import Mark, NoMark, mark_of
 
 TELL = "tell_version"  # an SQL function
 
@@ -28,6 +29,7 @@ class _NoCursor:
 
 
 NO_CURSOR: Any = _NoCursor()
+NO_MARK = NoMark()
 
 
 class Connection:
@@ -38,7 +40,7 @@ class Connection:
     keeps a fork from happening inside SQLite.
     """
 
-    __slots__ = ("_location", "_place", "cursor", "lock", "raw", "told")
+    __slots__ = ("_location", "_place", "cursor", "lock", "mark", "raw", "told")
 
     def __init__(self, location: Location | None) -> None:
         """Make a connection that is not open yet; *location* is None for one in memory."""
@@ -47,15 +49,18 @@ class Connection:
         self.cursor: sqlite3.Cursor = NO_CURSOR
         self._location = location
         self._place: Place | None = None
+        self.mark: Mark = NO_MARK
         self.told = 0  # the version of the row that a statement wrote last, as it told the function TELL
 
-    def wake(self, raw: sqlite3.Connection) -> None:
-        """Begin to use an open connection that has read from its file."""
+    def wake(self, raw: sqlite3.Connection, *, marked: bool) -> None:
+        """Begin to use an open connection that has read from its file; *marked* to be asked for its mark."""
         raw.create_function(TELL, 1, self._tell)
         self.raw = raw
         self.cursor = raw.cursor()
         if self._location:
             self._place = Place(self._location)
+        if marked:
+            self.mark = mark_of(raw, self._location.shm if self._location else None)
 
     def _tell(self, version: int) -> int:
         self.told = version
@@ -82,6 +87,8 @@ class Connection:
         self._place = None
         if raw is not None:
             raw.close()
+        mark, self.mark = self.mark, NO_MARK
+        mark.release()
 
     def abandon(self) -> bool:
         """Stop to use the connection without the checkpoint that a close would make; return whether it is closed.
@@ -95,6 +102,7 @@ class Connection:
         elif raw is not None:
             make_immortal(raw)
             self.raw = None
+            self.mark = NO_MARK  # and its file stays open, like the connection
         self.sleep()
         return closed
 

@@ -11,8 +11,9 @@ from time import monotonic
 from typing import Literal, TypeVar
 from weakref import finalize
 
+from sqlitedict_kv.engine import Keys, Observer
 from sqlitedict_kv.engines.sqlite import forks, schema
-from sqlitedict_kv.engines.sqlite.connection import AsleepError, Connection, make_immortal
+from sqlitedict_kv.engines.sqlite.connection import NO_MARK, AsleepError, Connection, make_immortal
 from sqlitedict_kv.engines.sqlite.failures import STOPPING, is_busy, translate
 from sqlitedict_kv.engines.sqlite.location import Location
 from sqlitedict_kv.engines.sqlite.patience import Patience, patiently
@@ -48,6 +49,11 @@ SYNCHRONOUS = {"process": "PRAGMA synchronous = NORMAL", "power": "PRAGMA synchr
 # On macOS a plain fsync stops at the drive's cache: https://www.sqlite.org/pragma.html#pragma_fullfsync
 FULL_FSYNC = ("PRAGMA fullfsync = ON", "PRAGMA checkpoint_fullfsync = ON") if sys.platform == "darwin" else ()
 
+
+def anything(_: object) -> None:
+    """Say that a transaction may have changed any entry."""
+
+
 _forbidden: dict[tuple[int, int], KVError] = {}  # files, by device and inode, that this process must not open again
 
 
@@ -76,6 +82,7 @@ class Database:
         self.in_memory = self._location is None
         self._inode: tuple[int, int] | None = None
         self._stopped: KVError | None = None
+        self.observer: Observer | None = None
         self._gate = Lock()  # held while the set of connections changes, and during a fork
         self.main = Connection(self._location)
         self._connections = [self.main]
@@ -116,8 +123,14 @@ class Database:
                 error = another
         raise self.failure(error) from error
 
-    def transact(self, work: Work[T], *, aside: bool = False) -> T:
-        """Call *work* within a write transaction; a long one is put *aside*, so that no reader is behind it."""
+    def transact(self, work: Work[T], touched: Callable[[T], Keys] = anything, *, aside: bool = False) -> T:
+        """Call *work* within a write transaction.
+
+        Args:
+            work: what to do; it may be called several times.
+            touched: says from the result of *work* which entries it may have changed.
+            aside: use a connection of its own, so that no reader is behind a long transaction.
+        """
         self.require_writable()
 
         def transaction(cursor: sqlite3.Cursor) -> T:
@@ -126,16 +139,28 @@ class Database:
             cursor.execute("COMMIT")
             return result
 
-        def attached(cursor: sqlite3.Cursor) -> sqlite3.Cursor:
-            if self.main.moved():
-                self.require_attached()
-            return cursor
+        def attached(cursor: sqlite3.Cursor) -> T:
+            self.require_attached()
+            if self.observer is None:
+                return transaction(cursor)
+            before, changes = self.main.mark.read(), cursor.connection.total_changes
+            result = transaction(cursor)
+            # A transaction that changed nothing moves no mark: the next commit seen would be a stranger's.
+            self.tell(touched(result), before, changed=cursor.connection.total_changes != changes)
+            return result
 
         if not aside or self._location is None:
-            return self.run(lambda cursor: transaction(attached(cursor)))
-        self.run(lambda cursor: attached(cursor).execute("SELECT 1").fetchone())
+            return self.run(attached)
+        self.run(lambda _: self.require_attached())
         with self.aside() as cursor:
             return self.patiently(lambda: transaction(cursor))
+
+    def tell(self, keys: Keys, before: bytes | None, *, changed: bool) -> None:
+        """Tell the observer of a commit; the caller holds the main lock since before it."""
+        if self.observer is not None:
+            mark = self.main.mark
+            after = mark.read()
+            self.observer.committed(keys, before, after, alone=changed and mark.is_next(before, after))
 
     def patiently(self, work: Callable[[], T]) -> T:
         """Call *work*, which uses a connection that is held already; again while others hold a lock."""
@@ -236,7 +261,7 @@ class Database:
             raw = self._open_file(patience, durability) if self._location else self._open_memory()
         except sqlite3.Error as error:
             raise OpenError(f"cannot open {self.label}: {error}") from error
-        connection.wake(raw)
+        connection.wake(raw, marked=connection is self.main)
 
     def _open_memory(self) -> sqlite3.Connection:
         raw = self._connected("file::memory:")
@@ -353,7 +378,12 @@ class Database:
 
     def close(self) -> None:
         """Close every connection; later calls raise StoreClosedError."""
-        with self._gate, self.main.lock:
+        with self._gate:
+            others = [connection.lock for connection in self._connections if connection is not self.main]
+        for lock in others:  # the end of a backup, say: closing the mark would drop its locks
+            with lock:
+                pass
+        with self.main.lock:
             if self._stopped is None:
                 self._stopped = StoreClosedError(f"the store at {self.label} is closed")
             self.main.sleep()
@@ -385,6 +415,7 @@ class Database:
             if self._caught and connection.raw is not None:
                 make_immortal(connection.raw)  # to close it would drop the parent's locks
                 connection.raw = None
+                connection.mark = NO_MARK
                 connection.sleep()
         if self._caught:
             self._stopped = self._forked()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from zlib import crc32
 
-from sqlitedict_kv.engine import Change, Check, CheckReport, Delete, Edit, Figures, Put, Span, Touch, Value
+from sqlitedict_kv.engine import Change, Check, CheckReport, Delete, Edit, Figures, Observer, Put, Span, Touch, Value
 from sqlitedict_kv.engines.sqlite.connection import TELL
 from sqlitedict_kv.engines.sqlite.database import Database, Durability
 from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE
@@ -222,25 +222,32 @@ class SQLiteEngine:
     def put(self, namespace: str, key: str, body: bytes, content_type: str, expires_at: int | None, now: int) -> int:
         """Write one entry whatever is there and return its version."""
         # Flat, without Database.transact and Put: a single statement is a transaction of its own.
-        main = self._main
+        database, main = self._database, self._main
         sealed = seal(crc(namespace, key, body, content_type, expires_at), now)
         values = (namespace, key, body, content_type, expires_at, now, sealed)
         try:
             with main.lock:
                 if main.moved():
-                    self._database.require_attached()
-                main.cursor.execute(UPSERT_TELLING, values)
+                    database.require_attached()
+                if database.observer is None:
+                    main.cursor.execute(UPSERT_TELLING, values)
+                else:
+                    before = main.mark.read()
+                    main.cursor.execute(UPSERT_TELLING, values)
+                    database.tell([(namespace, key)], before, changed=True)
                 version = main.told
         except BaseException as error:
-            self._database.require_writable()
-            version = self._database.again(error, lambda cursor: self._put(cursor, values))
+            database.require_writable()
+            version = database.again(error, lambda cursor: self._put(cursor, values))
         self._upkeep.wrote(1, len(body), now)
         return version
 
-    def _put(self, cursor: sqlite3.Cursor, values: tuple[object, ...]) -> int:
+    def _put(self, cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> int:
         self._database.require_attached()
-        (version,) = cursor.execute(UPSERT, values).fetchone()
-        return int(version)
+        before = self._main.mark.read()
+        cursor.execute(UPSERT_TELLING, values)
+        self._database.tell([values[:2]], before, changed=True)
+        return self._main.told
 
     def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
         """Write entries with distinct keys of one namespace, all or none; return their versions."""
@@ -256,7 +263,7 @@ class SQLiteEngine:
 
         if not edits:
             return {}
-        versions = self._database.transact(work, aside=len(edits) > LONG_COMMIT)
+        versions = self._database.transact(work, lambda _: _keys(edits), aside=len(edits) > LONG_COMMIT)
         self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits), now)
         return {edit.key: versions[edit.key] for edit in edits}
 
@@ -266,7 +273,7 @@ class SQLiteEngine:
         def work(cursor: sqlite3.Cursor) -> list[int | None]:
             return [self._apply(cursor, edit, now) for edit in edits]
 
-        versions = self._database.transact(work, aside=len(edits) > LONG_COMMIT)
+        versions = self._database.transact(work, lambda _: _keys(edits), aside=len(edits) > LONG_COMMIT)
         self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits if isinstance(edit, Put)), now)
         return versions
 
@@ -313,6 +320,17 @@ class SQLiteEngine:
             total += sum(live for _, _, live in removed)
             self._upkeep.wrote(1, 0, now)
         return total
+
+    # -- coherence
+
+    def marker(self) -> Callable[[], bytes | None]:
+        """Return a function that returns the mark; see :class:`sqlitedict_kv.engine.Engine`."""
+        mark = self._main.mark
+        return (lambda: self._database.run(lambda _: mark.read())) if mark.needs_lock else mark.read
+
+    def observe(self, observer: Observer) -> None:
+        """Tell *observer* of each commit of this object, in their order."""
+        self._database.observer = observer
 
     # -- upkeep
 
@@ -419,6 +437,10 @@ class SQLiteEngine:
     def close(self) -> None:
         """Release everything; later calls raise StoreClosedError."""
         self._database.close()
+
+
+def _keys(edits: Iterable[Edit]) -> list[tuple[str, str]]:
+    return [(edit.namespace, edit.key) for edit in edits]
 
 
 def _values(edit: Put, now: int) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from threading import Lock
+from typing import Any
 
 from sqlitedict_kv.engines.sqlite.checkpoint import Checkpointer
 from sqlitedict_kv.engines.sqlite.database import Database
@@ -31,7 +32,7 @@ SWEEP_NAMESPACE = """
 EVICT = """
     DELETE FROM kv WHERE rowid IN (
         SELECT rowid FROM (SELECT rowid, updated_at FROM kv ORDER BY rowid LIMIT ?) ORDER BY updated_at, rowid LIMIT ?
-    ) RETURNING ns, version, length(value)
+    ) RETURNING ns, version, length(value), key
 """
 RAISE_FLOOR = """
     INSERT INTO kv_floor (ns, version) VALUES (?, ?)
@@ -110,7 +111,7 @@ class Upkeep:
             raise_floors(cursor, removed)
             return len(removed)
 
-        count = self._database.transact(work)
+        count = self._database.transact(work, nothing_live)
         self.purged += count
         return count
 
@@ -153,23 +154,28 @@ class Upkeep:
             if not removed:
                 return
             rows += len(removed)
-            freed += sum(length for _, _, length in removed)
+            freed += sum(length for _, _, length, _ in removed)
 
-    def _evict(self, rows: int) -> list[tuple[str, int, int]]:
-        def work(cursor: sqlite3.Cursor) -> list[tuple[str, int, int]]:
+    def _evict(self, rows: int) -> list[tuple[str, int, int, str]]:
+        def work(cursor: sqlite3.Cursor) -> list[tuple[str, int, int, str]]:
             removed = cursor.execute(EVICT, (WINDOW * rows, rows)).fetchall()
             raise_floors(cursor, removed)
             return removed
 
-        removed = self._database.transact(work)
+        removed = self._database.transact(work, lambda rows: [(namespace, key) for namespace, _, _, key in rows])
         self.evicted += len(removed)
         return removed
 
 
-def raise_floors(cursor: sqlite3.Cursor, removed: Iterable[tuple[str, int, int]]) -> None:
-    """Remember, per namespace, the highest version among the rows that were removed."""
+def nothing_live(_: object) -> tuple[tuple[str, str], ...]:
+    """Say that a transaction changed nothing that anybody could still read."""
+    return ()
+
+
+def raise_floors(cursor: sqlite3.Cursor, removed: Iterable[tuple[Any, ...]]) -> None:
+    """Remember, per namespace, the highest version among the rows removed; they begin with the two."""
     highest: dict[str, int] = {}
-    for namespace, version, _ in removed:
+    for namespace, version, *_ in removed:
         highest[namespace] = max(version, highest.get(namespace, 0))
     for floor in highest.items():
         cursor.execute(RAISE_FLOOR, floor)
