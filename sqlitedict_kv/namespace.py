@@ -503,7 +503,8 @@ class Namespace(MutableMapping[str, Any]):
     def __repr__(self) -> str:
         """Return the name, the file and the size, never a value."""
         try:
-            size = f"{len(self)} entries"
+            entries = len(self)
+            size = "1 entry" if entries == 1 else f"{entries} entries"
         except KVError as error:
             size = type(error).__name__
         return f"<Namespace {self._name!r} of {self._engine.label!r}: {size}>"

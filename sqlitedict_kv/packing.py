@@ -39,7 +39,7 @@ def pack(value: Any) -> bytes:
     except CodecError:
         raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise CodecError(f"msgpack cannot keep this {type(value).__name__}: {error}") from None
+        raise CodecError(f"msgpack cannot keep this {type(value).__name__} ({type(error).__name__})") from None
     if not exact:
         raise CodecError(f"msgpack cannot keep this {type(value).__name__} exactly")
     return body

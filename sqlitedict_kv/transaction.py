@@ -30,6 +30,7 @@ class Transaction:
         self._core = core
         self._edits: list[Edit] = []
         self._versions: dict[tuple[str, str], int] | None = None
+        self._begun = False
         self._ended = False
 
     def ns(self, name: str, *, ttl: float | None = None, content_type: str | None = None) -> TransactionNamespace:
@@ -52,8 +53,9 @@ class Transaction:
 
     def __enter__(self) -> Self:
         """Begin to record."""
-        if self._ended:
+        if self._begun:
             raise RuntimeError("a transaction is used once; call store.atomic() again")
+        self._begun = True
         return self
 
     def __exit__(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sqlite3
 import sys
 from threading import Lock
@@ -22,6 +21,10 @@ class _NoCursor:
     """Stands for the cursor of a connection that is not open, so that the hot path need not ask."""
 
     def execute(self, *_: Any) -> NoReturn:
+        raise AsleepError
+
+    @property
+    def connection(self) -> NoReturn:
         raise AsleepError
 
     def close(self) -> None:
@@ -100,13 +103,19 @@ class Connection:
         if raw is not None and sys.version_info >= (3, 12):
             raw.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         elif raw is not None:
-            make_immortal(raw)
-            self.raw = None
-            self.mark = NO_MARK  # and its file stays open, like the connection
+            self.freeze()
         self.sleep()
         return closed
 
+    def freeze(self) -> None:
+        """Never touch the connection again, nor let it be closed: a child got it in the middle of a call."""
+        for thing in (self.raw, self.cursor, self.mark):
+            _make_immortal(thing)
+        self.raw, self.cursor, self.mark, self._place = None, NO_CURSOR, NO_MARK, None
 
-def make_immortal(thing: object) -> None:
+
+def _make_immortal(thing: object) -> None:
     """Keep an object from ever being finalized, even when the interpreter exits."""
+    import ctypes  # noqa: PLC0415 - rare, and a quarter of the time to import us
+
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))

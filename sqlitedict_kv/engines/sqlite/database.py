@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -13,8 +14,8 @@ from weakref import finalize
 
 from sqlitedict_kv.engine import Keys, Observer
 from sqlitedict_kv.engines.sqlite import forks, schema
-from sqlitedict_kv.engines.sqlite.connection import NO_MARK, AsleepError, Connection, make_immortal
-from sqlitedict_kv.engines.sqlite.failures import STOPPING, is_busy, translate
+from sqlitedict_kv.engines.sqlite.connection import AsleepError, Connection
+from sqlitedict_kv.engines.sqlite.failures import is_busy, primary_code, stops, translate
 from sqlitedict_kv.engines.sqlite.location import Location
 from sqlitedict_kv.engines.sqlite.patience import Patience, patiently
 from sqlitedict_kv.errors import (
@@ -50,6 +51,19 @@ SYNCHRONOUS = {"process": "PRAGMA synchronous = NORMAL", "power": "PRAGMA synchr
 FULL_FSYNC = ("PRAGMA fullfsync = ON", "PRAGMA checkpoint_fullfsync = ON") if sys.platform == "darwin" else ()
 
 
+def in_transaction(cursor: sqlite3.Cursor, work: Work[T]) -> T:
+    """Call *work* between BEGIN IMMEDIATE and COMMIT; leave no transaction open, whatever happens."""
+    try:
+        cursor.execute("BEGIN IMMEDIATE")
+        result = work(cursor)
+        cursor.execute("COMMIT")
+    except BaseException:
+        if cursor.connection.in_transaction:
+            cursor.connection.rollback()
+        raise
+    return result
+
+
 def anything(_: object) -> None:
     """Say that a transaction may have changed any entry."""
 
@@ -81,6 +95,7 @@ class Database:
         self._location = Location.of(path, allow_unsafe_filesystem=allow_unsafe_filesystem) if path else None
         self.in_memory = self._location is None
         self._inode: tuple[int, int] | None = None
+        self._mode = "mode=rw"
         self._stopped: KVError | None = None
         self.observer: Observer | None = None
         self._gate = Lock()  # held while the set of connections changes, and during a fork
@@ -133,27 +148,20 @@ class Database:
         """
         self.require_writable()
 
-        def transaction(cursor: sqlite3.Cursor) -> T:
-            cursor.execute("BEGIN IMMEDIATE")
-            result = work(cursor)
-            cursor.execute("COMMIT")
-            return result
-
         def attached(cursor: sqlite3.Cursor) -> T:
             self.require_attached()
             if self.observer is None:
-                return transaction(cursor)
+                return in_transaction(cursor, work)
             before, changes = self.main.mark.read(), cursor.connection.total_changes
-            result = transaction(cursor)
+            result = in_transaction(cursor, work)
             # A transaction that changed nothing moves no mark: the next commit seen would be a stranger's.
             self.tell(touched(result), before, changed=cursor.connection.total_changes != changes)
             return result
 
         if not aside or self._location is None:
             return self.run(attached)
-        self.run(lambda _: self.require_attached())
         with self.aside() as cursor:
-            return self.patiently(lambda: transaction(cursor))
+            return self.patiently(lambda: in_transaction(cursor, work))
 
     def tell(self, keys: Keys, before: bytes | None, *, changed: bool) -> None:
         """Tell the observer of a commit; the caller holds the main lock since before it."""
@@ -182,6 +190,7 @@ class Database:
                     self.main.settle()
                     raise
             return
+        self.run(lambda _: self.require_attached())
         connection = Connection(self._location)
         with connection.lock:
             with self._gate:
@@ -189,12 +198,13 @@ class Database:
             try:
                 self._wake(connection, Patience(self._timeout, self.label), durability)
                 yield connection.cursor
+            except sqlite3.Error as error:
+                raise self.failure(error) from error
             finally:
                 if connection.raw is not None:
                     connection.settle()
                 connection.sleep()
-                with self._gate:
-                    self._connections.remove(connection)
+                self._connections.remove(connection)  # without the gate, for which a fork may be waiting
 
     def require_writable(self) -> None:
         """Raise ReadOnlyError if the store was opened to read."""
@@ -234,7 +244,7 @@ class Database:
     def failure(self, error: sqlite3.Error) -> Exception:
         """Return what to raise for an error of the driver; stop the store if it must not go on."""
         ours = translate(error, self.label)
-        if isinstance(ours, STOPPING) and self._location:
+        if stops(ours) and self._location:
             with self.main.lock:
                 self._stop(ours)
         return ours
@@ -265,9 +275,7 @@ class Database:
 
     def _open_memory(self) -> sqlite3.Connection:
         raw = self._connected("file::memory:")
-        raw.execute("BEGIN")
-        schema.migrate(raw, self.label)
-        raw.execute("COMMIT")
+        in_transaction(raw.cursor(), lambda _: schema.migrate(raw, schema.Found(0, [])))
         return raw
 
     def _open_file(self, patience: Patience, durability: Durability | None) -> sqlite3.Connection:
@@ -291,37 +299,49 @@ class Database:
         self._inode = inode
         return raw
 
-    _mode = "mode=rw"
-
     def _inspected(self, patience: Patience) -> sqlite3.Connection:
-        """Return a connection to a file that is a current store, migrated if need be.
-
-        The first look is through a connection that cannot write: even the recovery of a log, or the
-        checkpoint at a close, would change a file that turns out to be somebody else's.
-        """
+        """Return a connection to a file that is a current store, migrated if need be."""
         assert self._location is not None
-        self._mode = self._readable_mode() if self.readonly else "mode=ro"
-        reader = self._connected(self._location.uri(self._mode))
-        try:
-            version = patiently(lambda: schema.version_of(reader, self.label), patience)
-            current = version == schema.CURRENT and not schema.useless_indexes(reader)
-            if self.readonly and not version:
-                raise StoreNotFoundError(f"{self.label} is empty; open it once for writing")
-            if self.readonly:
-                return reader
-        except BaseException:
-            reader.close()
-            raise
-        reader.close()
-        self._mode = "mode=rw"
+        current = self._look(patience)
+        if self.readonly:
+            self._mode = self._readable_mode()
         raw = self._connected(self._location.uri(self._mode))
         try:
-            if not current:
+            if not current and not self.readonly:
                 patiently(lambda: self._migrate(raw), patience)
         except BaseException:
             raw.close()
             raise
         return raw
+
+    def _look(self, patience: Patience) -> bool:
+        """Return whether the file needs no migration; raise if it is not ours.
+
+        A file that turns out to be somebody else's must stay as it is, and alone. So the first look is one
+        that takes no locks and leaves no files. Where there is a log it is not enough, and where there is a
+        journal it may see half a write; then a connection that cannot write looks again: not even the recovery
+        of a log would change the file.
+        """
+        assert self._location is not None
+        if not os.path.lexists(self._location.wal):
+            try:
+                return self._look_through("mode=ro&immutable=1", patience)
+            except (KVError, sqlite3.Error):
+                if not self._location.has_companions():
+                    raise
+        return self._look_through(self._readable_mode() if self.readonly else "mode=ro", patience)
+
+    def _look_through(self, mode: str, patience: Patience) -> bool:
+        assert self._location is not None
+        reader = self._connected(self._location.uri(mode))
+        try:
+            patiently(lambda: reader.execute("BEGIN"), patience)  # or others could migrate it while we look
+            found = patiently(lambda: schema.found_in(reader, self.label), patience)
+        finally:
+            reader.close()
+        if self.readonly and not found.version:
+            raise StoreNotFoundError(f"{self.label} is empty; open it once for writing")
+        return found.version == schema.CURRENT and not found.useless_indexes
 
     def _readable_mode(self) -> str:
         """Return how to open the file for reading only: plainly, or as one that nobody can change."""
@@ -330,11 +350,7 @@ class Database:
         try:
             probe.execute("SELECT 1 FROM sqlite_schema").fetchone()
         except sqlite3.Error as error:
-            unopened = getattr(error, "sqlite_errorcode", 0) & 0xFF in (
-                sqlite3.SQLITE_CANTOPEN,
-                sqlite3.SQLITE_READONLY,
-            )
-            if not unopened:
+            if primary_code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 return "mode=ro"
             if self._location.has_log():
                 raise LocationError(
@@ -351,13 +367,7 @@ class Database:
         raw.execute("PRAGMA journal_mode = WAL")
         # Under NORMAL a power cut could take the tables of a young file away again.
         raw.execute(SYNCHRONOUS["power"])
-        raw.execute("BEGIN IMMEDIATE")
-        try:
-            schema.migrate(raw, self.label)
-            raw.execute("COMMIT")
-        finally:
-            if raw.in_transaction:
-                raw.rollback()
+        in_transaction(raw.cursor(), lambda _: schema.migrate(raw, schema.found_in(raw, self.label)))
 
     def _prepare(self, raw: sqlite3.Connection, durability: Durability) -> None:
         """Set what SQLite keeps per connection, and read once, so that the log is there."""
@@ -393,34 +403,57 @@ class Database:
         """Wait for the end of every call and close what a child must not inherit."""
         self._caught = False
         self._held = []
-        for lock in (self._gate, *(connection.lock for connection in self._connections)):
-            if lock.acquire(timeout=max(0.0, deadline - monotonic())):
-                self._held.append(lock)
-            else:
+        awaited: Lock | None = None
+        while True:
+            awaited = self._hold_all(awaited)
+            if awaited is None:
+                break
+            if not awaited.acquire(timeout=max(0.0, deadline - monotonic())):
                 self._caught = True
-        if self._location and not self._caught:
+                return
+        if self._location:
             self.main.sleep()
 
-    def after_fork_in_parent(self) -> None:
-        """Let the threads in again; the connection is opened by the next call."""
+    def _hold_all(self, held: Lock | None) -> Lock | None:
+        """Take every lock, or none and return one that is taken; *held* is held already.
+
+        A call may hold one lock and wait for another, so to hold some and wait would be a deadlock.
+        """
+        self._held = [held] if held else []
+        if held is not self._gate and not self._gate.acquire(blocking=False):
+            self._let_in()
+            return self._gate
+        if held is not self._gate:
+            self._held.append(self._gate)
+        for connection in list(self._connections):
+            if connection.lock is held:
+                continue
+            if not connection.lock.acquire(blocking=False):
+                self._let_in()
+                return connection.lock
+            self._held.append(connection.lock)
+        return None
+
+    def _let_in(self) -> None:
         for lock in self._held:
             lock.release()
         self._held = []
 
+    def after_fork_in_parent(self) -> None:
+        """Let the threads in again; the connection is opened by the next call."""
+        self._let_in()
+
     def after_fork_in_child(self) -> None:
         """Let the only thread in, or refuse every call if the parent was in the middle of one."""
         self._gate = Lock()
-        for connection in self._connections:
-            connection.lock = Lock()
-            if self._caught and connection.raw is not None:
-                make_immortal(connection.raw)  # to close it would drop the parent's locks
-                connection.raw = None
-                connection.mark = NO_MARK
-                connection.sleep()
         if self._caught:
             self._stopped = self._forked()
             if self._inode:
                 _forbidden[self._inode] = self._stopped
+        for connection in self._connections:
+            connection.lock = Lock()
+            if self._caught:
+                connection.freeze()
 
     def _forked(self) -> ForkedStoreError:
         return ForkedStoreError(

@@ -12,11 +12,12 @@ from zlib import crc32
 
 from sqlitedict_kv.engine import Change, Check, CheckReport, Delete, Edit, Figures, Observer, Put, Span, Touch, Value
 from sqlitedict_kv.engines.sqlite.connection import TELL
-from sqlitedict_kv.engines.sqlite.database import Database, Durability
+from sqlitedict_kv.engines.sqlite.database import Database, Durability, in_transaction
+from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError
 from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE
 from sqlitedict_kv.engines.sqlite.rows import EXPECTED_CRC, SMALL, Row, checksum, crc, is_checked, record_of, seal
 from sqlitedict_kv.engines.sqlite.upkeep import RAISE_FLOOR, Upkeep, raise_floors
-from sqlitedict_kv.errors import ConflictError, KVError, OpenError
+from sqlitedict_kv.errors import ConflictError, CorruptStoreError, DamagedEntryError, KVError, OpenError
 from sqlitedict_kv.record import Record
 
 T = TypeVar("T")
@@ -80,7 +81,7 @@ CLEAR = "DELETE FROM kv WHERE ns = ?"
 HIGHEST_VERSION = "SELECT max(version) FROM kv WHERE ns = ?"
 DROP_BATCH = """
     DELETE FROM kv WHERE rowid IN (SELECT rowid FROM kv WHERE ns = ? LIMIT ?)
-    RETURNING ns, version, expires_at IS NULL OR expires_at > ?
+    RETURNING ns, version, ifnull(expires_at > ?, 1)
 """
 CHECK_BATCH = """
     SELECT value, content_type, version, expires_at, updated_at, checksum, ns, key, rowid FROM kv
@@ -143,7 +144,7 @@ class SQLiteEngine:
             with main.lock:
                 row: Value | None = main.cursor.execute(READ_VALUE, (namespace, key)).fetchone()
         except BaseException as error:
-            row = self._database.again(error, lambda cursor: cursor.execute(READ_VALUE, (namespace, key)).fetchone())
+            row = self._again(error, namespace, key)
         if row is None:
             return None
         body, content_type, expires_at, expected = row
@@ -154,9 +155,21 @@ class SQLiteEngine:
         record = self.read(namespace, key)  # raises, unless another program wrote the row
         return record and (record.body, record.content_type, record.expires_at, None)
 
+    def _again(self, error: BaseException, namespace: str, key: str) -> Value | None:
+        try:
+            found: Value | None = self._database.again(
+                error, lambda cursor: cursor.execute(READ_VALUE, (namespace, key)).fetchone()
+            )
+        except UndecodableTextError as undecodable:
+            raise DamagedEntryError(namespace, key, "it holds text that is not UTF-8") from undecodable
+        return found
+
     def read(self, namespace: str, key: str) -> Record | None:
         """Return the newest record, expired or not."""
-        row = self._database.run(lambda cursor: cursor.execute(READ, (namespace, key)).fetchone())
+        try:
+            row = self._database.run(lambda cursor: cursor.execute(READ, (namespace, key)).fetchone())
+        except UndecodableTextError as error:
+            raise DamagedEntryError(namespace, key, "it holds text that is not UTF-8") from error
         return None if row is None else record_of(namespace, key, row)
 
     def read_many(self, namespace: str, keys: Sequence[str]) -> dict[str, Record]:
@@ -190,7 +203,7 @@ class SQLiteEngine:
             size = 0
             for row in cursor.execute(statement, bounds):
                 rows.append((row[6], row[:6]))
-                size += len(row[0])
+                size += len(row[0]) if isinstance(row[0], bytes | str) else 0
                 if size >= BYTES_PER_PAGE:
                     self._main.settle()  # the statement is not at its end, and would hold a snapshot
                     break
@@ -342,9 +355,13 @@ class SQLiteEngine:
         """Count what there is."""
         names = self.namespaces(now)
         with self._database.aside() as cursor:
-            (rows,) = cursor.execute(COUNT_ALL).fetchone()
-            (expired,) = cursor.execute(COUNT_EXPIRED, (now,)).fetchone()
-            used, free = cursor.execute(SPACE).fetchone()
+            rows, expired, used, free = self._database.patiently(
+                lambda: (
+                    *cursor.execute(COUNT_ALL).fetchone(),
+                    *cursor.execute(COUNT_EXPIRED, (now,)).fetchone(),
+                    *cursor.execute(SPACE).fetchone(),
+                )
+            )
         return Figures(
             entries=rows - expired,
             expired=expired,
@@ -360,20 +377,24 @@ class SQLiteEngine:
         """Verify the whole store; *decode* raises a KVError for a record that cannot be read."""
         problems: list[str] = []
         entries = unchecked = 0
-        with self._database.aside() as cursor:
-            problems += [text for (text,) in cursor.execute(INTEGRITY).fetchall() if text != "ok"]
-            last = -(2**63)
-            while batch := cursor.execute(CHECK_BATCH, (last, CHECK_ROWS)).fetchall():
-                for *columns, namespace, key, rowid in batch:
-                    row = tuple(columns)
-                    try:
-                        record = record_of(namespace, key, row)
-                        decode(namespace, key, record.body, record.content_type)
-                        unchecked += not is_checked(row)
-                    except KVError as error:
-                        problems.append(str(error))
-                    last = rowid
-                entries += len(batch)
+        try:
+            with self._database.aside() as cursor:
+                cursor.connection.text_factory = _lenient_text
+                problems += [text for (text,) in cursor.execute(INTEGRITY).fetchall() if text != "ok"]
+                last = -(2**63)
+                while batch := cursor.execute(CHECK_BATCH, (last, CHECK_ROWS)).fetchall():
+                    for *columns, namespace, key, rowid in batch:
+                        row = tuple(columns)
+                        try:
+                            record = record_of(namespace, key, row)
+                            decode(namespace, key, record.body, record.content_type)
+                            unchecked += not is_checked(row)
+                        except KVError as error:
+                            problems.append(str(error))
+                        last = rowid
+                    entries += len(batch)
+        except CorruptStoreError as error:
+            problems.append(str(error))
         return CheckReport(not problems, entries, unchecked, tuple(problems))
 
     def probe(self) -> None:
@@ -426,17 +447,16 @@ class SQLiteEngine:
         """
         self._database.require_writable()
         with self._database.aside(durability="power") as cursor:
-
-            def work() -> None:
-                cursor.execute("BEGIN IMMEDIATE")
-                cursor.execute(MARK_FOR_SYNC)
-                cursor.execute("COMMIT")
-
-            self._database.patiently(work)
+            self._database.patiently(lambda: in_transaction(cursor, lambda cursor: cursor.execute(MARK_FOR_SYNC)))
 
     def close(self) -> None:
         """Release everything; later calls raise StoreClosedError."""
         self._database.close()
+
+
+def _lenient_text(raw: bytes) -> str:
+    """Decode anything, so that damaged text fails at its checksum, beside the name of its entry."""
+    return raw.decode(errors="replace")
 
 
 def _keys(edits: Iterable[Edit]) -> list[tuple[str, str]]:

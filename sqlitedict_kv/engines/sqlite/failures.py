@@ -27,6 +27,15 @@ BY_PRIMARY_CODE: dict[int, tuple[type[StoreError | TooLargeError], str]] = {
 STOPPING = (StoreIOError, CorruptStoreError)
 
 
+def stops(error: Exception) -> bool:
+    """Return whether a store must not go on after an error of ours."""
+    return isinstance(error, STOPPING) and not isinstance(error, UndecodableTextError)
+
+
+class UndecodableTextError(CorruptStoreError):
+    """Says that a row holds text that is not UTF-8; other rows can be read."""
+
+
 def is_busy(error: sqlite3.Error) -> bool:
     """Return whether the call may succeed once somebody else has finished."""
     return primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -42,6 +51,6 @@ def translate(error: sqlite3.Error, label: str) -> StoreError | TooLargeError:
     """Return the library's own error for one of the driver, naming the store."""
     code = primary_code(error)
     if code is None and "decode to UTF-8" in str(error):
-        return CorruptStoreError(f"{label}: the database file holds text that is not UTF-8")
+        return UndecodableTextError(f"{label}: an entry holds text that is not UTF-8; see Store.check()")
     kind, meaning = BY_PRIMARY_CODE.get(code or 0, (StoreError, "SQLite refused the call"))
     return kind(f"{label}: {meaning} (SQLite says: {error})")

@@ -86,7 +86,7 @@ class Location:
     def uri(self, mode: str) -> str:
         """Return SQLite's URI for the path, in which every character means itself."""
         path = self.path.replace(os.sep, "/")
-        return f"file:{quote(path if path.startswith('/') else '/' + path)}?{mode}"
+        return f"file:{quote(os.fsencode(path if path.startswith('/') else '/' + path))}?{mode}"
 
     def create(self) -> None:
         """Make an empty file that only its owner can read, and the directories above it; keep one that is there.
@@ -109,6 +109,10 @@ class Location:
             return os.stat(self.wal).st_size > 0
         except FileNotFoundError:
             return False
+
+    def has_companions(self) -> bool:
+        """Return whether there is a log or a journal, so that the file alone does not tell its state."""
+        return os.path.lexists(self.wal) or os.path.lexists(self.path + "-journal")
 
     def require(self) -> None:
         """Raise StoreNotFoundError unless there is a file."""

@@ -64,13 +64,13 @@ def record_of(namespace: str, key: str, row: Row) -> Record:
 def is_checked(row: Row) -> bool:
     """Return whether the row carries a checksum of its own version."""
     _, _, version, _, _, stored = row
-    return stored is not None and stored >> 32 == version & VERSION_MASK
+    return type(stored) is int and type(version) is int and stored >> 32 == version & VERSION_MASK
 
 
 def _unchecked(namespace: str, key: str, row: Row) -> Record:
     """Return a row that another program wrote; raise for one that nobody can have written."""
     body, content_type, version, expires_at, updated_at, stored = row
-    if type(body) is str and stored is None:  # a person, with the sqlite3 shell
+    if type(body) is str and not is_checked(row):  # a person, with the sqlite3 shell
         body = body.encode()
     for value, kinds, column in (
         (body, (bytes,), "value"),
@@ -94,5 +94,6 @@ def _refuse_broken_checksum(namespace: str, key: str, version: int, stored: int)
     made_for = stored >> 32
     if made_for == version & VERSION_MASK:
         raise DamagedEntryError(namespace, key, "its checksum does not match")
-    if made_for <= 0 or (version - made_for) & VERSION_MASK >= HALF_WAY:
+    wrapped = version > VERSION_MASK and (version - made_for) & VERSION_MASK < HALF_WAY
+    if made_for <= 0 or (made_for > version and not wrapped):
         raise DamagedEntryError(namespace, key, "its version is below the one that its checksum was made for")

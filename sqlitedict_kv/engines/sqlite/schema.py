@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Iterable
+from typing import NamedTuple
 
+from sqlitedict_kv.engines.sqlite.failures import primary_code
 from sqlitedict_kv.errors import (
     CorruptStoreError,
     ForeignDatabaseError,
@@ -35,11 +38,13 @@ TABLE = TABLE_V1.replace("updated_at INTEGER NOT NULL,", "updated_at INTEGER NOT
 EXPIRY_INDEX = MIGRATIONS[0][1]
 FLOOR_TABLE = MIGRATIONS[1][1]
 
+AS_WE_MAKE_IT = frozenset({TABLE, EXPIRY_INDEX, FLOOR_TABLE})
+
 # The first SQLiteKV made this beside the primary key, which serves the same look-ups at half the cost.
 USELESS_INDEX = re.compile(r"create index (\w+) on kv\(ns,key\)")
 
 # A reader of a file that was not migrated yet sees the column that it lacks.
-VIEW_OF_V1 = "CREATE TEMP VIEW kv AS SELECT *, NULL AS checksum FROM main.kv"
+VIEW_OF_V1 = "CREATE TEMP VIEW kv AS SELECT rowid AS rowid, *, NULL AS checksum FROM main.kv"
 
 OBJECTS = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
 
@@ -50,8 +55,15 @@ def canonical(sql: str) -> str:
     return re.sub(r" ?([(),]) ?", r"\1", text)
 
 
-def version_of(connection: sqlite3.Connection, label: str) -> int:
-    """Return which migration the file is at, 0 if it is empty.
+class Found(NamedTuple):
+    """What a file is found to be."""
+
+    version: int  # the migration that it is at, 0 if it is empty
+    useless_indexes: list[str]
+
+
+def found_in(connection: sqlite3.Connection, label: str) -> Found:
+    """Return what is in a file, unless it is not ours; the caller has begun a transaction.
 
     Raises:
         NotADatabaseError: it is no SQLite database.
@@ -61,15 +73,20 @@ def version_of(connection: sqlite3.Connection, label: str) -> int:
     try:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        objects = dict(connection.execute(OBJECTS).fetchall())
         (encoding,) = connection.execute("PRAGMA encoding").fetchone()
+        objects = dict(connection.execute(OBJECTS).fetchall())
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = primary_code(error)
         if code == sqlite3.SQLITE_NOTADB:
             raise NotADatabaseError(f"{label} is not a SQLite database; it was not changed") from error
         if code == sqlite3.SQLITE_CORRUPT:
             raise CorruptStoreError(f"{label} is damaged: {error}; it was not changed") from error
         raise
+    found = _version_of(application, version, objects, encoding, label)
+    return Found(found, _useless(objects.values()))
+
+
+def _version_of(application: int, version: int, objects: dict[str, str], encoding: str, label: str) -> int:
     if application not in (0, APPLICATION_ID):
         raise ForeignDatabaseError(
             f"{label} belongs to another application (application_id {application:#x}); it was not changed"
@@ -98,7 +115,8 @@ def _refuse_strange_objects(objects: dict[str, str], version: int, label: str) -
     if version >= 2:  # noqa: PLR2004 - the number of a migration
         expected |= {"kv": TABLE, "kv_floor": FLOOR_TABLE}
     for name, sql in objects.items():
-        known = name in expected and canonical(sql) == canonical(expected.pop(name))
+        ours = expected.pop(name, "")
+        known = sql == ours or (ours and canonical(sql) == canonical(ours))
         if not known and not USELESS_INDEX.fullmatch(canonical(sql)):
             raise ForeignDatabaseError(
                 f"{label} is not a store of this library: {name!r} is not as we make it; it was not changed"
@@ -108,19 +126,18 @@ def _refuse_strange_objects(objects: dict[str, str], version: int, label: str) -
         raise ForeignDatabaseError(f"{label} is not a store of this library: it lacks {missing}; it was not changed")
 
 
-def useless_indexes(connection: sqlite3.Connection) -> list[str]:
+def _useless(statements: Iterable[str]) -> list[str]:
     """Return the names of the indexes that only repeat the primary key."""
-    matches = [USELESS_INDEX.fullmatch(canonical(sql)) for _, sql in connection.execute(OBJECTS)]
+    matches = [USELESS_INDEX.fullmatch(canonical(sql)) for sql in statements if sql not in AS_WE_MAKE_IT]
     return [match[1] for match in matches if match]
 
 
-def migrate(connection: sqlite3.Connection, label: str) -> None:
-    """Bring a file to the current format; the caller holds the write lock in an open transaction."""
-    start = version_of(connection, label)
-    for statements in MIGRATIONS[start:]:
+def migrate(connection: sqlite3.Connection, found: Found) -> None:
+    """Bring a file to the current format; the caller has looked in the same transaction, which can write."""
+    for statements in MIGRATIONS[found.version :]:
         for statement in statements:
             connection.execute(statement)
-    for name in useless_indexes(connection):
+    for name in found.useless_indexes:
         connection.execute(f"DROP INDEX {name}")  # the pattern above admits letters, digits and _ only
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {CURRENT}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlitedict_kv.engines.sqlite.checkpoint import Checkpointer
 from sqlitedict_kv.engines.sqlite.database import Database
-from sqlitedict_kv.errors import StoreError
+from sqlitedict_kv.errors import KVError
 
 EVERY_WRITES = 16
 EVERY_BYTES = 256 * 2**10  # of values
@@ -81,7 +81,7 @@ class Upkeep:
             return
         try:
             self._do_round(now)
-        except StoreError:
+        except KVError:
             return
 
     def _do_round(self, now: int) -> None:

@@ -1,0 +1,151 @@
+"""One computation per key and process, shared by all threads and tasks that ask."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, Final
+
+
+class _Kept:
+    """The type of :data:`KEPT`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "KEPT"
+
+
+KEPT: Final = _Kept()  # the outcome of a flight whose result was stored: each passenger reads its own copy
+
+
+class Flight:
+    """A computation that is under way.
+
+    Attributes:
+        key: what it is for.
+        passengers: how many callers wait for it, the one that computes included.
+        outcome: what they get once it has landed.
+        error: what is raised for them instead.
+    """
+
+    __slots__ = ("_landed", "_listeners", "_lock", "error", "key", "outcome", "passengers")
+
+    def __init__(self, key: str, lock: threading.Lock) -> None:
+        """Begin with one passenger; made by :class:`Flights`."""
+        self.key = key
+        self.passengers = 1
+        self.outcome: Any = KEPT
+        self.error: Exception | None = None
+        self._lock = lock
+        self._landed = False
+        self._listeners: list[Callable[[], None]] = []
+
+    def land(self, outcome: Any = KEPT, error: Exception | None = None) -> None:
+        """Let all who wait go on; only the first call counts."""
+        with self._lock:
+            if self._landed:
+                return
+            self.outcome, self.error = outcome, error
+            self._landed = True
+            listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            listener()
+
+    def when_landed(self, listener: Callable[[], None]) -> None:
+        """Call *listener* from the thread in which it lands; at once if it has."""
+        with self._lock:
+            if not self._landed:
+                self._listeners.append(listener)
+                return
+        listener()
+
+    def wait(self) -> Any:
+        """Block until it has landed, and return its outcome or raise its error."""
+        landed = threading.Event()
+        self.when_landed(landed.set)
+        landed.wait()
+        return self.result()
+
+    def result(self) -> Any:
+        """Return the outcome, or raise the error, of a flight that has landed."""
+        if self.error is not None:
+            raise self.error
+        return self.outcome
+
+
+class Flights:
+    """The computations of this process that are under way, by key."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._lock = threading.Lock()
+        self._by_key: dict[str, Flight] = {}
+        ALL.add(self)
+
+    def __contains__(self, key: str) -> bool:
+        """Return whether a computation for *key* is under way; an answer of the moment."""
+        return key in self._by_key
+
+    def board(self, key: str) -> tuple[Flight, bool]:
+        """Return the flight for *key*, and whether it is a new one, which the caller has to compute and to close."""
+        with self._lock:
+            flight = self._by_key.get(key)
+            if flight is not None:
+                flight.passengers += 1
+                return flight, False
+            flight = self._by_key[key] = Flight(key, self._lock)
+            return flight, True
+
+    def start(self, key: str) -> Flight:
+        """Return a new flight even if there is one: what has begun before is not new enough."""
+        with self._lock:
+            flight = self._by_key[key] = Flight(key, self._lock)
+            return flight
+
+    def leave(self, flight: Flight) -> bool:
+        """Take one passenger off; return whether nobody is left, so that the computation may be given up."""
+        with self._lock:
+            flight.passengers -= 1
+            if flight.passengers:
+                return False
+            self._remove(flight)
+            return True
+
+    def close(self, flight: Flight) -> int:
+        """Let nobody board any more, and return how many passengers there are."""
+        with self._lock:
+            self._remove(flight)
+            return flight.passengers
+
+    def forget(self, key: str | None = None) -> None:
+        """Let those who ask from now on compute anew, of all keys or one; those who wait get what they wait for."""
+        with self._lock:
+            if key is None:
+                self._by_key.clear()
+            else:
+                self._by_key.pop(key, None)
+
+    def _remove(self, flight: Flight) -> None:
+        # Only this one: after forget, another may be under way for the same key.
+        if self._by_key.get(flight.key) is flight:
+            del self._by_key[flight.key]
+
+    def after_fork(self) -> None:
+        """Forget the flights of the parent, whose threads are not here to land them."""
+        self._lock = threading.Lock()
+        self._by_key = {}
+
+
+ALL: weakref.WeakSet[Flights] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for flights in list(ALL):
+        flights.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,78 @@
+"""What most tests need: a clock that they move, a path, and stores that are checked when a test is over."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sqlitedict_kv import Store
+
+START = 1_700_000_000 * 10**9  # some moment of 2023, in nanoseconds
+
+
+class VirtualClock:
+    """A clock that stands still until it is moved, kept in integer nanoseconds so that steps add up exactly."""
+
+    def __init__(self, nanoseconds=START):
+        self.nanoseconds = nanoseconds
+
+    def __call__(self):
+        """Return the Unix time in seconds, as time.time() does."""
+        return self.nanoseconds / 10**9
+
+    def advance(self, seconds):
+        """Move on, or back where *seconds* is negative."""
+        self.nanoseconds += round(seconds * 10**9)
+
+
+def integrity_of(path):
+    """Return what SQLite says about a database file, ["ok"] if all is well."""
+    with closing(sqlite3.connect(path)) as connection:
+        return [text for (text,) in connection.execute("PRAGMA integrity_check")]
+
+
+@pytest.fixture
+def clock():
+    return VirtualClock()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "app.db"
+
+
+@pytest.fixture
+def make_store(clock):
+    """Make stores as Store() does, by the test's clock; they are closed and their files checked after the test."""
+    stores, files = [], []
+
+    def make(path=":memory:", **options):
+        store = Store(path, **{"clock": clock, **options})
+        stores.append(store)
+        if path != ":memory:":
+            files.append(Path(path))
+        return store
+
+    yield make
+    for store in stores:
+        store.close()
+    for file in dict.fromkeys(files):
+        if file.exists():
+            assert integrity_of(file) == ["ok"], f"{file.name} is damaged"
+
+
+# A new engine is one more entry here.
+@pytest.fixture(params=["file", "memory"])
+def open_store(request, make_store, path):
+    """Open stores with options; all that one test opens on the file engine share one file."""
+
+    def open_one(**options):
+        return make_store(path if request.param == "file" else ":memory:", **options)
+
+    return open_one
+
+
+@pytest.fixture
+def store(open_store):
+    return open_store()

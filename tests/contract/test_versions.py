@@ -1,0 +1,211 @@
+"""A version is positive, grows by one with each write, and is never used again for its key."""
+
+import pytest
+
+
+def test_versions_start_at_one_and_grow_by_one(store):
+    users = store.ns("users")
+    assert [users.set("k", value) for value in range(5)] == [1, 2, 3, 4, 5]
+    assert users.set("other", 1) == 1
+    assert store.ns("elsewhere").set("k", 1) == 1
+
+
+def test_every_verb_that_writes_adds_one(store):
+    users = store.ns("users")
+    version = users.set("k", 1)
+    users["k"] = 2
+    assert users.get_with_meta("k").meta.version == version + 1
+    assert users.cas_set("k", 3, version + 1) == version + 2
+    users.incr("k")
+    assert users.get_with_meta("k").meta.version == version + 3
+    users.decr("k")
+    assert users.get_with_meta("k").meta.version == version + 4
+    users.modify("k", lambda value: value + 1)
+    assert users.get_with_meta("k").meta.version == version + 5
+    assert users.set_many({"k": 5}) == {"k": version + 6}
+    users.update(k=6)
+    assert users.get_with_meta("k").meta.version == version + 7
+    users |= {"k": 7}
+    assert users.get_with_meta("k").meta.version == version + 8
+    with store.atomic() as tx:
+        tx.ns("users").set("k", 8)
+    assert tx.versions == {("users", "k"): version + 9}
+    with store.atomic() as tx:
+        tx.ns("users").incr("k")
+    assert tx.versions == {("users", "k"): version + 10}
+    assert users.get_with_meta("k").meta.version == version + 10
+
+
+def test_writing_an_equal_value_is_a_write(store):
+    users = store.ns("users")
+    assert [users.set("k", "same"), users.set("k", "same")] == [1, 2]
+
+
+def test_what_writes_nothing_leaves_the_version(store):
+    users = store.ns("users")
+    version = users.set("k", 1)
+    users.touch("k", 100)
+    assert users.add("k", 2) is None
+    users.setdefault("k", 3)
+    users.get("k")
+    users.delete("other")
+    with store.atomic() as tx:
+        tx.ns("users").check("k", version)
+        tx.ns("users").touch("k", 200)
+    assert tx.versions == {}
+    assert users.get_with_meta("k").meta.version == version
+
+
+def by_delete(store, users, clock):
+    assert users.delete("k")
+
+
+def by_del(store, users, clock):
+    del users["k"]
+
+
+def by_delete_with_version(store, users, clock):
+    assert users.delete("k", version=users.get_with_meta("k").meta.version)
+
+
+def by_delete_many(store, users, clock):
+    assert users.delete_many(["k", "absent"]) == 1
+
+
+def by_pop(store, users, clock):
+    users.pop("k")
+
+
+def by_popitem(store, users, clock):
+    assert users.popitem()[0] == "k"
+
+
+def by_clear(store, users, clock):
+    users.clear()
+
+
+def by_drop(store, users, clock):
+    assert store.drop("users") == 1
+
+
+def by_expiry(store, users, clock):
+    users.touch("k", 1)
+    clock.advance(1)
+
+
+def by_purge(store, users, clock):
+    by_expiry(store, users, clock)
+    assert store.purge_expired() == 1
+
+
+def by_purge_of_the_namespace(store, users, clock):
+    by_expiry(store, users, clock)
+    assert users.purge_expired() == 1
+
+
+def by_clear_of_what_expired(store, users, clock):
+    by_expiry(store, users, clock)
+    users.clear()
+
+
+def by_drop_of_what_expired(store, users, clock):
+    by_expiry(store, users, clock)
+    assert store.drop("users") == 0
+
+
+def by_sweep_of_writes(store, users, clock):
+    by_expiry(store, users, clock)
+    for number in range(200):
+        store.ns("noise")[str(number)] = number
+    assert users.stats().expired == 0, "the writes should have removed it"
+
+
+def by_atomic_delete(store, users, clock):
+    with store.atomic() as tx:
+        tx.ns("users").delete("k")
+
+
+def by_atomic_del(store, users, clock):
+    with store.atomic() as tx:
+        del tx.ns("users")["k"]
+
+
+REMOVALS = [value for name, value in sorted(globals().items()) if name.startswith("by_")]
+
+
+@pytest.mark.parametrize("remove", REMOVALS, ids=lambda function: function.__name__)
+def test_a_version_is_never_reused_after_a_removal(store, clock, remove):
+    users = store.ns("users")
+    seen = [users.set("k", 0), users.set("k", 0), users.set("k", 0)]
+    for again in (users.set, users.add, lambda key, value: users.cas_set(key, value, 0)):
+        remove(store, users, clock)
+        assert "k" not in users
+        seen.append(again("k", 1))
+    assert seen == sorted(set(seen)), "each version must be above all before"
+
+
+@pytest.mark.parametrize("remove", REMOVALS, ids=lambda function: function.__name__)
+def test_bulk_and_atomic_writes_respect_removed_versions_too(store, clock, remove):
+    users = store.ns("users")
+    last = users.set("k", 0)
+    for _ in range(2):
+        remove(store, users, clock)
+        version = users.set_many({"k": 1})["k"]
+        assert version > last
+        remove(store, users, clock)
+        with store.atomic() as tx:
+            tx.ns("users")["k"] = 2
+        last = tx.versions["users", "k"]
+        assert last > version
+        remove(store, users, clock)
+        users.incr("k")
+        assert users.get_with_meta("k").meta.version > last
+        last = users.get_with_meta("k").meta.version
+
+
+def test_a_version_is_never_reused_after_an_eviction(open_store, clock):
+    store = open_store(max_entries=64)
+    users = store.ns("users")
+    highest = {}
+    for number in range(600):
+        key = f"k{number % 150:03}"
+        version = users.set(key, number)
+        assert version > highest.get(key, 0)
+        highest[key] = version
+        clock.advance(0.01)
+    assert store.stats().evicted > 100
+
+
+def test_a_key_that_is_removed_and_made_within_one_transaction_gets_a_new_version(store):
+    users = store.ns("users")
+    version = users.set("k", 1)
+    with store.atomic() as tx:
+        view = tx.ns("users")
+        view.delete("k")
+        view.set("k", 2)
+    assert tx.versions["users", "k"] > version
+
+
+def test_the_removal_of_an_old_key_does_not_lower_the_versions_of_new_ones(store):
+    users = store.ns("users")
+    for _ in range(9):
+        high = users.set("high", 0)
+    low = users.set("low", 0)
+    users.delete("high")
+    users.delete("low")
+    assert users.set("high", 1) > high
+    assert users.set("low", 1) > low
+
+
+def test_versions_outlive_the_store_that_made_them(make_store, path):
+    with make_store(path) as store:
+        users = store.ns("users")
+        seen = [users.set("k", 1), users.set("k", 2)]
+        users.delete("k")
+    with make_store(path) as store:
+        seen.append(store.ns("users").set("k", 3))
+        store.drop("users")
+        store.vacuum()
+    with make_store(path) as store:
+        seen.append(store.ns("users").set("k", 4))
+    assert seen == sorted(set(seen))

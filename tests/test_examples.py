@@ -1,0 +1,88 @@
+"""Each example runs alone, as a reader would run it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sqlitedict_kv
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+# What a line of the output must match, by example: one line per thing that the example is there to show.
+EXPECTED = {
+    "counters.py": [r"hits: 400 of 400", r"balance: 2000 at version \d+", r"by worker: .*'worker 3': 100.*"],
+    "notebook_session.py": [
+        r"kept as application/msgpack",
+        r"refused: no codec keeps builtins\.function exactly",
+        r"from the other kernel: 4 primes below 10",
+        r"computed again: 0",
+    ],
+    "quickstart.py": [
+        r"users: \['ada', 'alan', 'photo'\]",
+        r"refused: expected version \d+ under 'ada' .*, found version \d+; .*",
+        r"after reopening: \{'name': 'Ada', 'born': 1815, 'field': 'mathematics'\}",
+    ],
+    "real_data.py": [
+        r"Unicode 3\.2\.0: 12771 characters in 26 namespaces",
+        r"  162 names begin with GREEK SMALL LETTER, .*",
+        r"  \d{3} characters were changed in place since, .*",
+        r"  refused: expected version \d+ under '.*', found version \d+; .*",
+        r"  9\d\d mathematical symbols have expired",
+        r"reopened: 3\d{4} characters, all as they were, in \d+\.\d MB",
+    ],
+    "sessions.py": [
+        r"and alan, who left, is not: None",
+        r"what two requests changed: \{'user': 'ada', 'basket': \['book'\], 'language': 'en'\}",
+        r"expired sessions removed from the file: 2",
+    ],
+}
+
+
+def run_example(name, directory, *arguments):
+    """Return the lines that it prints; warnings are errors, and nothing may go to stderr."""
+    package = str(Path(sqlitedict_kv.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / name, *arguments],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": package, "PYTHONIOENCODING": "utf-8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def assert_shows(name, lines):
+    for pattern in EXPECTED[name]:
+        assert any(re.fullmatch(pattern, line) for line in lines), f"{name}: no line {pattern!r} in {lines}"
+
+
+def test_every_example_is_run():
+    assert sorted(path.name for path in EXAMPLES.glob("*.py")) == sorted(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_an_example_shows_what_it_claims_and_leaves_nothing_behind(name, tmp_path):
+    assert_shows(name, run_example(name, tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_an_example_runs_again_on_the_file_that_it_is_given(name, tmp_path):
+    path = tmp_path / "mine.db"
+
+    run_example(name, tmp_path, path)
+    assert path.exists()
+
+    assert_shows(name, run_example(name, tmp_path, path))
+    with sqlitedict_kv.Store(path, readonly=True) as store:
+        assert store.check().ok

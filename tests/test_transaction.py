@@ -1,0 +1,146 @@
+"""What a transaction promises on a file that others use at the same time."""
+
+import threading
+
+import pytest
+
+from sqlitedict_kv import ConflictError, ReadOnlyError, StoreBusyError, StoreClosedError, Transaction
+
+
+def test_no_lock_is_held_while_the_block_runs(make_store, path):
+    ours, theirs = make_store(path), make_store(path, timeout=0)
+    with ours.atomic() as tx:
+        tx.ns("users")["k"] = "ours"
+        theirs.ns("users")["k"] = "theirs"
+        assert ours.ns("users")["k"] == "theirs"
+    assert theirs.ns("users")["k"] == "ours"
+    assert tx.versions == {("users", "k"): 2}
+
+
+def test_a_check_fails_when_another_store_wrote_meanwhile(make_store, path):
+    ours, theirs = make_store(path), make_store(path)
+    version = ours.ns("users").set("k", 1)
+    with pytest.raises(ConflictError) as caught, ours.atomic() as tx:
+        tx.ns("users").check("k", version)
+        tx.ns("other")["x"] = 1
+        theirs.ns("users")["k"] = 2
+    assert (caught.value.expected, caught.value.actual) == (version, version + 1)
+    assert "x" not in theirs.ns("other")
+
+
+def test_others_see_all_of_a_transaction_or_nothing(make_store, path):
+    ours, theirs = make_store(path), make_store(path)
+    torn, stop = [], threading.Event()
+
+    def watch():
+        while not stop.is_set():
+            seen = theirs.ns("pair").get_many(["a", "b"])
+            if len(set(seen.values())) > 1 or len(seen) == 1:
+                torn.append(seen)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for number in range(150):
+            with ours.atomic() as tx:
+                tx.ns("pair")["a"] = number
+                tx.ns("pair")["b"] = number
+    finally:
+        stop.set()
+        watcher.join()
+    assert torn == []
+
+
+def test_transfers_of_many_threads_lose_nothing(make_store, path):
+    store = make_store(path)
+    accounts = store.ns("accounts")
+    accounts.update(a=100, b=100)
+    barrier = threading.Barrier(3)
+
+    def work():
+        barrier.wait()
+        for _ in range(20):
+            while True:
+                a, b = accounts.get_with_meta("a"), accounts.get_with_meta("b")
+                try:
+                    with store.atomic() as tx:
+                        view = tx.ns("accounts")
+                        view.check("a", a.meta.version)
+                        view.check("b", b.meta.version)
+                        view["a"] = a.value - 1
+                        view["b"] = b.value + 1
+                except ConflictError:
+                    continue
+                break
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert accounts == {"a": 40, "b": 160}
+
+
+def test_a_write_that_was_acknowledged_survives_the_conflicts_of_other_threads(make_store, path):
+    store = make_store(path)
+    users = store.ns("users")
+    users["busy"] = 0
+    stop = threading.Event()
+
+    def conflict():
+        while not stop.is_set():
+            with pytest.raises(ConflictError):
+                users.cas_set("busy", 1, 77)
+
+    threads = [threading.Thread(target=conflict) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        acknowledged = {f"{number}": users.set(f"{number}", number) for number in range(1500)}
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert {key: entry.meta.version for key, entry in users.scan() if key != "busy"} == acknowledged
+
+
+def test_a_transaction_on_a_store_that_only_reads_is_refused(make_store, path):
+    with make_store(path) as store:
+        store.ns("users")["k"] = 1
+    store = make_store(path, readonly=True)
+    with pytest.raises(ReadOnlyError), store.atomic() as tx:
+        tx.ns("users")["k"] = 2
+    assert store.ns("users")["k"] == 1
+
+
+def test_a_transaction_that_waits_in_vain_says_so_and_writes_nothing(make_store, path):
+    import sqlite3
+    from contextlib import closing
+
+    store = make_store(path, timeout=0.05)
+    store.ns("users")["k"] = 1
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusyError, match=r"0\.05 s"), store.atomic() as tx:
+            tx.ns("users")["k"] = 2
+        other.execute("ROLLBACK")
+    assert store.ns("users")["k"] == 1
+    with pytest.raises(RuntimeError):
+        _ = tx.versions
+
+
+def test_a_store_that_was_closed_in_the_block_refuses_the_commit(make_store, path):
+    store = make_store(path)
+    with pytest.raises(StoreClosedError), store.atomic() as tx:
+        tx.ns("users")["k"] = 1
+        store.close()
+    assert "k" not in make_store(path).ns("users")
+
+
+def test_versions_are_a_copy(make_store):
+    store = make_store()
+    with store.atomic() as tx:
+        tx.ns("users")["k"] = 1
+    tx.versions.clear()
+    assert tx.versions == {("users", "k"): 1}
+    assert isinstance(tx, Transaction)
