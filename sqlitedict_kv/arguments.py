@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from typing import Any, Final, TypeVar
 
 from sqlitedict_kv.codecs import Codec, Codecs
@@ -81,7 +82,7 @@ def checked_ttl(ttl: object) -> float | None:
     if isinstance(ttl, bool) or not isinstance(ttl, int | float):
         raise TypeError(f"ttl must be a number of seconds or None, not {type(ttl).__name__}")
     if not 0 < ttl <= MAX_TTL:  # NaN fails too
-        raise ValueError(f"ttl must be more than 0 and at most {MAX_TTL:.0f} seconds, not {ttl!r}; None is never")
+        raise ValueError(f"ttl must be more than 0 and at most {MAX_TTL:.0f} seconds, not {shown(ttl)}; None is never")
     return float(ttl)
 
 
@@ -95,7 +96,7 @@ def checked_int(value: object, name: str, *, lowest: int, highest: int = MAX_LIM
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an int, not {type(value).__name__}")
     if not lowest <= value <= highest:
-        raise ValueError(f"{name} must be from {lowest} to {highest}, not {value}")
+        raise ValueError(f"{name} must be from {lowest} to {highest}, not {shown(value)}")
     return int(value)
 
 
@@ -111,6 +112,17 @@ def checked_number(value: object, name: str) -> int | float:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name} must be finite, not {value}")
     return value
+
+
+def shown(number: float) -> str:
+    """Return a number for a message; Python refuses to print the longest."""
+    return (
+        str(number)
+        if abs(number) < 10**30
+        else f"a number of about {number:.1e}"
+        if isinstance(number, float)
+        else (f"an int of {number.bit_length()} bits")
+    )
 
 
 def checked_bool(value: object, name: str) -> bool:
@@ -141,6 +153,7 @@ def checked_codecs(codecs: object) -> tuple[Codec, ...]:
             raise TypeError(f"codecs must hold Codec objects, not {type(codec).__name__}")
         if not isinstance(codec.content_type, str) or not codec.content_type:
             raise ValueError("codecs must each have a content_type, a str that is not empty")
+        _checked_text(codec.content_type, "codecs: content_type", MAX_NAMESPACE_BYTES)
         if codec.content_type in Codecs():
             raise ValueError(f"codecs must not replace {codec.content_type}, which is built in; choose another name")
         checked_callable(codec.encode, "codecs: encode")
@@ -175,6 +188,10 @@ def checked_path(path: object, name: str = "path") -> str:
         raise TypeError(f"{name} must be text, not {type(text).__name__}")
     if not text:
         raise ValueError(f"{name} must not be empty")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} holds a lone surrogate, which no file name can have") from None
     if "\0" in text:
         raise ValueError(f"{name} must not hold a null character")
     return text
@@ -192,7 +209,7 @@ def checked_timeout(timeout: object) -> float:
     """Return a number of seconds to wait, 0 for not at all."""
     number = checked_number(timeout, "timeout")
     if not 0 <= number <= MAX_TTL:
-        raise ValueError(f"timeout must be from 0 to {MAX_TTL:.0f} seconds, not {number}")
+        raise ValueError(f"timeout must be from 0 to {MAX_TTL:.0f} seconds, not {shown(number)}")
     return float(number)
 
 
@@ -204,6 +221,6 @@ def checked_size(size: object, name: str, *, lowest: int) -> int | None:
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", size)
         unit = UNITS.get(match[2].lower()) if match else None
         if match is None or unit is None:
-            raise ValueError(f"{name} must be bytes or text such as '64 MB' or '1 GiB', not {size!r}")
-        size = int(float(match[1]) * unit)
+            raise ValueError(f"{name} must be bytes or text such as '64 MB' or '1 GiB', not {size[:40]!r}")
+        size = int(Fraction(match[1]) * unit)
     return checked_int(size, name, lowest=lowest, highest=2**62)

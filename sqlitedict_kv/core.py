@@ -74,7 +74,9 @@ class Core:
 
     def deadline(self, ttl: float | None) -> int | None:
         """Return when something that lives *ttl* seconds from now expires, in milliseconds, rounded up."""
-        return None if ttl is None else math.ceil((self.clock() + ttl) * 1000 - HALF_MICROSECOND)
+        if ttl is None:
+            return None
+        return max(math.ceil((self.clock() + ttl) * 1000 - HALF_MICROSECOND), self.now() + 1)
 
     def put(
         self,

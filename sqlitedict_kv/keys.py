@@ -328,7 +328,7 @@ FORMS: dict[type, Callable[[Any, Form], str]] = {
 }
 
 
-def _other(value: Any, form: Form) -> str:
+def _other(value: Any, form: Form) -> str:  # noqa: PLR0911 - a list of kinds
     """Return the form of a value whose class is somebody's own."""
     kind = type(value)
     if isinstance(value, type):

@@ -70,7 +70,8 @@ class Calls:
             flight, first = self._flights.board(key)
             if first:
                 return await self._ride(flight, self._launch(flight, lambda key: self._obtain(key, args, kwargs)))
-            outcome = await self._ride(flight, _landing(flight))
+            await self._ride(flight, _landing(flight))
+            outcome = flight.result()
             if isinstance(outcome, Shared):
                 return deepcopy(outcome.value)
             if outcome is not KEPT:
@@ -139,7 +140,7 @@ class Calls:
                 return value, KEPT
             if lease is not None:
                 return await self._compute(key, lease, args, kwargs, self._results.fail)
-            while self._results.leases.is_busy(key):
+            while self._results.leases.is_busy(key):  # noqa: ASYNC110 - no event comes from another process
                 await asyncio.sleep(next(waits))
 
     async def _leased(self, key: str, take: Callable[[], tuple[int | None, Any]]) -> tuple[Any, Any]:
@@ -182,11 +183,10 @@ class Calls:
             return
 
         async def obtain(key: str) -> tuple[Any, Any]:
-            lease, _ = await self._leased(key, lambda: (self._results.start_refresh(key), MISSING))
-            if lease is None:
-                return None, KEPT
             with self._results.in_background(key):
-                return await self._compute(key, lease, args, kwargs, self._results.fail_refresh)
+                lease, _ = await self._leased(key, lambda: (self._results.start_refresh(key), MISSING))
+                if lease is not None:
+                    return await self._compute(key, lease, args, kwargs, self._results.fail_refresh)
             return None, KEPT
 
         self._launch(flight, obtain)
@@ -217,9 +217,4 @@ def _landing(flight: Flight) -> asyncio.Future[Any]:
             loop.call_soon_threadsafe(land)
 
     flight.when_landed(listener)
-
-    async def result() -> Any:
-        await landing
-        return flight.result()
-
-    return asyncio.ensure_future(result())
+    return landing

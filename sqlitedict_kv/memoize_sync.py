@@ -148,10 +148,10 @@ class Calls:
 
     def _refresh(self, flight: Flight, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         def obtain(key: str) -> tuple[Any, Any]:
-            lease = self._results.start_refresh(key)
-            if lease is None:
-                return None, KEPT
-            return self._compute(key, lease, args, kwargs, self._results.fail_refresh)
+            with self._results.in_background(key):
+                lease = self._results.start_refresh(key)
+                if lease is not None:
+                    return self._compute(key, lease, args, kwargs, self._results.fail_refresh)
+            return None, KEPT
 
-        with self._results.in_background(flight.key):
-            self._fly(flight, obtain)
+        self._fly(flight, obtain)

@@ -90,3 +90,20 @@ class Memoized(Protocol[P, R_co]):
 
     def cache_clear(self) -> int:
         """Remove all results of this function and version, as forget does, and return how many there were."""
+
+
+class MemoizedClassMethod(Protocol[Q, R_co]):
+    """What a type checker makes of a memoized function that takes a class; it is a :class:`Memoized`.
+
+    mypy takes what is below ``@classmethod`` for the attribute itself, and so has to be told what binding does.
+    """
+
+    @property
+    def __wrapped__(self) -> Any:
+        """The function that was decorated."""
+
+    def __call__(self, cls: type[Any], /, *args: Q.args, **kwargs: Q.kwargs) -> R_co:
+        """Return the result."""
+
+    def __get__(self, instance: object, owner: type | None = None, /) -> BoundMemoized[Q, R_co]:
+        """Return the method of a class; at runtime it has the verbs, and they take the class first."""

@@ -120,10 +120,10 @@ def _zone(zone: datetime.tzinfo | None) -> Any:
         return None
     if type(zone) is ZoneInfo and zone.key:
         return zone.key
-    if zone is datetime.UTC:
-        return []
     if type(zone) is datetime.timezone:
         offset, name = zone.utcoffset(None), zone.tzname(None)
+        if not offset and name == datetime.UTC.tzname(None):
+            return []
         plain = datetime.timezone(offset).tzname(None) == name
         return [_pack_timedelta(offset), None if plain else name]
     raise CodecError(f"a time zone of type {type(zone).__qualname__} cannot be kept; use zoneinfo or timezone")

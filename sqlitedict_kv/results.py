@@ -6,7 +6,7 @@ its key with a mark before it, an exception (``!``) or a copy that outlives it (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import deepcopy
@@ -39,11 +39,11 @@ class ResultSpace(LeaseSpace, Protocol):
     def get(self, key: str, default: Any) -> Any:
         """Return a value."""
 
+    def delete_many(self, keys: Iterable[str]) -> int:
+        """Remove entries and return how many there were."""
+
     def list(self, prefix: str, *, limit: int) -> Any:
         """Return a page of keys."""
-
-    def delete_many(self, keys: list[str]) -> int:
-        """Remove entries and return how many there were."""
 
 
 class Place(NamedTuple):
@@ -365,7 +365,7 @@ def shared(outcome: Any, passengers: int) -> Any:
 def _clear(space: ResultSpace, prefix: str) -> int:
     removed = 0
     while keys := space.list(prefix, limit=KEYS_PER_STEP).keys:
-        removed += space.delete_many(list(keys))
+        removed += space.delete_many(keys)
     return removed
 
 
@@ -377,4 +377,3 @@ def _with_subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
     yield kind
     for subclass in kind.__subclasses__():
         yield from _with_subclasses(subclass)
-

@@ -214,7 +214,10 @@ class Store:
         Raises:
             OpenError: something is at *path* already, or it cannot be written.
         """
-        self._engine.backup(arguments.checked_path(path))
+        target = arguments.checked_path(path)
+        if target == MEMORY:
+            raise ValueError("path must be that of a file, for memory would be gone at once")
+        self._engine.backup(target)
 
     def sync(self) -> None:
         """Make all that was acknowledged so far, by any process, survive a power cut."""

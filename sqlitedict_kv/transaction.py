@@ -47,8 +47,8 @@ class Transaction:
 
     def record(self, edit: Edit) -> None:
         """Add an edit to what will be committed."""
-        if self._ended:
-            raise RuntimeError("the block of this store.atomic() has ended; begin another one")
+        if self._ended or not self._begun:
+            raise RuntimeError("record in the block of `with store.atomic() as tx:`, and begin another one for more")
         self._edits.append(edit)
 
     def __enter__(self) -> Self:

@@ -15,6 +15,9 @@ class NamespaceKeys(KeysView[str]):
 
     _mapping: Any
 
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and key in self._mapping
+
     def __reversed__(self) -> Iterator[str]:
         backwards: Iterator[str] = reversed(self._mapping)
         return backwards
@@ -45,6 +48,9 @@ class NamespaceItems(ItemsView[str, Any]):
     """The live keys with their values, as a set that follows the namespace."""
 
     _mapping: Any
+
+    def __contains__(self, item: object) -> bool:
+        return isinstance(item, tuple) and len(item) > 0 and isinstance(item[0], str) and super().__contains__(item)
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         walk: Iterator[tuple[str, Any]] = self._mapping.walk()

@@ -128,6 +128,12 @@ def bump(record):
     return put("k1", b"%d" % (int(record.body) + 1 if record else 0))
 
 
+def raise_problems(report):
+    """Raise what a check of the store reports, so that it is a verb like any other."""
+    if not report.ok:
+        raise CorruptStoreError("; ".join(report.problems)) from sqlite3.DatabaseError("as reported")
+
+
 VERBS = {
     "read": lambda e: e.read("n", "k1"),
     "read_many": lambda e: e.read_many("n", ["k1", "k2"]),
@@ -136,7 +142,7 @@ VERBS = {
     "count": lambda e: e.count("n", NOW),
     "namespaces": lambda e: e.namespaces(NOW),
     "figures": lambda e: e.figures(NOW),
-    "check": lambda e: e.check(lambda *_: None),
+    "check": lambda e: raise_problems(e.check(lambda *_: None)),
     "probe": lambda e: e.probe(),
     "put": lambda e: write(e, put("k1", b"7")),
     "put new": lambda e: write(e, put("new", b"7")),

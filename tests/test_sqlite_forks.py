@@ -398,11 +398,11 @@ def test_a_fork_waits_for_a_long_call_that_has_just_begun(path, monkeypatch):
         class LateGate:
             """Lets a thread begin a long call in the last instant before the fork gets the gate."""
 
-            def acquire(self, timeout=-1):
+            def acquire(self, blocking=True, timeout=-1):
                 if threading.get_ident() == forking and not entered.is_set():
                     late.start()
                     assert entered.wait(10)
-                return gate.acquire(timeout=timeout)
+                return gate.acquire(blocking, timeout)
 
             def release(self):
                 gate.release()

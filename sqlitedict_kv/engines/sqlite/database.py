@@ -116,16 +116,20 @@ class Database:
 
         *work* must leave no statement unfinished and may be called several times.
         """
-        try:
-            with self.main.lock:
+        with self.main.lock:
+            try:
                 return work(self.main.cursor)
-        except BaseException as error:
-            return self.again(error, work)
+            except BaseException as caught:
+                self.main.settle()
+                error = caught
+        return self.again(error, work)
 
     def again(self, error: BaseException, work: Work[T]) -> T:
-        """Call *work* after its first attempt raised *error*, if that only means to wait or to wake up."""
-        with self.main.lock:
-            self.main.settle()
+        """Call *work* after its first attempt raised *error*, if that only means to wait or to wake up.
+
+        The first attempt settled the connection before it let go of the lock: in a transaction that it had
+        left open, the next thread would write, be told so, and be rolled back.
+        """
         if not isinstance(error, sqlite3.Error):
             raise error
         patience = Patience(self._timeout, self.label)

@@ -140,10 +140,14 @@ class SQLiteEngine:
         """Return what a reader of the value alone needs: body, content type and expires_at; expired or not."""
         # Flat, without Database.run and rows.crc: the calls would add a quarter to the 5 us of a point read.
         main = self._main
-        try:
-            with main.lock:
+        error = None
+        with main.lock:
+            try:
                 row: Value | None = main.cursor.execute(READ_VALUE, (namespace, key)).fetchone()
-        except BaseException as error:
+            except BaseException as caught:
+                main.settle()
+                error = caught
+        if error is not None:
             row = self._again(error, namespace, key)
         if row is None:
             return None
@@ -238,8 +242,9 @@ class SQLiteEngine:
         database, main = self._database, self._main
         sealed = seal(crc(namespace, key, body, content_type, expires_at), now)
         values = (namespace, key, body, content_type, expires_at, now, sealed)
-        try:
-            with main.lock:
+        error = None
+        with main.lock:
+            try:
                 if main.moved():
                     database.require_attached()
                 if database.observer is None:
@@ -249,7 +254,10 @@ class SQLiteEngine:
                     main.cursor.execute(UPSERT_TELLING, values)
                     database.tell([(namespace, key)], before, changed=True)
                 version = main.told
-        except BaseException as error:
+            except BaseException as caught:
+                main.settle()
+                error = caught
+        if error is not None:
             database.require_writable()
             version = database.again(error, lambda cursor: self._put(cursor, values))
         self._upkeep.wrote(1, len(body), now)
