@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from fractions import Fraction
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from sqlitedict_kv.codecs import Codec, Codecs
@@ -116,13 +116,9 @@ def checked_number(value: object, name: str) -> int | float:
 
 def shown(number: float) -> str:
     """Return a number for a message; Python refuses to print the longest."""
-    return (
-        str(number)
-        if abs(number) < 10**30
-        else f"a number of about {number:.1e}"
-        if isinstance(number, float)
-        else (f"an int of {number.bit_length()} bits")
-    )
+    if abs(number) < 10**30:
+        return str(number)
+    return f"{number:.1e}" if isinstance(number, float) else f"an int of {number.bit_length()} bits"
 
 
 def checked_bool(value: object, name: str) -> bool:
@@ -222,5 +218,5 @@ def checked_size(size: object, name: str, *, lowest: int) -> int | None:
         unit = UNITS.get(match[2].lower()) if match else None
         if match is None or unit is None:
             raise ValueError(f"{name} must be bytes or text such as '64 MB' or '1 GiB', not {size[:40]!r}")
-        size = int(Fraction(match[1]) * unit)
+        size = int(Decimal(match[1]) * unit)
     return checked_int(size, name, lowest=lowest, highest=2**62)

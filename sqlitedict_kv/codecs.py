@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-import msgpack
 import orjson
+from msgpack import Packer
 
 from sqlitedict_kv import packing, scientific
 from sqlitedict_kv.errors import CodecError, DecodeError
@@ -17,12 +16,13 @@ MSGPACK = "application/msgpack"
 BYTES = "application/octet-stream"
 TEXT = "text/plain; charset=utf-8"
 
+PACKER_BYTES = 1024  # to begin with
+
 # Whatever orjson would turn into something else by its own judgement is left to raise instead.
 STRICT_JSON = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
-@dataclass(frozen=True, slots=True)
-class Codec:
+class Codec(NamedTuple):
     """Turns values of some types into bytes of a content type and back.
 
     Attributes:
@@ -54,7 +54,7 @@ def exact_json(value: Any) -> bytes | None:
     (seen in 3.13.0). All the checks run in C: a walk in Python would cost ten times as much.
     """
     try:
-        msgpack.packb(value, strict_types=True)
+        Packer(strict_types=True, buf_size=PACKER_BYTES).pack(value)  # packb would take a quarter of a megabyte
         body = orjson.dumps(value, option=STRICT_JSON)
     except (TypeError, ValueError, OverflowError, RecursionError):  # orjson's own error is a TypeError
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
@@ -44,29 +43,33 @@ class Entry(NamedTuple, Generic[V]):
     meta: Meta
 
 
-@dataclass(slots=True)
 class Counters:
     """The reads of this process; approximate where threads run without a global lock."""
 
-    hits: int = 0
-    misses: int = 0
+    __slots__ = ("hits", "misses")
+
+    def __init__(self) -> None:
+        """Begin at zero."""
+        self.hits = 0
+        self.misses = 0
 
 
-@dataclass(frozen=True, slots=True)
 class Core:
     """The engine, the codecs, the clock and the limits of one store."""
 
-    engine: Engine
-    codecs: Codecs
-    clock: Callable[[], float]  # Unix time in seconds
-    max_value_bytes: int
-    lru: LRU | None = None
-    counters: Counters = field(default_factory=Counters)
+    __slots__ = ("clock", "codecs", "counters", "engine", "lru", "max_value_bytes", "read_value")
 
-    @property
-    def read_value(self) -> Callable[[str, str], Value | None]:
-        """Where to read a value: the LRU, or the engine if there is none."""
-        return self.engine.read_value if self.lru is None else self.lru.read_value
+    def __init__(
+        self, engine: Engine, codecs: Codecs, clock: Callable[[], float], max_value_bytes: int, lru: LRU | None = None
+    ) -> None:
+        """Put them together; *clock* returns the Unix time in seconds."""
+        self.engine = engine
+        self.codecs = codecs
+        self.clock = clock
+        self.max_value_bytes = max_value_bytes
+        self.lru = lru
+        self.counters = Counters()
+        self.read_value: Callable[[str, str], Value | None] = engine.read_value if lru is None else lru.read_value
 
     def now(self) -> int:
         """Return the Unix time in milliseconds, by the store's clock."""
@@ -118,8 +121,7 @@ class Core:
         return Entry(value, meta_of(record))
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
+class Defaults(NamedTuple):
     """What a namespace does where a call does not say."""
 
     ttl: float | None  # seconds

@@ -297,7 +297,7 @@ class Results:
         ttls = [ttl for kind, ttl in self._policy.cache_exceptions.items() if isinstance(error, kind)]
         if not ttls:
             return
-        kept = {"type": qualified_name(type(error)), "args": error.args, "state": _state(error)}
+        kept = {"type": qualified_name(type(error)), "args": _arguments(error), "state": _state(error)}
         try:
             again = self._rebuilt(kept)
             if again is None or (again.args, str(again)) != (error.args, str(error)):
@@ -367,6 +367,12 @@ def _clear(space: ResultSpace, prefix: str) -> int:
     while keys := space.list(prefix, limit=KEYS_PER_STEP).keys:
         removed += space.delete_many(keys)
     return removed
+
+
+def _arguments(error: Exception) -> tuple[Any, ...]:
+    """Return what its class is called with, which pickle asks for too: OSError.args lacks the names of its files."""
+    reduced = error.__reduce__()
+    return reduced[1] if isinstance(reduced, tuple) and reduced[0] is type(error) else error.args
 
 
 def _state(error: Exception) -> dict[str, Any]:

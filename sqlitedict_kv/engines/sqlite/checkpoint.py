@@ -13,31 +13,28 @@ import time
 from sqlitedict_kv.engines.sqlite.database import Database
 from sqlitedict_kv.engines.sqlite.failures import is_busy
 
-EVERY_COMMITS = 500
-EVERY_BYTES = 4 * 2**20  # of values
-GUARD_PATIENCE = 0.05  # seconds to wait for the write lock; the next write will try again
-RETRY_COMMITS = 100  # after a checkpoint that found the lock taken
+BACKLOG_PAGES = 3000  # 12 MB of log, whoever wrote it
+EVERY_COMMITS = 1000  # of this process, where the backlog is not known
+GUARD_PATIENCE = 0.05  # seconds to wait for the write lock; a later write will try again
 
 PASSIVE = "PRAGMA wal_checkpoint(PASSIVE)"
 
 
 class Checkpointer:
-    """Runs a guarded checkpoint each time enough was written by this process."""
+    """Runs a guarded checkpoint each time enough was written."""
 
     def __init__(self, database: Database) -> None:
         """Watch over the log of *database*."""
         self._database = database
         self._commits = 0
-        self._bytes = 0
 
-    def wrote(self, commits: int, size: int) -> None:
-        """Note commits of *size* bytes together, and make a checkpoint if one is due."""
+    def wrote(self, commits: int) -> None:
+        """Note some commits, and make a checkpoint if one is due."""
         self._commits += commits
-        self._bytes += size
-        if self._commits >= EVERY_COMMITS or self._bytes >= EVERY_BYTES:
-            done = self.run()
-            self._commits = 0 if done else EVERY_COMMITS - RETRY_COMMITS
-            self._bytes = 0
+        backlog = self._database.main.mark.backlog()
+        due = self._commits >= EVERY_COMMITS if backlog is None else backlog >= BACKLOG_PAGES
+        if due and self.run():
+            self._commits = 0
 
     def run(self) -> bool:
         """Copy what no reader holds back; return False if the write lock was not to be had soon."""

@@ -35,7 +35,7 @@ Work = Callable[[sqlite3.Cursor], T]
 
 OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
 CACHE_KIB = 32_000  # page cache of a connection, at most
-WAL_KEPT_BYTES = 8 * 2**20  # what the log is cut to when a checkpoint has emptied it
+WAL_KEPT_BYTES = 16 * 2**20  # what the log is cut to when a checkpoint has emptied it
 
 PRAGMAS = (
     "PRAGMA trusted_schema = OFF",  # these three: https://www.sqlite.org/security.html
@@ -92,7 +92,7 @@ class Database:
         self.durability = durability
         self._timeout = timeout
         self._connect = connect
-        self._location = Location.of(path, allow_unsafe_filesystem=allow_unsafe_filesystem) if path else None
+        self._location = Location(path, allow_unsafe_filesystem=allow_unsafe_filesystem) if path else None
         self.in_memory = self._location is None
         self._inode: tuple[int, int] | None = None
         self._mode = "mode=rw"
@@ -185,9 +185,8 @@ class Database:
     def aside(self, durability: Durability | None = None) -> Iterator[sqlite3.Cursor]:
         """Give the cursor of a connection of its own, for work that takes long; memory has only one."""
         if self._location is None:
-            patience = Patience(self._timeout, self.label)
-            with self._locked(self.main, patience):
-                self._wake(self.main, patience)
+            with self.main.lock:
+                self._wake(self.main, Patience(self._timeout, self.label))
                 try:
                     yield self.main.cursor
                 except BaseException:
@@ -226,22 +225,16 @@ class Database:
             )
 
     def _attempt(self, work: Work[T], patience: Patience) -> T:
-        with self._locked(self.main, patience):
-            self._wake(self.main, patience)
-            try:
-                return work(self.main.cursor)
-            except BaseException:
-                self.main.settle()
-                raise
-
-    @contextmanager
-    def _locked(self, connection: Connection, patience: Patience) -> Iterator[None]:
-        if not connection.lock.acquire(timeout=patience.remaining()):
+        if not self.main.lock.acquire(timeout=patience.remaining()):
             raise patience.exhausted()
         try:
-            yield
+            self._wake(self.main, patience)
+            return work(self.main.cursor)
+        except BaseException:
+            self.main.settle()
+            raise
         finally:
-            connection.lock.release()
+            self.main.lock.release()
 
     # -- failing
 
@@ -375,8 +368,7 @@ class Database:
 
     def _prepare(self, raw: sqlite3.Connection, durability: Durability) -> None:
         """Set what SQLite keeps per connection, and read once, so that the log is there."""
-        for pragma in (*PRAGMAS, *FULL_FSYNC, SYNCHRONOUS[durability]):
-            raw.execute(pragma)
+        raw.executescript(";".join((*PRAGMAS, *FULL_FSYNC, SYNCHRONOUS[durability])))
         (version,) = raw.execute("PRAGMA main.user_version").fetchone()
         if self.readonly and version == 0:
             raw.execute(schema.VIEW_OF_V1)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeVar
 from zlib import crc32
 
@@ -432,7 +432,8 @@ class SQLiteEngine:
                     raise OpenError(f"cannot write a backup to {path}: something is there already")
                 os.rename(partial, path)
             except BaseException:
-                Path(partial).unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(partial)
                 raise
         except OSError as error:
             raise OpenError(f"cannot write a backup to {path}: {error}") from error

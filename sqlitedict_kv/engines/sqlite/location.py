@@ -6,12 +6,10 @@ POSIX locks of every connection in this process (https://www.sqlite.org/howtocor
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import quote
 
 from sqlitedict_kv.engines.sqlite.mounts import unsafe_type
 from sqlitedict_kv.errors import LocationError, OpenError, StoreNotFoundError, UnsafeFilesystemError
@@ -21,34 +19,33 @@ FINE_TICK = SECOND // 20  # more than the tick of a kernel, by which file system
 COARSE_TICK = 3 * SECOND  # more than that of file systems with whole seconds: FAT's is 2 s
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
+PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-~")  # of a URI's path
 
 
-@dataclass(frozen=True, slots=True)
 class Location:
     """The real path of a database file."""
 
-    path: str
+    __slots__ = ("path", "shm", "wal")
 
-    @classmethod
-    def of(cls, path: str, *, allow_unsafe_filesystem: bool) -> Location:
+    def __init__(self, path: str, *, allow_unsafe_filesystem: bool) -> None:
         """Resolve *path* and refuse places where a store cannot be safe.
 
         Raises:
             UnsafeFilesystemError: it is on a network or virtual file system.
             LocationError: it is no regular file, has several names, or is a link to nothing.
         """
-        if Path(path).is_symlink() and not Path(path).exists():
+        if os.path.islink(path) and not os.path.exists(path):
             raise LocationError(f"{path} is a link to a file that does not exist; make the file there by its own path")
-        real = os.path.realpath(path)
-        kind = None if allow_unsafe_filesystem else unsafe_type(real)
+        self.path = os.path.realpath(path)
+        self.wal = self.path + "-wal"  # the write-ahead log
+        self.shm = self.path + "-shm"  # its index
+        kind = None if allow_unsafe_filesystem else unsafe_type(self.path)
         if kind:
             raise UnsafeFilesystemError(
                 f"{path} is on a file system of type {kind}, on which SQLite's write-ahead log can lose data; "
                 f"use a local disk, or pass allow_unsafe_filesystem=True if just one machine ever opens it"
             )
-        location = cls(real)
-        location._refuse_odd_files()
-        return location
+        self._refuse_odd_files()
 
     def _refuse_odd_files(self) -> None:
         """Raise unless the path is free or an ordinary file with one name."""
@@ -65,16 +62,6 @@ class Location:
                 f"{self.path} has {status.st_nlink} hard links; SQLite would keep a log for each name and lose data"
             )
 
-    @property
-    def wal(self) -> str:
-        """The path of the write-ahead log."""
-        return self.path + "-wal"
-
-    @property
-    def shm(self) -> str:
-        """The path of the index of the write-ahead log."""
-        return self.path + "-shm"
-
     def inode(self) -> tuple[int, int] | None:
         """Return device and inode of the database file, None if there is none."""
         try:
@@ -86,7 +73,9 @@ class Location:
     def uri(self, mode: str) -> str:
         """Return SQLite's URI for the path, in which every character means itself."""
         path = self.path.replace(os.sep, "/")
-        return f"file:{quote(os.fsencode(path if path.startswith('/') else '/' + path))}?{mode}"
+        raw = os.fsencode(path if path.startswith("/") else "/" + path)
+        quoted = "".join(chr(byte) if byte in PLAIN else f"%{byte:02X}" for byte in raw)
+        return f"file:{quoted}?{mode}"
 
     def create(self) -> None:
         """Make an empty file that only its owner can read, and the directories above it; keep one that is there.
@@ -95,7 +84,7 @@ class Location:
             OpenError: the operating system refuses.
         """
         try:
-            _make_directories(Path(self.path).parent)
+            _make_directories(os.path.dirname(self.path))
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
             os.close(os.open(self.path, flags, PRIVATE_FILE))
         except FileExistsError:
@@ -135,7 +124,7 @@ class Place:
     def __init__(self, location: Location) -> None:
         """Remember what is open now."""
         self._location = location
-        self._directory = str(Path(location.path).parent)
+        self._directory = os.path.dirname(location.path)
         self._seen: tuple[int, int] | None = None
         self._inodes = self._look()
 
@@ -163,14 +152,16 @@ class Place:
         return os.stat(self._location.path).st_ino, wal
 
 
-def _make_directories(directory: Path) -> None:
+def _make_directories(directory: str) -> None:
     """Make missing directories for their owner alone, and make their names survive a power cut."""
-    if directory.is_dir():
+    if os.path.isdir(directory):
         return
-    _make_directories(directory.parent)
-    directory.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+    parent = os.path.dirname(directory)
+    _make_directories(parent)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(directory, PRIVATE_DIRECTORY)
     if os.name == "posix":
-        descriptor = os.open(directory.parent, os.O_RDONLY)
+        descriptor = os.open(parent, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:

@@ -21,6 +21,9 @@ from typing import Protocol
 HEADER_BYTES = 48
 HEADER = slice(0, HEADER_BYTES)
 CHANGE_COUNTER = slice(8, 12)
+FRAMES = slice(16, 20)
+BACKFILLED = slice(96, 100)  # behind the two copies of the header
+MAPPED_BYTES = 100
 FORMAT = slice(0, 4)
 KNOWN_FORMAT = 3007000  # of the wal-index; SQLite promises to change the number with the format
 COUNTER_VALUES = 2**32
@@ -36,6 +39,9 @@ class Mark(Protocol):
 
     def is_next(self, before: bytes | None, after: bytes | None) -> bool:
         """Return whether just one commit, one of ours, lies between two marks."""
+
+    def backlog(self) -> int | None:
+        """Return how many pages the log holds that no checkpoint has copied; None: unknown."""
 
     def release(self) -> None:
         """Let go of what the mark holds open; the connection is closed already."""
@@ -53,6 +59,9 @@ class NoMark:
         """Return False."""
         return False
 
+    def backlog(self) -> int | None:
+        """Return None."""
+
     def release(self) -> None:
         """Do nothing."""
 
@@ -67,7 +76,7 @@ class SharedMark:
         self.users = 1
         self._file = file
         self._descriptor = descriptor
-        self._map = mmap.mmap(descriptor, HEADER_BYTES, access=mmap.ACCESS_READ)
+        self._map = mmap.mmap(descriptor, MAPPED_BYTES, access=mmap.ACCESS_READ)
 
     def read(self) -> bytes | None:
         """Return the header; None once it was closed."""
@@ -79,6 +88,14 @@ class SharedMark:
     def is_next(self, before: bytes | None, after: bytes | None) -> bool:
         """Return whether the change counter went on by one."""
         return before is not None and after is not None and _counter(after) == (_counter(before) + 1) % COUNTER_VALUES
+
+    def backlog(self) -> int | None:
+        """Return the frames in the log less those that checkpoints have copied."""
+        try:
+            frames, copied = self._map[FRAMES], self._map[BACKFILLED]
+        except ValueError:
+            return None
+        return int.from_bytes(frames, sys.byteorder) - int.from_bytes(copied, sys.byteorder)
 
     def is_known(self) -> bool:
         """Return whether the header is of the format that is described."""
@@ -115,6 +132,9 @@ class AskedMark:
     def is_next(self, before: bytes | None, after: bytes | None) -> bool:
         """Return whether the count stood still: our own commits do not move it."""
         return before is not None and before == after
+
+    def backlog(self) -> int | None:
+        """Return None."""
 
     def release(self) -> None:
         """Ask no more."""

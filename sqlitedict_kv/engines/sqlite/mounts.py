@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 MOUNT_TABLE = "/proc/self/mountinfo"  # proc(5); other systems have none and are not checked
 
@@ -25,7 +24,8 @@ UNSAFE_TYPES = frozenset(
 def unsafe_type(path: str, mount_table: str = MOUNT_TABLE) -> str | None:
     """Return the type of the file system of *path* if WAL is not safe on it, else None."""
     try:
-        table = Path(mount_table).read_text(encoding="utf-8", errors="surrogateescape")
+        with open(mount_table, encoding="utf-8", errors="surrogateescape") as file:
+            table = file.read()
     except FileNotFoundError:
         return None
     kind = _type_at(path, table)
@@ -46,5 +46,7 @@ def _type_at(path: str, table: str) -> str:
 
 def _unescape(text: str) -> str:
     """Undo the octal escapes of white space and backslashes in a mount table."""
+    if "\\" not in text:
+        return text
     raw = re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), os.fsencode(text))
     return os.fsdecode(raw)

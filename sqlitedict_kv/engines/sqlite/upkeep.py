@@ -90,7 +90,7 @@ class Upkeep:
         try:
             writes, size, commits = self._writes, self._bytes, self._commits
             self._writes = self._bytes = self._commits = 0
-            self._checkpointer.wrote(commits, size)
+            self._checkpointer.wrote(commits)
             if self._database.run(lambda cursor: cursor.execute(SOME_EXPIRED, (now,)).fetchone()):
                 self.sweep(None, SWEEP_ROWS, now)
             if self._max_entries is not None:
