@@ -13,7 +13,7 @@ import time
 from sqlitedict_kv.engines.sqlite.database import Database
 from sqlitedict_kv.engines.sqlite.failures import is_busy
 
-BACKLOG_PAGES = 3000  # 12 MB of log, whoever wrote it
+BACKLOG_PAGES = 2000  # 8 MB of log, whoever wrote it
 EVERY_COMMITS = 1000  # of this process, where the backlog is not known
 GUARD_PATIENCE = 0.05  # seconds to wait for the write lock; a later write will try again
 

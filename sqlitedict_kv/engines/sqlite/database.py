@@ -35,7 +35,7 @@ Work = Callable[[sqlite3.Cursor], T]
 
 OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
 CACHE_KIB = 32_000  # page cache of a connection, at most
-WAL_KEPT_BYTES = 16 * 2**20  # what the log is cut to when a checkpoint has emptied it
+WAL_KEPT_BYTES = 8 * 2**20  # what the log is cut to when a checkpoint has emptied it
 
 PRAGMAS = (
     "PRAGMA trusted_schema = OFF",  # these three: https://www.sqlite.org/security.html
