@@ -110,7 +110,7 @@ class RawSQLite(Peer):
         from sqlitedict_kv.engines.sqlite import database, engine, schema
 
         # The statements are those of the engine itself: a copy here would stay behind when they change.
-        read, upsert, keys, remove = engine.READ, engine.UPSERT, engine.KEYS, engine.DELETE
+        read, upsert, keys, remove = engine.READ_VALUE, engine.UPSERT, engine.KEYS, engine.DELETE
         upsert_only = upsert.rpartition("RETURNING")[0]
         loads, dumps, clock = orjson.loads, orjson.dumps, time.time
         path = directory / "raw.db"
@@ -131,9 +131,10 @@ class RawSQLite(Peer):
             return None if row is None else loads(row[0])
 
         def bound(key: str, value: Any) -> tuple[object, ...]:
-            if type(value) is bytes:
-                return NAMESPACE, key, value, "application/octet-stream", None, int(clock() * 1000), 0
-            return NAMESPACE, key, dumps(value), "application/json", None, int(clock() * 1000), 0
+            body, content_type = (
+                (value, "application/octet-stream") if type(value) is bytes else (dumps(value), "application/json")
+            )
+            return NAMESPACE, key, body, content_type, NAMESPACE, None, int(clock() * 1000), NAMESPACE, 0
 
         def get_bytes(key: str) -> Any:
             return execute(read, (NAMESPACE, key)).fetchone()[0]

@@ -21,6 +21,8 @@
     │   └── CorruptStoreError         the file is damaged; the store stops
     │       └── DamagedEntryError     one entry is damaged; the others can be read
     ├── ConflictError                 somebody else wrote in between
+    ├── LockLostError                 (RuntimeError) a lock ended before its owner was done with it
+    ├── LockTimeoutError              (TimeoutError) others held a lock for the whole timeout
     ├── CodecError                    (TypeError) a value that cannot be kept exactly
     │   └── DecodeError               (ValueError) stored bytes of an unknown type or that do not decode
     └── TooLargeError                 (ValueError) a key, a namespace or a value over its limit
@@ -150,3 +152,25 @@ class DecodeError(CodecError, ValueError):
 
 class TooLargeError(KVError, ValueError):
     """Says that a key, a namespace or a value is over its limit."""
+
+
+class LockLostError(KVError, RuntimeError):
+    """Says that a lock ended before its owner was done with it: others may have held it since.
+
+    Attributes:
+        namespace: the namespace of the lock.
+        key: the key of the lock.
+    """
+
+    def __init__(self, namespace: str, key: str) -> None:
+        """Name the lock."""
+        super().__init__(
+            f"the lock {key!r} in namespace {namespace!r} is no longer ours: it expired, was removed or is another's; "
+            f"take a longer ttl or renew it in time, and guard writes with its version"
+        )
+        self.namespace = namespace
+        self.key = key
+
+
+class LockTimeoutError(KVError, TimeoutError):
+    """Says that others held a lock for the whole timeout; nothing was run."""

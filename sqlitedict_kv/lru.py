@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from threading import Lock
 from typing import NamedTuple
 from weakref import WeakSet
@@ -52,19 +53,17 @@ class LRUStats(NamedTuple):
 class _Entry:
     """A value, and whether it was used since room was made last."""
 
-    __slots__ = ("used", "value")
+    __slots__ = ("size", "used", "value")
 
-    def __init__(self, value: Value) -> None:
+    def __init__(self, value: Value, size: int) -> None:
         self.value = value
+        self.size = size
         self.used = False
 
-    def size(self) -> int:
-        return size_of(self.value)
 
-
-def size_of(value: Value) -> int:
-    """Return the bytes of memory that a value takes, about."""
-    return len(value[0]) + ENTRY_OVERHEAD
+def size_of(name: Name, value: Value) -> int:
+    """Return the bytes of memory that an entry takes, about."""
+    return len(value[0]) + len(name[0]) + len(name[1]) + ENTRY_OVERHEAD
 
 
 class LRU:
@@ -75,10 +74,6 @@ class LRU:
         self._engine = engine
         self._max_bytes = max_bytes
         self._read_mark = engine.marker()
-        self._hits = 0
-        self._misses = 0
-        self._evictions = 0
-        self._invalidations = 0
         self._begin()
         _all.add(self)
         engine.observe(self)
@@ -88,6 +83,10 @@ class LRU:
         self._mark = UNKNOWN
         self._entries: OrderedDict[Name, _Entry] = OrderedDict()
         self._bytes = 0
+        self._hits = 0
+        self._misses = 0
+        self._evictions = 0
+        self._invalidations = 0
 
     def read_value(self, namespace: str, key: str) -> Value | None:
         """Return the newest value, expired or not; as :meth:`Engine.read_value`, often from memory."""
@@ -105,7 +104,7 @@ class LRU:
         if mark is None:
             self._follow_new_connection()
         elif value is not None:
-            self._fill(name, value, mark)
+            self._fill(name, value, mark, read_mark)
         return value
 
     def _follow_new_connection(self) -> None:
@@ -113,34 +112,38 @@ class LRU:
 
         While none was open, the log may have begun anew, and its mark may look like an earlier one.
         """
+        read_mark = self._engine.marker()
         with self._lock:
             self._forget_all(UNKNOWN)
-        self._read_mark = self._engine.marker()
+            self._read_mark = read_mark
 
-    def _fill(self, name: Name, value: Value, mark: bytes) -> None:
+    def _fill(self, name: Name, value: Value, mark: bytes, read_mark: Callable[[], bytes | None]) -> None:
         """Keep a value that was read after *mark* was, unless somebody committed since."""
-        size = size_of(value)
+        size = size_of(name, value)
         if size > self._max_bytes:
             return
+        # The engine is not asked under our lock: a commit takes the two in the other order.
+        if mark != self._mark and read_mark() != mark:
+            return
         with self._lock:
+            if read_mark is not self._read_mark:  # the log may have begun anew, and look as it did
+                return
             if mark != self._mark:
-                if self._read_mark() != mark:
-                    return
                 self._forget_all(mark)
             if name not in self._entries:
-                self._entries[name] = _Entry(value)
+                self._entries[name] = _Entry(value, size)
                 self._bytes += size
                 if self._bytes > self._max_bytes:
                     self._make_room()
 
     def _make_room(self) -> None:
-        while self._bytes > self._max_bytes:
+        while self._bytes > self._max_bytes and self._entries:
             name, entry = self._entries.popitem(last=False)
             if entry.used:
                 entry.used = False
                 self._entries[name] = entry
             else:
-                self._bytes -= entry.size()
+                self._bytes -= entry.size
                 self._evictions += 1
 
     def committed(self, keys: Keys, before: bytes | None, after: bytes | None, *, alone: bool) -> None:
@@ -149,7 +152,7 @@ class LRU:
             if alone and before == self._mark and keys is not None:
                 for name in keys:
                     entry = self._entries.pop(name, None)
-                    self._bytes -= entry.size() if entry else 0
+                    self._bytes -= entry.size if entry else 0
                 self._mark = after or UNKNOWN
             elif after != self._mark or alone:
                 self._forget_all(after or UNKNOWN)

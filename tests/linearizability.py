@@ -245,18 +245,24 @@ def main(arguments=None):
         chosen = {name: value for name, value in vars(options).items() if name != "operations"}
         plan = Plan(str(Path(directory, "store.db")), **chosen)
         while done < options.operations:
-            wanted = min(ROUND, options.operations - done)
-            plan = plan._replace(operations=max(wanted, plan.processes * plan.threads), seed=plan.seed + 1)
+            share = -(-min(ROUND, options.operations - done) // (plan.processes * plan.threads))
+            plan = plan._replace(operations=share * plan.processes * plan.threads, seed=plan.seed + 1)
             history, served = record(plan)
             done, hits = done + len(history), hits + served
             kinds.update(operation.kind for operation in history)
             fault = first_fault(history)
             if fault:
-                print(f"NOT linearizable: --seed {options.seed}, in the round of seed {plan.seed}, key {fault[0]!r}")
+                say(f"NOT linearizable: --seed {options.seed}, in the round of seed {plan.seed}, key {fault[0]!r}")
                 return 1
-            print(f"{done:,} operations, {hits:,} served by the LRU: linearizable so far", flush=True)
-    print(f"linearizable: {dict(kinds)}, --seed {options.seed}")
+            say(f"{done:,} operations, {hits:,} served by the LRU: linearizable so far")
+    say(f"linearizable: {dict(kinds)}, --seed {options.seed}")
     return 0
+
+
+def say(line):
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

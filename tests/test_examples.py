@@ -14,6 +14,20 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 # What a line of the output must match, by example: one line per thing that the example is there to show.
 EXPECTED = {
+    "averager.py": [
+        r"200 latencies of 4 processes, 3525\.0 ms in all",
+        r"average: 17\.625 ms, as computed at once: 17\.625 ms",
+        r"after pop: None",
+    ],
+    "locks.py": [
+        r"balance: 200 of 200",
+        r"at the scanner at once [12] at most",
+        r"calls: 40 in \d+\.\d s, 20 at once and then 20 a second",
+        r"reports: 1 and refused: 3",
+        r"taken from a killed process, at version \d+",
+        r"refused: the lock 'job' in namespace 'locks' is no longer ours: .*",
+        r"tasks: (ada in, ada out, alan in, alan out|alan in, alan out, ada in, ada out)",
+    ],
     "counters.py": [r"hits: 400 of 400", r"balance: 2000 at version \d+", r"by worker: .*'worker 3': 100.*"],
     "notebook_session.py": [
         r"kept as application/msgpack",

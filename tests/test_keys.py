@@ -2,12 +2,16 @@
 
 import datetime as dt
 import enum
+import functools
 import re
-from collections import OrderedDict, namedtuple
+import subprocess
+import sys
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -15,7 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import run
+from processes import environment, run
 
 from sqlitedict_kv.arguments import MAX_KEY_BYTES
 from sqlitedict_kv.keys import Keys, canonical, canonical_untyped
@@ -35,7 +39,7 @@ def anything(first, *args, option=1, **kwargs):
 
 class Colour(enum.Enum):
     RED = 1
-    CRIMSON = 1
+    CRIMSON = 1  # noqa: PIE796 - an alias
 
 
 class Number(enum.IntEnum):
@@ -60,7 +64,9 @@ class OtherPoint:
     y: float
 
 
-Pair = namedtuple("Pair", "a b")
+class Pair(NamedTuple):
+    a: object
+    b: object
 
 
 class Account:
@@ -89,7 +95,8 @@ def test_a_short_key_is_readable():
 @pytest.mark.parametrize(
     ("function", "calls"),
     [
-        (add, [((1,), {}), ((), {"a": 1}), ((1, 2), {}), ((1,), {"c": 3, "b": 2}), ((1, 2, 3), {}), ((), {"c": 3, "a": 1})]),
+        (add, [((1,), {}), ((), {"a": 1}), ((1, 2), {}), ((1,), {"c": 3, "b": 2}), ((1, 2, 3), {})]),
+        (add, [((1,), {}), ((), {"c": 3, "a": 1})]),
         (add, [(("é\u200b\\",), {}), ((), {"a": "é\u200b\\"})]),
         (add, [(("it's",), {}), ((), {"a": "it's"})]),
         (add, [((10**400,), {}), ((), {"a": 10**400})]),
@@ -108,12 +115,14 @@ DIFFERENT = [
     2**2000, float("inf"), float("nan"), "it's", 'say "it\'s"', "é", "\\xe9", "\xe9\n", "\ud800", "a, b", "'a', 'b'",
     (), ((),), (1,), [1], [], {1}, frozenset({1}), set(), frozenset(), {}, {1: 1}, {"1": 1}, {1.0: 1}, OrderedDict(),
     OrderedDict(a=1, b=2), OrderedDict(b=2, a=1), {"a": 1, "b": 2}, ("a", "b"), ("a, b",), [["a"], "b"], [["a", "b"]],
-    Decimal("1"), Decimal("1.0"), Fraction(1), Fraction(1, 2), UUID(int=1), str(UUID(int=1)), range(1), range(0, 1, 2),
-    dt.date(2026, 1, 1), dt.datetime(2026, 1, 1), dt.datetime(2026, 1, 1, fold=1), dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+    Decimal(1), Decimal("1.0"), Fraction(1), Fraction(1, 2), UUID(int=1), str(UUID(int=1)), range(1), range(0, 1, 2),
+    dt.date(2026, 1, 1), dt.datetime(2026, 1, 1), dt.datetime(2026, 1, 1, fold=1),
+    dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
     dt.datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC")), dt.datetime(2026, 1, 1, tzinfo=ZoneInfo("Europe/London")),
     dt.time(1), dt.time(1, tzinfo=dt.UTC), dt.timedelta(1), dt.timedelta(0, 1), "2026-01-01",
     Colour.RED, Number.ONE, Permission.READ, Permission.READ | Permission.WRITE, Point(1, 2), Point(1.0, 2),
-    OtherPoint(1, 2), Pair(1, 2), (1, 2), Path("a/b"), "a/b", Point, OtherPoint, int, Account(1), Savings(1), Account(2),
+    OtherPoint(1, 2), Pair(1, 2), (1, 2), Path("a/b"), "a/b", Point, OtherPoint, int, Account(1), Savings(1),
+    Account(2),
     np.arange(3), np.arange(3).astype("int32"), np.arange(4), np.arange(4).reshape(2, 2), np.float64(1), np.float32(1),
     np.int64(1), np.bool_(1), np.str_("1"), np.array(1), np.datetime64("2026-01-01"),
 ]  # fmt: skip
@@ -147,9 +156,11 @@ def test_equal_values_have_one_form(one, other):
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.tuples(inner, inner)
-    | st.dictionaries(st.text() | st.integers(), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text() | st.integers(), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 
@@ -168,13 +179,21 @@ def test_two_values_share_a_form_exactly_if_they_are_the_same(one, other):
     assert (canonical(one) == canonical(other)) == (exact(one) == exact(other))
 
 
+@given(VALUES)
+def test_keyword_only_defaults_make_the_same_key_as_given_ones(value):
+    assert key(report, value) == key(report, value, limit=10) == key(report, day=value)
+    assert key(report, value) != key(report, value, limit=11)
+
+
 @given(st.lists(VALUES, min_size=3, max_size=3))
 def test_the_quick_way_makes_the_same_key_as_the_thorough_one(arguments):
     a, b, c = arguments
     assert key(add, a, b, c) == key(add, a, b, c=c) == key(add, c=c, b=b, a=a)
 
 
-@pytest.mark.parametrize("one", [1, True, 1.0, 1 + 0j, Decimal(1), Decimal("1.00"), Fraction(2, 2), np.int8(1), np.float64(1)])
+@pytest.mark.parametrize(
+    "one", [1, True, 1.0, 1 + 0j, Decimal(1), Decimal("1.00"), Fraction(2, 2), np.int8(1), np.float64(1)]
+)
 def test_untyped_makes_equal_numbers_one(one):
     keys = Keys(add, typed=False)
     assert keys.of((one,), {}) == keys.of((1,), {}) != keys.of(("1",), {})
@@ -225,7 +244,9 @@ def test_a_key_fits_its_limit_whatever_its_parts():
     keys = Keys(add, name="m" * 300, version="9" * 50)
     body = keys.of(("\U0001f600" * 48, "\U0001f600" * 48, "\U0001f600" * 80), {}).encode()
     assert len(body) <= MAX_KEY_BYTES
-    assert Keys(add, name="m" * 300, version="8" * 50).of((1,), {}) != Keys(add, name="m" * 300, version="9" * 50).of((1,), {})
+    assert Keys(add, name="m" * 300, version="8" * 50).of((1,), {}) != Keys(add, name="m" * 300, version="9" * 50).of(
+        (1,), {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -283,11 +304,9 @@ def test_a_bad_option_is_refused(options, error, message):
 def test_what_has_no_name_that_lasts_needs_one():
     with pytest.raises(ValueError, match="all lambdas of a module share one name"):
         Keys(lambda x: x)
-    import functools
-
     with pytest.raises(TypeError, match="a partial has no name"):
         Keys(functools.partial(add, 1))
-    assert Keys(functools.partial(add, 1), name="one").of((5,), {}) == "one(1, 5, 3)" or True
+    assert Keys(functools.partial(add, 1), name="one").of((5,), {}) == "one(5, 3)"
 
 
 def test_keys_are_the_same_in_every_process_whatever_the_hash_seed():
@@ -295,21 +314,14 @@ def test_keys_are_the_same_in_every_process_whatever_the_hash_seed():
     import datetime
     from decimal import Decimal
     from sqlitedict_kv.keys import canonical
-    say(canonical([{"a", "b", "c", 1, None}, {"x": {("t", 1.5): Decimal("1.10")}, "b": frozenset("hello")}, "é\\u200b"]))
+    say(canonical([{"a", "b", "c", 1, None}, {"x": {("t", 1.5): Decimal("1.10")}, "b": frozenset("hello")}]))
     """
-    from processes import environment
-
     seen = {tuple(run(code)) for _ in range(2)}
     assert "PYTHONHASHSEED" not in environment()
     assert len(seen) == 1
 
 
 def test_functions_of_two_scripts_never_meet_and_a_spawned_child_agrees_with_its_parent(tmp_path):
-    import subprocess
-    import sys
-
-    from processes import environment
-
     script = """
 import multiprocessing
 from sqlitedict_kv.keys import Keys
@@ -326,7 +338,11 @@ if __name__ == "__main__":
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "job.py").write_text(script)
         done = subprocess.run(
-            [sys.executable, tmp_path / folder / "job.py"], env=environment(), capture_output=True, text=True, check=True
+            [sys.executable, tmp_path / folder / "job.py"],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=True,
         )
         parent, child = done.stdout.splitlines()
         assert parent == child

@@ -460,5 +460,5 @@ def test_the_faults_reach_the_library(engine, faults):
     faults.arm(lambda number, sql: None)
     engine.read("n", "k1")
     engine.sync()
-    assert len(faults.sent) > 5
+    assert len(faults.sent) >= 5
     assert any("SELECT" in sql for sql in faults.sent)

@@ -4,6 +4,7 @@ from collections.abc import MutableMapping
 from typing import Any, assert_type
 
 from sqlitedict_kv import Namespace, Page, Store, StoreStats
+from sqlitedict_kv.locks import Lock, Throttle, single_run
 
 store = Store("app.db", durability="power", max_bytes="1 GB")
 users = store.ns("users", ttl=60)
@@ -14,3 +15,17 @@ assert_type(users.list("a", limit=3), Page)
 assert_type(users.get_many(["a"]), dict[str, Any])
 assert_type(store.stats(), StoreStats)
 mapping: MutableMapping[str, Any] = users
+assert_type(Lock(users, "k").acquire(timeout=1), bool)
+
+
+@single_run(users)
+def report(day: int) -> str:
+    return str(day)
+
+
+@Throttle(users, "t", count=1)
+async def call(day: int) -> str:
+    return str(day)
+
+
+assert_type(report(1), str)

@@ -27,9 +27,10 @@ only with it::
 A clock that is set forward ends leases early, and one that is set back lets them live longer.
 """
 
-from sqlitedict_kv.locks.lease import Lease, LockLostError
+from sqlitedict_kv.errors import LockLostError, LockTimeoutError
+from sqlitedict_kv.locks.lease import Lease
 from sqlitedict_kv.locks.lock import Lock, RLock, Semaphore
-from sqlitedict_kv.locks.single import LockTimeoutError, single_run
+from sqlitedict_kv.locks.single import single_run
 from sqlitedict_kv.locks.throttle import Throttle
 
 __all__ = [

@@ -6,27 +6,9 @@ import os
 from typing import Any, Protocol, runtime_checkable
 
 from sqlitedict_kv.arguments import checked_ttl
-from sqlitedict_kv.errors import ConflictError, KVError
+from sqlitedict_kv.errors import ConflictError, LockLostError
 
 JSON = "application/json"  # whatever the namespace's default is: tokens are text, and readable in the file
-
-
-class LockLostError(KVError, RuntimeError):
-    """Says that a lock ended before its owner was done with it: others may have held it since.
-
-    Attributes:
-        namespace: the namespace of the lock.
-        key: the key of the lock.
-    """
-
-    def __init__(self, namespace: str, key: str) -> None:
-        """Name the lock."""
-        super().__init__(
-            f"the lock {key!r} in namespace {namespace!r} is no longer ours: it expired, was removed or is another's; "
-            f"take a longer ttl or renew it in time, and guard writes with its version"
-        )
-        self.namespace = namespace
-        self.key = key
 
 
 @runtime_checkable

@@ -14,8 +14,8 @@ from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 from sqlitedict_kv.arguments import checked_callable, checked_int, checked_key
-from sqlitedict_kv.errors import KVError
-from sqlitedict_kv.locks.lease import Entries, Lease, LockLostError, checked_entries, checked_lease_ttl, take
+from sqlitedict_kv.errors import KVError, LockLostError
+from sqlitedict_kv.locks.lease import Entries, Lease, checked_entries, checked_lease_ttl, take
 from sqlitedict_kv.locks.waiting import checked_patience, in_thread, pauses
 
 MAX_SLOTS = 10_000  # each is an entry, and a full semaphore is asked for all of them

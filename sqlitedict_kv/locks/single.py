@@ -9,17 +9,13 @@ from contextlib import AsyncExitStack, ExitStack
 from typing import Any, ParamSpec, TypeVar, cast
 
 from sqlitedict_kv.arguments import checked_callable, checked_key
-from sqlitedict_kv.errors import KVError
+from sqlitedict_kv.errors import LockTimeoutError
 from sqlitedict_kv.locks.lease import Entries, checked_entries, checked_lease_ttl
 from sqlitedict_kv.locks.lock import RLock
 from sqlitedict_kv.locks.waiting import checked_patience
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class LockTimeoutError(KVError, TimeoutError):
-    """Says that others held a lock for the whole timeout; nothing was run."""
 
 
 def single_run(

@@ -109,6 +109,7 @@ class Connection:
 
     def freeze(self) -> None:
         """Never touch the connection again, nor let it be closed: a child got it in the middle of a call."""
+        self.mark.abandon()
         for thing in (self.raw, self.cursor, self.mark):
             _make_immortal(thing)
         self.raw, self.cursor, self.mark, self._place = None, NO_CURSOR, NO_MARK, None

@@ -171,7 +171,10 @@ class Database:
         """Tell the observer of a commit; the caller holds the main lock since before it."""
         if self.observer is not None:
             mark = self.main.mark
-            after = mark.read()
+            try:
+                after = mark.read()
+            except sqlite3.Error:  # the commit stands, and must not be made again
+                after = None
             self.observer.committed(keys, before, after, alone=changed and mark.is_next(before, after))
 
     def patiently(self, work: Callable[[], T]) -> T:
@@ -385,13 +388,13 @@ class Database:
     def close(self) -> None:
         """Close every connection; later calls raise StoreClosedError."""
         with self._gate:
+            if self._stopped is None:
+                self._stopped = StoreClosedError(f"the store at {self.label} is closed")
             others = [connection.lock for connection in self._connections if connection is not self.main]
         for lock in others:  # the end of a backup, say: closing the mark would drop its locks
             with lock:
                 pass
         with self.main.lock:
-            if self._stopped is None:
-                self._stopped = StoreClosedError(f"the store at {self.label} is closed")
             self.main.sleep()
         self._finalizer.detach()
 

@@ -29,20 +29,21 @@ READ_MANY = """
     WHERE ns = ? AND key IN ({})
 """
 # A key that is created starts above all that its namespace ever removed. rows.py explains the checksum.
-NEW_VERSION = "1 + ifnull((SELECT version FROM kv_floor WHERE ns = ?1), 0)"
+NEW_VERSION = "1 + ifnull((SELECT version FROM kv_floor WHERE ns = ?), 0)"
 UPSERT = f"""
     INSERT INTO kv (ns, key, value, content_type, version, expires_at, updated_at, checksum)
-    VALUES (?1, ?2, ?3, ?4, {NEW_VERSION}, ?5, ?6, ({NEW_VERSION} & 0x7FFFFFFF) << 32 | ?7)
+    VALUES (?, ?, ?, ?, {NEW_VERSION}, ?, ?, ({NEW_VERSION} & 0x7FFFFFFF) << 32 | ?)
     ON CONFLICT (ns, key) DO UPDATE SET
-        value = ?3, content_type = ?4, version = kv.version + 1, expires_at = ?5, updated_at = ?6,
-        checksum = (kv.version + 1 & 0x7FFFFFFF) << 32 | ?7
+        value = excluded.value, content_type = excluded.content_type, version = kv.version + 1,
+        expires_at = excluded.expires_at, updated_at = excluded.updated_at,
+        checksum = (kv.version + 1 & 0x7FFFFFFF) << 32 | (excluded.checksum & 0xFFFFFFFF)
     RETURNING version
 """
 # RETURNING makes a temporary table, a fifth of the time of a small write. Telling the version to a function
 # of ours costs a third of that; the last call is for the row that is written.
 UPSERT_TELLING = (
     UPSERT.replace("RETURNING version", "")
-    .replace(f"?4, {NEW_VERSION},", f"?4, {TELL}({NEW_VERSION}),")
+    .replace(f"?, {NEW_VERSION},", f"?, {TELL}({NEW_VERSION}),")
     .replace("version = kv.version + 1", f"version = {TELL}(kv.version + 1)")
 )
 UPSERT_MANY = """
@@ -69,8 +70,8 @@ BEHIND_ALL_KEYS = b""
 
 # The primary key counts without a look at the rows; the unary plus leaves the expired to their own index.
 COUNT = """
-    SELECT (SELECT count(*) FROM kv WHERE ns = ?1),
-           (SELECT count(*) FROM kv WHERE expires_at <= ?2 AND +ns = ?1)
+    SELECT (SELECT count(*) FROM kv WHERE ns = ?),
+           (SELECT count(*) FROM kv WHERE expires_at <= ? AND +ns = ?)
 """
 COUNT_EXPIRED = "SELECT count(*) FROM kv WHERE expires_at <= ?"
 COUNT_ALL = "SELECT count(*) FROM kv"
@@ -92,7 +93,7 @@ SPACE = """
     SELECT page_count * page_size, freelist_count * page_size
     FROM pragma_page_count, pragma_freelist_count, pragma_page_size
 """
-MARK_FOR_SYNC = "INSERT INTO kv_floor (ns, version) VALUES ('', 0) ON CONFLICT (ns) DO UPDATE SET version = version"
+MARK_FOR_SYNC = "INSERT INTO kv_floor (ns, version) VALUES ('', 0) ON CONFLICT (ns) DO UPDATE SET version = 1 - version"
 
 KEYS_PER_READ = 256  # bound values of one statement
 ENTRIES_PER_WRITE = 64
@@ -217,7 +218,7 @@ class SQLiteEngine:
 
     def count(self, namespace: str, now: int) -> tuple[int, int]:
         """Return how many entries of a namespace are live, and how many have expired."""
-        rows, expired = self._database.run(lambda cursor: cursor.execute(COUNT, (namespace, now)).fetchone())
+        rows, expired = self._database.run(lambda cursor: cursor.execute(COUNT, (namespace, now, namespace)).fetchone())
         return rows - expired, expired
 
     def namespaces(self, now: int) -> list[str]:
@@ -241,7 +242,7 @@ class SQLiteEngine:
         # Flat, without Database.transact and Put: a single statement is a transaction of its own.
         database, main = self._database, self._main
         sealed = seal(crc(namespace, key, body, content_type, expires_at), now)
-        values = (namespace, key, body, content_type, expires_at, now, sealed)
+        values = (namespace, key, body, content_type, namespace, expires_at, now, namespace, sealed)
         error = None
         with main.lock:
             try:
@@ -388,9 +389,13 @@ class SQLiteEngine:
         try:
             with self._database.aside() as cursor:
                 cursor.connection.text_factory = _lenient_text
-                problems += [text for (text,) in cursor.execute(INTEGRITY).fetchall() if text != "ok"]
+
+                def rows(statement: str, *values: object) -> list[Any]:
+                    return self._database.patiently(lambda: cursor.execute(statement, values).fetchall())
+
+                problems += [text for (text,) in rows(INTEGRITY) if text != "ok"]
                 last = -(2**63)
-                while batch := cursor.execute(CHECK_BATCH, (last, CHECK_ROWS)).fetchall():
+                while batch := rows(CHECK_BATCH, last, CHECK_ROWS):
                     for *columns, namespace, key, rowid in batch:
                         row = tuple(columns)
                         try:
@@ -476,7 +481,7 @@ def _values(edit: Put, now: int) -> tuple[object, ...]:
     """Return what UPSERT binds."""
     namespace, key, body, content_type, expires_at, _ = edit
     sealed = seal(crc(namespace, key, body, content_type, expires_at), now)
-    return namespace, key, body, content_type, expires_at, now, sealed
+    return namespace, key, body, content_type, namespace, expires_at, now, namespace, sealed
 
 
 def _row(edit: Put, version: int, now: int) -> tuple[object, ...]:
@@ -531,7 +536,8 @@ def _touch(cursor: sqlite3.Cursor, edit: Touch, now: int) -> int | None:
     if is_checked(row):
         summed = crc(namespace, key, record.body, record.content_type, edit.expires_at)
         check = checksum(record.version, seal(summed, record.updated_at))
-    cursor.execute(TOUCH, (edit.expires_at, check, namespace, key))
+    if edit.expires_at != record.expires_at:  # or SQLite would count a change, and commit none
+        cursor.execute(TOUCH, (edit.expires_at, check, namespace, key))
     return record.version
 
 

@@ -7,6 +7,7 @@ import sqlite3
 from sqlitedict_kv.errors import (
     CorruptStoreError,
     ReadOnlyError,
+    StoreBusyError,
     StoreError,
     StoreFullError,
     StoreIOError,
@@ -15,6 +16,8 @@ from sqlitedict_kv.errors import (
 
 # https://www.sqlite.org/rescode.html: the low byte of an extended code is the primary code.
 BY_PRIMARY_CODE: dict[int, tuple[type[StoreError | TooLargeError], str]] = {
+    sqlite3.SQLITE_BUSY: (StoreBusyError, "others hold the lock"),
+    sqlite3.SQLITE_LOCKED: (StoreBusyError, "others hold the lock"),
     sqlite3.SQLITE_FULL: (StoreFullError, "no space is left on the device; nothing was written"),
     sqlite3.SQLITE_IOERR: (StoreIOError, "the operating system failed to read or write the file"),
     sqlite3.SQLITE_CORRUPT: (CorruptStoreError, "the database file is damaged"),

@@ -4,12 +4,14 @@ In WAL mode, the header of the wal-index, the first 48 bytes of the ``-shm`` fil
 commit (https://www.sqlite.org/walformat.html, section 2.1). Read through mmap it costs 0.1 us, where
 ``PRAGMA data_version`` costs almost as much as a point read.
 
-Closing any descriptor of that file would drop the POSIX locks that SQLite holds on it. So it is opened
-after the first connection of this process, shared by all, and closed after the last.
+Closing any descriptor of that file would drop the POSIX locks that SQLite holds on it, those of other
+people's connections in this process too. So it is opened after the first connection, shared by all, and
+closed when SQLite itself has closed its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import sqlite3
@@ -18,12 +20,12 @@ from itertools import count
 from threading import Lock
 from typing import Protocol
 
-HEADER_BYTES = 48
-HEADER = slice(0, HEADER_BYTES)
+HEADER = slice(0, 48)
 CHANGE_COUNTER = slice(8, 12)
 FRAMES = slice(16, 20)
 BACKFILLED = slice(96, 100)  # behind the two copies of the header
 MAPPED_BYTES = 100
+OUR_DESCRIPTORS = 2  # of an index: the mapping keeps one of its own
 FORMAT = slice(0, 4)
 KNOWN_FORMAT = 3007000  # of the wal-index; SQLite promises to change the number with the format
 COUNTER_VALUES = 2**32
@@ -42,6 +44,9 @@ class Mark(Protocol):
 
     def backlog(self) -> int | None:
         """Return how many pages the log holds that no checkpoint has copied; None: unknown."""
+
+    def abandon(self) -> None:
+        """Answer no more, and leave open what is open."""
 
     def release(self) -> None:
         """Let go of what the mark holds open; the connection is closed already."""
@@ -62,58 +67,90 @@ class NoMark:
     def backlog(self) -> int | None:
         """Return None."""
 
+    def abandon(self) -> None:
+        """Do nothing."""
+
     def release(self) -> None:
         """Do nothing."""
 
 
+class _Index:
+    """An open wal-index."""
+
+    def __init__(self, file: tuple[int, int], descriptor: int) -> None:
+        self.users = 0  # connections of stores that read it
+        self._file = file
+        self._descriptor = descriptor
+        self.map = mmap.mmap(descriptor, MAPPED_BYTES, access=mmap.ACCESS_READ)
+
+    def is_known(self) -> bool:
+        return int.from_bytes(self.map[FORMAT], sys.byteorder) == KNOWN_FORMAT
+
+    def close_if_unused(self) -> None:
+        if self.users or _descriptors_of(self._file) > OUR_DESCRIPTORS:
+            return
+        del _open[self._file]
+        self.map.close()
+        os.close(self._descriptor)
+
+
+def _descriptors_of(file: tuple[int, int]) -> int:
+    """Return how many descriptors of a file this process has open."""
+    found = 0
+    for name in os.listdir("/dev/fd"):
+        with contextlib.suppress(OSError):  # the one that lists, for example, is closed by now
+            status = os.fstat(int(name))
+            found += (status.st_dev, status.st_ino) == file
+    return found
+
+
 class SharedMark:
-    """The header of the wal-index."""
+    """The header of the wal-index, as one connection sees it."""
 
     needs_lock = False
 
-    def __init__(self, file: tuple[int, int], descriptor: int) -> None:
-        """Map an open wal-index, which is known by device and inode."""
-        self.users = 1
-        self._file = file
-        self._descriptor = descriptor
-        self._map = mmap.mmap(descriptor, MAPPED_BYTES, access=mmap.ACCESS_READ)
+    def __init__(self, index: _Index) -> None:
+        """Read from an open index."""
+        self._index = index
+        self._map: mmap.mmap | None = index.map
+        index.users += 1
 
     def read(self) -> bytes | None:
         """Return the header; None once it was closed."""
         try:
-            return self._map[HEADER]
-        except ValueError:
+            return self._map[HEADER]  # type: ignore[index] # None is the rare case, and caught
+        except (TypeError, ValueError):
             return None
 
     def is_next(self, before: bytes | None, after: bytes | None) -> bool:
-        """Return whether the change counter went on by one."""
-        return before is not None and after is not None and _counter(after) == (_counter(before) + 1) % COUNTER_VALUES
+        """Return whether the change counter went on by one; a recovery begins it anew at 0."""
+        if not before or not after or not _counter(before):
+            return False
+        return _counter(after) == (_counter(before) + 1) % COUNTER_VALUES
 
     def backlog(self) -> int | None:
         """Return the frames in the log less those that checkpoints have copied."""
         try:
-            frames, copied = self._map[FRAMES], self._map[BACKFILLED]
-        except ValueError:
+            frames, copied = self._map[FRAMES], self._map[BACKFILLED]  # type: ignore[index] # likewise
+        except (TypeError, ValueError):
             return None
         return int.from_bytes(frames, sys.byteorder) - int.from_bytes(copied, sys.byteorder)
 
-    def is_known(self) -> bool:
-        """Return whether the header is of the format that is described."""
-        header = self.read()
-        return header is not None and int.from_bytes(header[FORMAT], sys.byteorder) == KNOWN_FORMAT
+    def abandon(self) -> None:
+        """Answer no more, and leave the file open."""
+        self._map = None
 
     def release(self) -> None:
-        """Close the file if this was its last user."""
+        """Answer no more, and close the file if nobody needs it open."""
+        self._map = None
         with _lock:
-            self.users -= 1
-            if not self.users:
-                del _open[self._file]
-                self._map.close()
-                os.close(self._descriptor)
+            self._index.users -= 1
+            for index in list(_open.values()):
+                index.close_if_unused()
 
 
 class AskedMark:
-    """SQLite's own count of the commits of others, asked with a statement."""
+    """SQLite's own count of the commits of others, asked with a statement, and that of our own changes."""
 
     needs_lock = True
 
@@ -127,14 +164,20 @@ class AskedMark:
         if self._raw is None:
             return None
         (commits,) = self._raw.execute("PRAGMA data_version").fetchone()
-        return f"{self._born} {commits}".encode()
+        return f"{self._born} {commits} {self._raw.total_changes}".encode()
 
     def is_next(self, before: bytes | None, after: bytes | None) -> bool:
-        """Return whether the count stood still: our own commits do not move it."""
-        return before is not None and before == after
+        """Return whether the count of the others' commits stood still."""
+        if before is None or after is None:
+            return False
+        return before.rpartition(b" ")[0] == after.rpartition(b" ")[0]
 
     def backlog(self) -> int | None:
         """Return None."""
+
+    def abandon(self) -> None:
+        """Ask no more."""
+        self._raw = None
 
     def release(self) -> None:
         """Ask no more."""
@@ -147,7 +190,7 @@ def _counter(header: bytes) -> int:
 
 _births = count(1)
 _lock = Lock()
-_open: dict[tuple[int, int], SharedMark] = {}  # by device and inode
+_open: dict[tuple[int, int], _Index] = {}  # by device and inode
 
 
 def mark_of(raw: sqlite3.Connection, wal_index: str | None) -> Mark:
@@ -157,22 +200,21 @@ def mark_of(raw: sqlite3.Connection, wal_index: str | None) -> Mark:
         raw: the connection.
         wal_index: the path of its ``-shm`` file, None where there is none.
     """
-    shared = _shared_mark(wal_index) if wal_index and os.name == "posix" else None
+    # Beside a file that is not in WAL mode, a backup say, there may be the dead index of another time.
+    logged = raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    shared = _shared_mark(wal_index) if wal_index and logged and os.name == "posix" else None
     return shared or AskedMark(raw)
 
 
 def _shared_mark(path: str) -> SharedMark | None:
+    """Return the mark of a wal-index, None if it cannot be opened or its format is not known."""
     with _lock:
         try:
             status = os.stat(path)
-        except FileNotFoundError:  # a file on a read-only medium has none
+            file = (status.st_dev, status.st_ino)
+            if file not in _open:
+                _open[file] = _Index(file, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except (OSError, ValueError):  # on a read-only medium there is none
             return None
-        file = (status.st_dev, status.st_ino)
-        if file in _open:
-            _open[file].users += 1
-            return _open[file]
-        mark = _open[file] = SharedMark(file, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-    if mark.is_known():
-        return mark
-    mark.release()
-    return None
+        # One of another format stays open all the same, for SQLite holds locks on it.
+        return SharedMark(_open[file]) if _open[file].is_known() else None

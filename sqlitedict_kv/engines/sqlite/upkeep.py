@@ -18,16 +18,18 @@ PURGE_ROWS = 500  # of one transaction of an explicit purge
 EVICTED_ROWS = 64  # of one round, at least
 WINDOW = 2  # evict the least recently written of this many times as many of the oldest
 
+Removed = tuple[str, int, int, str]  # namespace, version, bytes of the value, key
+
 SOME_EXPIRED = "SELECT 1 FROM kv WHERE expires_at <= ? LIMIT 1"
 SWEEP = """
     DELETE FROM kv WHERE rowid IN (
         SELECT rowid FROM kv WHERE expires_at <= ? ORDER BY expires_at LIMIT ?
-    ) RETURNING ns, version, length(value)
+    ) RETURNING ns, version, length(value), key
 """
 SWEEP_NAMESPACE = """
     DELETE FROM kv WHERE rowid IN (
         SELECT rowid FROM kv WHERE expires_at <= ? AND +ns = ? LIMIT ?
-    ) RETURNING ns, version, length(value)
+    ) RETURNING ns, version, length(value), key
 """
 EVICT = """
     DELETE FROM kv WHERE rowid IN (
@@ -103,15 +105,15 @@ class Upkeep:
     def sweep(self, namespace: str | None, limit: int, now: int) -> int:
         """Remove at most *limit* expired entries in one transaction and return how many."""
 
-        def work(cursor: sqlite3.Cursor) -> int:
+        def work(cursor: sqlite3.Cursor) -> list[Removed]:
             if namespace is None:
                 removed = cursor.execute(SWEEP, (now, limit)).fetchall()
             else:
                 removed = cursor.execute(SWEEP_NAMESPACE, (now, namespace, limit)).fetchall()
             raise_floors(cursor, removed)
-            return len(removed)
+            return removed
 
-        count = self._database.transact(work, nothing_live)
+        count = len(self._database.transact(work, names_of))
         self.purged += count
         return count
 
@@ -156,20 +158,20 @@ class Upkeep:
             rows += len(removed)
             freed += sum(length for _, _, length, _ in removed)
 
-    def _evict(self, rows: int) -> list[tuple[str, int, int, str]]:
-        def work(cursor: sqlite3.Cursor) -> list[tuple[str, int, int, str]]:
+    def _evict(self, rows: int) -> list[Removed]:
+        def work(cursor: sqlite3.Cursor) -> list[Removed]:
             removed = cursor.execute(EVICT, (WINDOW * rows, rows)).fetchall()
             raise_floors(cursor, removed)
             return removed
 
-        removed = self._database.transact(work, lambda rows: [(namespace, key) for namespace, _, _, key in rows])
+        removed = self._database.transact(work, names_of)
         self.evicted += len(removed)
         return removed
 
 
-def nothing_live(_: object) -> tuple[tuple[str, str], ...]:
-    """Say that a transaction changed nothing that anybody could still read."""
-    return ()
+def names_of(removed: Iterable[Removed]) -> list[tuple[str, str]]:
+    """Return namespace and key of rows that were removed."""
+    return [(namespace, key) for namespace, _, _, key in removed]
 
 
 def raise_floors(cursor: sqlite3.Cursor, removed: Iterable[tuple[Any, ...]]) -> None:
