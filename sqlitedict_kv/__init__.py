@@ -39,6 +39,8 @@ from sqlitedict_kv.errors import (
 )
 from sqlitedict_kv.listing import Page
 from sqlitedict_kv.lru import LRUStats
+from sqlitedict_kv.memoize import Memoize
+from sqlitedict_kv.memoized import CacheInfo, Memoized
 from sqlitedict_kv.namespace import Namespace, NamespaceStats
 from sqlitedict_kv.store import Health, Store, StoreStats
 from sqlitedict_kv.transaction import Transaction, TransactionNamespace
@@ -46,6 +48,7 @@ from sqlitedict_kv.transaction import Transaction, TransactionNamespace
 __version__ = "0.1.0"
 
 __all__ = [
+    "CacheInfo",
     "CheckReport",
     "Codec",
     "CodecError",
@@ -62,6 +65,8 @@ __all__ = [
     "LocationError",
     "LockLostError",
     "LockTimeoutError",
+    "Memoize",
+    "Memoized",
     "Meta",
     "Namespace",
     "NamespaceStats",

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
-from sqlitedict_kv.arguments import Default, checked_content_type, checked_key, checked_ttl
+from sqlitedict_kv.arguments import Default, checked_content_type, checked_key, checked_number, checked_ttl
 from sqlitedict_kv.codecs import Codecs
-from sqlitedict_kv.engine import Engine, Put, Value
+from sqlitedict_kv.engine import Change, Engine, Put, Value
 from sqlitedict_kv.errors import TooLargeError
 from sqlitedict_kv.lru import LRU
 from sqlitedict_kv.record import Record
@@ -131,6 +131,30 @@ class Defaults(NamedTuple):
         """Return the time to live and the content type of a write."""
         chosen = self.ttl if isinstance(ttl, Default) else checked_ttl(ttl)
         return chosen, checked_content_type(content_type, codecs) or self.content_type
+
+
+def incr_edit(
+    core: Core, namespace: str, defaults: Defaults, key: object, delta: object, default: object
+) -> tuple[Change, list[int | float]]:
+    """Return the edit of :meth:`Namespace.incr` and where it leaves its sums; an engine may run it several times."""
+    name, step = checked_key(key), checked_number(delta, "delta")
+    start = checked_number(default, "default")
+    results: list[int | float] = []
+
+    def change(record: Record | None) -> Put:
+        number = start if record is None else _number(core, namespace, name, record)
+        results.append(number + step)
+        edit = core.put(namespace, name, number + step, ttl=defaults.ttl, content_type=defaults.content_type)
+        return edit if record is None else edit._replace(expires_at=record.expires_at)
+
+    return Change(namespace, name, change), results
+
+
+def _number(core: Core, namespace: str, key: str, record: Record) -> int | float:
+    value = core.codecs.decode(namespace, key, record.body, record.content_type)
+    if type(value) is int or type(value) is float:
+        return value
+    raise TypeError(f"the entry {key!r} in namespace {namespace!r} is a {type(value).__name__}, not a number")
 
 
 def meta_of(record: Record) -> Meta:

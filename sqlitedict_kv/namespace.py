@@ -16,17 +16,21 @@ from sqlitedict_kv.arguments import (
     checked_key,
     checked_keys,
     checked_mapping,
+    checked_namespace,
     checked_number,
     checked_optional_int,
     checked_prefix,
     checked_ttl,
     checked_version,
 )
-from sqlitedict_kv.core import Core, Defaults, Entry
-from sqlitedict_kv.engine import Change, Delete, Put, Span, Touch
+from sqlitedict_kv.core import Core, Defaults, Entry, incr_edit
+from sqlitedict_kv.engine import Delete, Put, Span, Touch
 from sqlitedict_kv.errors import ConflictError, KVError
 from sqlitedict_kv.listing import Page, cursor_after, key_of
+from sqlitedict_kv.memoize import Memoize
 from sqlitedict_kv.record import Record
+from sqlitedict_kv.results import Place
+from sqlitedict_kv.transaction import Transaction
 from sqlitedict_kv.views import NamespaceItems, NamespaceKeys, NamespaceValues
 
 KEYS_PER_PAGE = 500
@@ -263,34 +267,13 @@ class Namespace(MutableMapping[str, Any]):
         Raises:
             TypeError: what is there is no number; it stays as it is.
         """
-        edit, results = self.incr_edit(key, delta, default)
+        edit, results = incr_edit(self._core, self._name, self._defaults, key, delta, default)
         self._engine.commit([edit], self._core.now())
         return results[-1]
 
     def decr(self, key: str, delta: float = 1, *, default: float = 0) -> int | float:
         """Subtract from a number and return the difference; see :meth:`incr`."""
         return self.incr(key, -checked_number(delta, "delta"), default=default)
-
-    def incr_edit(self, key: str, delta: float, default: float) -> tuple[Change, list[int | float]]:
-        """Return the edit of :meth:`incr` and where it leaves its sums; an engine may run it several times."""
-        name, step = checked_key(key), checked_number(delta, "delta")
-        start = checked_number(default, "default")
-        absent = self._defaults.ttl
-        results: list[int | float] = []
-
-        def change(record: Record | None) -> Put:
-            number = start if record is None else self._number(name, record)
-            results.append(number + step)
-            edit = self._core.put(self._name, name, number + step, ttl=absent, content_type=self._defaults.content_type)
-            return edit if record is None else edit._replace(expires_at=record.expires_at)
-
-        return Change(self._name, name, change), results
-
-    def _number(self, key: str, record: Record) -> int | float:
-        value = self._value(key, record)
-        if type(value) is int or type(value) is float:
-            return value
-        raise TypeError(f"the entry {key!r} in namespace {self._name!r} is a {type(value).__name__}, not a number")
 
     def modify(
         self,
@@ -480,6 +463,23 @@ class Namespace(MutableMapping[str, Any]):
         """Yield keys that begin with *prefix* and their entries, in order, by pages."""
         span = Span(self._name, checked_prefix(prefix), None, checked_bool(reverse, "reverse"))
         return ((key, self._core.entry(self._name, key, record)) for key, record in self._walk(span))
+
+    # -- results of functions
+
+    @property
+    def memoize(self) -> Memoize:
+        """Keeps the results of functions in this namespace: ``@users.memoize(ttl=60)``; see :class:`Memoize`.
+
+        The leases of computations are in a namespace beside it, of the same name and ``.leases``.
+        """
+        return Memoize(self._place)
+
+    def _place(self, ns: str | None) -> Place:
+        if ns is not None:
+            raise ValueError("ns is for Store.memoize; a namespace keeps the results itself")
+        core, defaults = self._core, self._defaults
+        leases = Namespace(core, checked_namespace(f"{self._name}.leases", "ns with .leases"), Defaults(None, None))
+        return Place(core, self, leases, lambda: Transaction(core), core.clock, defaults.ttl, defaults.content_type)
 
     # -- as dict does
 

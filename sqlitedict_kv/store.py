@@ -16,7 +16,9 @@ from sqlitedict_kv.engine import CheckReport
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.lru import LRU, LRUStats
+from sqlitedict_kv.memoize import Memoize
 from sqlitedict_kv.namespace import Namespace
+from sqlitedict_kv.results import Place
 from sqlitedict_kv.transaction import Transaction
 
 MEMORY = ":memory:"
@@ -157,6 +159,16 @@ class Store:
     def atomic(self) -> Transaction:
         """Return a context manager that records checks and edits, and commits all of them or none."""
         return Transaction(self._core)
+
+    @property
+    def memoize(self) -> Memoize:
+        """Keeps the results of functions: ``@store.memoize(ttl=60)``; see :class:`Memoize`."""
+        return Memoize(self._place)
+
+    def _place(self, ns: str | None) -> Place:
+        name = "memoize" if ns is None else checked_namespace(ns, "ns")
+        leases = self.ns(checked_namespace(f"{name}.leases", "ns with .leases"))
+        return Place(self._core, self.ns(name), leases, self.atomic, self._core.clock)
 
     def drop(self, name: str) -> int:
         """Remove all entries of a namespace in bounded batches, and return how many there were.

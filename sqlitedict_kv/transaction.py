@@ -14,9 +14,8 @@ from sqlitedict_kv.arguments import (
     checked_ttl,
     checked_version,
 )
-from sqlitedict_kv.core import Core, Defaults
+from sqlitedict_kv.core import Core, Defaults, incr_edit
 from sqlitedict_kv.engine import Change, Check, Delete, Edit, Put, Touch
-from sqlitedict_kv.namespace import Namespace
 
 
 class Transaction:
@@ -123,7 +122,7 @@ class TransactionNamespace:
 
     def incr(self, key: str, delta: float = 1, *, default: float = 0) -> None:
         """Add to a number; the arguments are those of :meth:`Namespace.incr`."""
-        edit, _ = Namespace(self._core, self._name, self._defaults).incr_edit(key, delta, default)
+        edit, _ = incr_edit(self._core, self._name, self._defaults, key, delta, default)
         self._transaction.record(edit)
 
     def _put(self, key: object, value: Any, ttl: object, content_type: object, expected: int | None) -> None:

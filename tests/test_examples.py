@@ -14,6 +14,24 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 # What a line of the output must match, by example: one line per thing that the example is there to show.
 EXPECTED = {
+    "memoize_files.py": [
+        r"cold: 4 processes, (\d{3}) files each, \1 parsed, .* s",
+        r"warm: 4 processes, \d{3} files each, 0 parsed, .* s",
+        r"its longest function: .*, \d+ lines",
+    ],
+    "memoize_async.py": [
+        r"200 at once: 1 request",
+        r"one client went away, the others got their answer: 2 requests",
+        r"five times what does not exist: 3 requests",
+        r"refreshed while it was served: 4 requests",
+        r"down and up again: 7 requests, 1 answered with an old rate",
+    ],
+    "memoize_arrays.py": [
+        r"computed: \(500, 1000\) int16",
+        r"read: application/x-npy",
+        r"kept: .*\.walks@1\(42, 500, 1000\) \(500, 1000\) int16",
+        r"calls of the functions: 2",
+    ],
     "averager.py": [
         r"200 latencies of 4 processes, 3525\.0 ms in all",
         r"average: 17\.625 ms, as computed at once: 17\.625 ms",

@@ -29,3 +29,31 @@ async def call(day: int) -> str:
 
 
 assert_type(report(1), str)
+
+
+@store.memoize(ttl=5)
+def square(number: int, unit: str = "m") -> list[int]:
+    return [number * number]
+
+
+@store.memoize(ttl=5)
+async def fetched(number: int) -> str:
+    return str(number)
+
+
+assert_type(square(1, unit="cm"), list[int])
+assert_type(square.cache_key(1), str)
+square("no")  # type: ignore[arg-type] # the parameters are seen
+
+
+async def main() -> None:
+    assert_type(await fetched(1), str)
+
+
+class Shop:
+    @store.memoize(ignore=("self",))
+    def price(self, item: int) -> int:
+        return item
+
+
+assert_type(Shop().price(3), int)
