@@ -16,9 +16,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import Enum, Flag
-from fractions import Fraction
-from hashlib import blake2b
-from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -275,7 +272,13 @@ def _shortened(name: str) -> str:
 
 
 def _digest(text: str) -> str:
-    return blake2b(text.encode(), digest_size=DIGEST_BYTES).hexdigest()
+    return _blake2(text.encode(), DIGEST_BYTES)
+
+
+def _blake2(body: bytes, size: int) -> str:
+    from hashlib import blake2b  # noqa: PLC0415 - few keys are long, and it takes long to import
+
+    return blake2b(body, digest_size=size).hexdigest()
 
 
 def _module_name(name: str) -> str:
@@ -289,7 +292,7 @@ def _module_name(name: str) -> str:
     if file is None or not os.path.exists(file):
         return "__main__"  # a notebook or a shell
     directory, base = os.path.split(os.path.abspath(file))
-    place = blake2b(os.fsencode(directory), digest_size=4).hexdigest()
+    place = _blake2(os.fsencode(directory), 4)
     return f"{os.path.splitext(base)[0]}-{place}"
 
 
@@ -358,7 +361,6 @@ FORMS: dict[type, Callable[[Any, Form], str]] = {
     OrderedDict: lambda value, form: f"OrderedDict({_list_form(list(value.items()), form)})",
     range: lambda value, _: f"range({value.start}, {value.stop}, {value.step})",
     Decimal: lambda value, _: f"Decimal({value})",
-    Fraction: lambda value, _: f"Fraction({value})",
     UUID: lambda value, _: f"UUID({value})",
     datetime.date: lambda value, _: f"date({value.isoformat()})",
     datetime.datetime: _moment_form,
@@ -382,11 +384,19 @@ def _other(value: Any, form: Form) -> str:  # noqa: PLR0911 - a list of kinds
         )
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
         return _fields_form(kind, dict(zip(kind._fields, value, strict=True)), form)
-    if isinstance(value, PurePath):
+    if _is_fraction(value):
+        return f"Fraction({value})"
+    pathlib = sys.modules.get("pathlib")  # it takes long to import, and a path comes from one that is
+    if pathlib is not None and isinstance(value, pathlib.PurePath):
         return f"Path({_text_form(value.as_posix(), form)})"
     if kind.__module__ == "numpy":
         return _numpy_form(value, form)
     raise NoCanonicalFormError(f"a {kind.__module__}.{kind.__qualname__}")
+
+
+def _is_fraction(value: Any) -> bool:
+    fractions = sys.modules.get("fractions")
+    return fractions is not None and type(value) is fractions.Fraction
 
 
 def _fields_form(kind: type, items: dict[str, Any], form: Form) -> str:
@@ -400,7 +410,7 @@ def _numpy_form(value: Any, form: Form) -> str:
     if dtype is None or dtype.hasobject or dtype.names:
         raise NoCanonicalFormError(f"a numpy.{name} of {'objects or records' if dtype is not None else 'its own kind'}")
     if name == "ndarray":
-        digest = blake2b(value.tobytes(), digest_size=DIGEST_BYTES).hexdigest()
+        digest = _blake2(value.tobytes(), DIGEST_BYTES)
         return f"ndarray({dtype.str}, {value.shape!r}, {digest})"
     item = value.item() if hasattr(value, "item") else None
     if type(item) not in FORMS or getattr(value, "shape", None) != ():
@@ -418,7 +428,7 @@ def _number(value: Any) -> Any:
     if kind is complex and value.imag == 0:
         value, kind = value.real, float
     try:
-        if kind is float or kind is Decimal or kind is Fraction:
+        if kind is float or kind is Decimal or _is_fraction(value):
             whole = int(value)
             if whole == value:
                 return whole

@@ -873,7 +873,7 @@ def test_what_cannot_be_memoized_is_refused(store):
         ({"lease": 0}, ValueError, "lease must be more than 0"),
         ({"lease": float("nan")}, ValueError, "lease must be finite"),
         ({"content_type": "image/png"}, ValueError, "content_type 'image/png' has no codec"),
-        ({"ns": "x" * 256}, ValueError, "name is 256 bytes"),
+        ({"ns": "x" * 256}, ValueError, "ns is 256 bytes"),
         ({"expire": 5}, TypeError, "unexpected keyword argument 'expire'"),
     ],
 )
