@@ -372,6 +372,8 @@ class Database:
     def _prepare(self, raw: sqlite3.Connection, durability: Durability) -> None:
         """Set what SQLite keeps per connection, and read once, so that the log is there."""
         raw.executescript(";".join((*PRAGMAS, *FULL_FSYNC, SYNCHRONOUS[durability])))
+        if not self.readonly and raw.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            raw.execute("PRAGMA journal_mode = WAL")  # a copy that backup() made has no log yet
         (version,) = raw.execute("PRAGMA main.user_version").fetchone()
         if self.readonly and version == 0:
             raw.execute(schema.VIEW_OF_V1)
