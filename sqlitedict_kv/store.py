@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from sqlitedict_kv import arguments
 from sqlitedict_kv.arguments import checked_content_type, checked_namespace, checked_optional_int, checked_ttl
@@ -20,6 +20,9 @@ from sqlitedict_kv.memoize import Memoize
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.results import Place
 from sqlitedict_kv.transaction import Transaction
+
+if TYPE_CHECKING:
+    from sqlitedict_kv.engines.sqlite.quarantine import Quarantine
 
 MEMORY = ":memory:"
 
@@ -91,6 +94,7 @@ class Store:
         codecs: Sequence[Codec] = (),
         clock: Callable[[], float] = time.time,
         allow_unsafe_filesystem: bool = False,
+        on_corrupt: Literal["raise", "quarantine"] = "raise",
     ) -> None:
         """Open a file, made if there is none, or private memory.
 
@@ -109,6 +113,10 @@ class Store:
             codecs: further codecs, asked before the built-in ones.
             clock: returns the Unix time in seconds.
             allow_unsafe_filesystem: open a file on a network or virtual file system all the same.
+            on_corrupt: what to do with a damaged file, as long as nobody else has it open: ``"raise"``, nothing;
+                ``"quarantine"``, put it aside and go on with a new one, in which is every entry that can be read and
+                matches its checksum. :attr:`quarantined` and a warning say what was done. All pages are looked at for
+                that, so it takes longer to open a large file.
 
         Raises:
             TypeError, ValueError: an argument is not as described.
@@ -118,6 +126,9 @@ class Store:
         checked_readonly = arguments.checked_bool(readonly, "readonly")
         if checked_readonly and location == MEMORY:
             raise ValueError("readonly=True needs the path of a file; memory would stay empty")
+        arguments.checked_choice(on_corrupt, "on_corrupt", ("raise", "quarantine"))
+        if checked_readonly and on_corrupt == "quarantine":
+            raise ValueError("on_corrupt='quarantine' needs to write; open without readonly=True")
         largest = arguments.checked_size(max_value_bytes, "max_value_bytes", lowest=1)
         limit = arguments.checked_size(max_bytes, "max_bytes", lowest=arguments.MIN_MAX_BYTES)
         if largest is None:
@@ -136,10 +147,18 @@ class Store:
             max_bytes=limit,
             max_entries=checked_optional_int(max_entries, "max_entries", lowest=1),
             allow_unsafe_filesystem=arguments.checked_bool(allow_unsafe_filesystem, "allow_unsafe_filesystem"),
+            on_corrupt=on_corrupt,
         )
+        if engine.quarantined is not None:
+            _warn(engine.label, engine.quarantined)
         self._engine = engine
         lru = None if memory is None else LRU(engine, memory)
         self._core = Core(engine, chosen, clock, min(largest, limit // 2) if limit else largest, lru)
+
+    @property
+    def quarantined(self) -> Quarantine | None:
+        """What was done with a damaged file when this store was opened; None if nothing was."""
+        return self._engine.quarantined
 
     def ns(self, name: str, *, ttl: float | None = None, content_type: str | None = None) -> Namespace:
         """Return a namespace as a mapping; it exists as soon as it has an entry.
@@ -252,3 +271,16 @@ class Store:
     def __repr__(self) -> str:
         """Return the path."""
         return f"<Store {self._engine.label!r}>"
+
+
+def _warn(label: str, done: Quarantine) -> None:
+    import logging  # noqa: PLC0415 - rarely needed, and a tenth of the time to import us
+
+    logging.getLogger("sqlitedict_kv").warning(
+        "%s was damaged; it lies at %s now. %d entries were saved, %s%d were lost",
+        label,
+        done.path,
+        done.salvaged,
+        "" if done.complete else "at least ",
+        done.lost,
+    )

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from time import monotonic
-from typing import Literal, TypeVar
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal, TypeVar
 from weakref import finalize
 
 from sqlitedict_kv.engine import Keys, Observer
@@ -19,6 +20,7 @@ from sqlitedict_kv.engines.sqlite.failures import is_busy, primary_code, stops, 
 from sqlitedict_kv.engines.sqlite.location import Location
 from sqlitedict_kv.engines.sqlite.patience import Patience, patiently
 from sqlitedict_kv.errors import (
+    CorruptStoreError,
     ForkedStoreError,
     KVError,
     LocationError,
@@ -29,12 +31,17 @@ from sqlitedict_kv.errors import (
     StoreNotFoundError,
 )
 
+if TYPE_CHECKING:
+    from sqlitedict_kv.engines.sqlite.quarantine import Quarantine
+
 T = TypeVar("T")
 Durability = Literal["process", "power"]
+OnCorrupt = Literal["raise", "quarantine"]
 Work = Callable[[sqlite3.Cursor], T]
 
 OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
 CACHE_KIB = 32_000  # page cache of a connection, at most
+ATTEMPTS = 3  # to open a damaged file that others put into quarantine at the same time
 WAL_KEPT_BYTES = 8 * 2**20  # what the log is cut to when a checkpoint has emptied it
 
 PRAGMAS = (
@@ -82,6 +89,7 @@ class Database:
         durability: Durability = "process",
         timeout: float = 10.0,
         allow_unsafe_filesystem: bool = False,
+        on_corrupt: OnCorrupt = "raise",
         connect: Callable[..., sqlite3.Connection] = sqlite3.connect,
     ) -> None:
         """Open the file at *path*, made if there is none and *readonly* is false; None is memory."""
@@ -92,6 +100,10 @@ class Database:
         self.durability = durability
         self._timeout = timeout
         self._connect = connect
+        self._quarantines = on_corrupt == "quarantine" and path is not None and not readonly
+        self.quarantined: Quarantine | None = None
+        if path and self._quarantines:
+            _quarantine().undo_interrupted(path)
         self._location = Location(path, allow_unsafe_filesystem=allow_unsafe_filesystem) if path else None
         self.in_memory = self._location is None
         self._inode: tuple[int, int] | None = None
@@ -104,7 +116,7 @@ class Database:
         self._held: list[Lock] = []  # by a fork under way
         self._caught = False  # whether a fork did not wait for the end of a call
         with forks.opening, self.main.lock:
-            self._wake(self.main, Patience(timeout, self.label))
+            self._open(Patience(timeout, self.label))
             forks.enroll(self)
         # Not a method of self, so that a store that is forgotten can be collected.
         self._finalizer = finalize(self, _close_all, self._connections)
@@ -261,6 +273,24 @@ class Database:
 
     # -- opening
 
+    def _open(self, patience: Patience) -> None:
+        """Open the file for the first time, one that is damaged after its quarantine if that was asked for."""
+        for _ in range(ATTEMPTS):
+            inode = self._location.inode() if self._location else None
+            try:
+                return self._wake(self.main, patience)
+            except KVError as error:
+                if not self._location or not self._quarantines or not _quarantine().is_damage(error):
+                    raise
+                in_use = any(isinstance(other, Database) and other.has_open(inode) for other in forks.members())
+                done = _quarantine().quarantine(self._location, inode, error, in_use=in_use)
+                self.quarantined = done or self.quarantined
+        return self._wake(self.main, patience)
+
+    def has_open(self, inode: tuple[int, int] | None) -> bool:
+        """Return whether this is the file in use here; a connection that is closed for a fork opens it again."""
+        return self._stopped is None and self._inode == inode
+
     def _wake(self, connection: Connection, patience: Patience, durability: Durability | None = None) -> None:
         """Open *connection* unless it is open; the caller holds its lock."""
         if connection.raw is not None:
@@ -293,6 +323,8 @@ class Database:
         raw = self._inspected(patience) if first else self._connected(self._location.uri(self._mode))
         try:
             patiently(lambda: self._prepare(raw, durability or self.durability), patience)
+            if self._location.inode() != inode:  # a lock is held since the first read: from now on it stays
+                raise StoreDetachedError(f"{self.label}: the file was replaced while it was being opened; try again")
         except BaseException:
             raw.close()
             raise
@@ -337,6 +369,8 @@ class Database:
         try:
             patiently(lambda: reader.execute("BEGIN"), patience)  # or others could migrate it while we look
             found = patiently(lambda: schema.found_in(reader, self.label), patience)
+            if self._quarantines and (problems := patiently(lambda: _quarantine().damage_in(reader), patience)):
+                raise CorruptStoreError(f"{self.label} is damaged: {'; '.join(problems)}; it was not changed")
         finally:
             reader.close()
         if self.readonly and not found.version:
@@ -461,6 +495,13 @@ class Database:
             f"{self.label}: this process was forked while a thread of its parent was inside a call, so it must not "
             f"touch the file; start it with the spawn method, or fork while the store is idle"
         )
+
+
+def _quarantine() -> ModuleType:
+    """Return the module that few stores need."""
+    from sqlitedict_kv.engines.sqlite import quarantine  # noqa: PLC0415
+
+    return quarantine
 
 
 def again_of(error: KVError) -> KVError:

@@ -12,7 +12,7 @@ from zlib import crc32
 
 from sqlitedict_kv.engine import Change, Check, CheckReport, Delete, Edit, Figures, Observer, Put, Span, Touch, Value
 from sqlitedict_kv.engines.sqlite.connection import TELL
-from sqlitedict_kv.engines.sqlite.database import Database, Durability, in_transaction
+from sqlitedict_kv.engines.sqlite.database import Database, Durability, OnCorrupt, in_transaction
 from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError
 from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE
 from sqlitedict_kv.engines.sqlite.rows import EXPECTED_CRC, SMALL, Row, checksum, crc, is_checked, record_of, seal
@@ -120,6 +120,7 @@ class SQLiteEngine:
         max_bytes: int | None = None,
         max_entries: int | None = None,
         allow_unsafe_filesystem: bool = False,
+        on_corrupt: OnCorrupt = "raise",
         connect: Callable[..., sqlite3.Connection] = sqlite3.connect,
     ) -> None:
         """Open the file at *path*; None is memory."""
@@ -129,11 +130,13 @@ class SQLiteEngine:
             durability=durability,
             timeout=timeout,
             allow_unsafe_filesystem=allow_unsafe_filesystem,
+            on_corrupt=on_corrupt,
             connect=connect,
         )
         self._main = self._database.main
         self._upkeep = Upkeep(self._database, max_bytes=max_bytes, max_entries=max_entries)
         self.label = self._database.label
+        self.quarantined = self._database.quarantined
 
     # -- reading
 

@@ -43,6 +43,11 @@ def enroll(member: Forkable) -> None:
     _members.add(member)
 
 
+def members() -> list[Forkable]:
+    """Return those that are enrolled; the caller holds `opening`."""
+    return list(_members)
+
+
 def _before() -> None:
     global _opening_held  # noqa: PLW0603 - a fork has one state, the process's
     deadline = monotonic() + PATIENCE

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import os
 import re
-import shutil
 import sqlite3
 import stat
 import sys
@@ -62,8 +61,9 @@ COLUMNS_V1 = COLUMNS.replace("checksum", "NULL")
 UP = "SELECT {} FROM kv WHERE rowid > ? AND rowid < ? ORDER BY rowid"
 DOWN = "SELECT {} FROM kv WHERE rowid > ? AND rowid < ? ORDER BY rowid DESC"
 INDEXED = "SELECT rowid FROM kv INDEXED BY sqlite_autoindex_kv_1 ORDER BY ns, key"
-FLOORS_UP = "SELECT ns, version FROM kv_floor ORDER BY ns"
-FLOORS_DOWN = "SELECT ns, version FROM kv_floor ORDER BY ns DESC"
+FLOORS_UP = "SELECT ns, version FROM kv_floor WHERE ns > ? ORDER BY ns LIMIT 1"
+FLOORS_DOWN = "SELECT ns, version FROM kv_floor WHERE ns < ? ORDER BY ns DESC LIMIT 1"
+BEHIND_ALL_TEXT = b""
 INSERT = """
     INSERT INTO kv (value, content_type, version, expires_at, updated_at, checksum, ns, key)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -87,6 +87,7 @@ PROBES = 4000  # ranges of rowids that are tried between pages that cannot be re
 TAIL = 2**16  # rowids behind the last one that could be read, where the end of the table cannot be
 PLAUSIBLE = 2**53  # versions below it can have been given
 LONGEST_NAMESPACE = 255  # bytes
+MOST_FLOORS = 2**20  # that are read; more can only be a page that is out of order
 
 
 class Quarantine(NamedTuple):
@@ -112,7 +113,9 @@ def is_damage(error: BaseException) -> bool:
     if isinstance(error, CorruptStoreError | NotADatabaseError):
         return True
     cause = error.__cause__
-    return isinstance(cause, sqlite3.Error) and primary_code(cause) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    if not isinstance(cause, sqlite3.Error):
+        return False
+    return primary_code(cause) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(cause)
 
 
 def damage_in(connection: sqlite3.Connection) -> list[str]:
@@ -158,8 +161,6 @@ def quarantine(
             _refuse_strangers(location, descriptor, error)
             return _replaced(location, descriptor, connect)
     except (OSError, sqlite3.Error) as failure:
-        if failure is error:
-            raise
         _refuse(error, f"that failed ({failure}); the file is where it was", failure)
 
 
@@ -437,8 +438,10 @@ def _reader(path: str, connect: Connect, stack: contextlib.ExitStack) -> sqlite3
     (https://www.sqlite.org/wal.html#noshm), and without write access to the file it cannot make a checkpoint.
     """
     place = Location(path, allow_unsafe_filesystem=True)
-    raw = connect(place.uri("mode=ro&vfs=unix-none"), uri=True, isolation_level=None)
-    stack.callback(_end, raw, place, place.inode())
+    logged = os.path.lexists(place.wal)  # where there is no log, SQLite would make an empty one
+    mode = "mode=ro&vfs=unix-none" if logged else "mode=ro&vfs=unix-none&immutable=1"
+    raw = connect(place.uri(mode), uri=True, isolation_level=None)
+    stack.callback(_end, raw, place, place.inode() if logged else None)
     if sys.version_info >= (3, 12):
         raw.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         raw.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
@@ -451,7 +454,7 @@ def _reader(path: str, connect: Connect, stack: contextlib.ExitStack) -> sqlite3
 
 def _end(raw: sqlite3.Connection, place: Location, inode: tuple[int, int] | None) -> None:
     """Close a reader, unless that could delete the log of the new file, which has the name of its own one."""
-    if sys.version_info < (3, 12) and place.inode() != inode:
+    if sys.version_info < (3, 12) and inode is not None and place.inode() != inode:
         _make_immortal(raw)
     else:
         raw.close()
@@ -487,7 +490,10 @@ def _copy_with_new_head(location: Location, descriptor: int, target: str) -> Non
         file.seek(0)
         file.write(head)
     if os.path.exists(location.wal):
-        shutil.copyfile(location.wal, target + "-wal")
+        log = os.open(target + "-wal", os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE)
+        with open(location.wal, "rb") as source, open(log, "wb") as file:
+            while block := source.read(COPY_BYTES):
+                file.write(block)
 
 
 class Salvage:
@@ -523,7 +529,7 @@ class Salvage:
         last = self._count_index()
         self._columns = COLUMNS if self._has_checksums() else COLUMNS_V1
         for *columns, namespace, key, _ in self._readable(last):
-            row: Row = tuple(columns)  # type: ignore[assignment]  # six of them
+            row: Row = tuple(columns)
             self._saw(namespace, row[2])
             if self._is_right(namespace, key, row):
                 yield (*row, namespace, key)
@@ -537,10 +543,15 @@ class Salvage:
 
     def floors(self) -> list[tuple[str, int]]:
         """Return for each namespace the highest version that was seen there."""
-        for statement in (FLOORS_UP, FLOORS_DOWN):
+        for statement, start in ((FLOORS_UP, ""), (FLOORS_DOWN, BEHIND_ALL_TEXT)):
+            place: object = start
             with contextlib.suppress(sqlite3.Error):
-                for namespace, version in self._rows(statement, ()):
-                    self._saw(namespace, version)
+                for _ in range(MOST_FLOORS):
+                    rows = list(self._rows(statement, (place,)))
+                    if not rows or rows[0][0] == place:
+                        break
+                    place, version = rows[0]
+                    self._saw(place, version)
         return list(self._highest.items())
 
     def _saw(self, namespace: object, version: object) -> None:
@@ -602,15 +613,33 @@ class Salvage:
 
     def _stretch(self, statement: str, low: int, high: int) -> Generator[Any, None, tuple[int, bool]]:
         """Give rows as far as they can be read; return the last rowid, and whether that was the end."""
-        reached = low if statement is UP else high
+        rising, statement = statement is UP, statement.format(self._columns)
+        reached = low if rising else high
+        closed = low != LOWEST and high != HIGHEST
         try:
-            for row in self._rows(statement.format(self._columns), (low, high)):
+            for row in self._rows(statement, (low, high)):
+                if closed and not (reached < row[-1] < high if rising else low < row[-1] < reached):
+                    return reached, False  # a page that is out of order would give the same rows to every probe
                 reached = row[-1]
                 yield row
         except sqlite3.Error:
-            return reached, False
-        return reached, True
+            pass
+        else:
+            return reached, True
+        # The sqlite3 module steps ahead, and so loses the last row before one that cannot be read.
+        while True:
+            bounds = (reached, high) if rising else (low, reached)
+            try:
+                rows = list(self._rows(f"{statement} LIMIT 1", bounds))
+            except sqlite3.Error:
+                return reached, False
+            if not rows:
+                return reached, True
+            if not bounds[0] < rows[0][-1] < bounds[1]:  # in a page that is out of order, this would never end
+                return reached, False
+            reached = rows[0][-1]
+            yield rows[0]
 
-    def _rows(self, statement: str, values: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
+    def _rows(self, statement: str, values: tuple[object, ...]) -> Iterator[tuple[Any, ...]]:
         if self._reader is not None:
             yield from self._reader.execute(statement, values)
