@@ -143,8 +143,9 @@ def incr_edit(
 
     def change(record: Record | None) -> Put:
         number = start if record is None else _number(core, namespace, name, record)
-        results.append(number + step)
-        edit = core.put(namespace, name, number + step, ttl=defaults.ttl, content_type=defaults.content_type)
+        total = checked_number(number + step, "delta: the sum")
+        results.append(total)
+        edit = core.put(namespace, name, total, ttl=defaults.ttl, content_type=defaults.content_type)
         return edit if record is None else edit._replace(expires_at=record.expires_at)
 
     return Change(namespace, name, change), results

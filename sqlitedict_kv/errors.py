@@ -107,6 +107,7 @@ class DamagedEntryError(CorruptStoreError):
     Attributes:
         namespace: the namespace of the entry.
         key: the key of the entry.
+        reason: what is wrong with it.
     """
 
     def __init__(self, namespace: str, key: str, reason: str) -> None:
@@ -117,6 +118,11 @@ class DamagedEntryError(CorruptStoreError):
         )
         self.namespace = namespace
         self.key = key
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[DamagedEntryError], tuple[str, str, str]]:
+        """Come through pickle whole, out of a worker process say."""
+        return type(self), (self.namespace, self.key, self.reason)
 
 
 class ConflictError(KVError):
@@ -140,6 +146,14 @@ class ConflictError(KVError):
         self.key = key
         self.expected = expected
         self.actual = actual
+
+    def __reduce__(self) -> tuple[object, tuple[str, str, int, int | None]]:
+        """Come through pickle whole, out of a worker process say."""
+        return _conflict, (self.namespace, self.key, self.expected, self.actual)
+
+
+def _conflict(namespace: str, key: str, expected: int, actual: int | None) -> ConflictError:
+    return ConflictError(namespace, key, expected=expected, actual=actual)
 
 
 class CodecError(KVError, TypeError):
@@ -170,6 +184,10 @@ class LockLostError(KVError, RuntimeError):
         )
         self.namespace = namespace
         self.key = key
+
+    def __reduce__(self) -> tuple[type[LockLostError], tuple[str, str]]:
+        """Come through pickle whole, out of a worker process say."""
+        return type(self), (self.namespace, self.key)
 
 
 class LockTimeoutError(KVError, TimeoutError):

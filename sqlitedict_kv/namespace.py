@@ -243,8 +243,9 @@ class Namespace(MutableMapping[str, Any]):
 
     def update(self, other: Any = (), /, **entries: Any) -> None:
         """Write all that dict.update would write, in one step: a mapping, an iterable of pairs, keywords."""
-        collected: dict[str, Any] = {}
-        collected.update(other, **entries)
+        # A namespace is copied by pages: dict would look each key up, and fail where another process removes one.
+        collected = other.copy() if isinstance(other, Namespace) else dict(other)
+        collected.update(entries)
         self.set_many(collected)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
@@ -489,7 +490,9 @@ class Namespace(MutableMapping[str, Any]):
 
     def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         """Return a plain dict of both, the other's values winning."""
-        return {**self.copy(), **other} if isinstance(other, Mapping) else NotImplemented
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return {**self.copy(), **(other.copy() if isinstance(other, Namespace) else other)}
 
     def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         """Return a plain dict of both, this one's values winning."""

@@ -1,4 +1,4 @@
-"""The README tells the truth: its programs run, its commands are those of the automation, its lists are complete."""
+"""README and docs tell the truth: programs run, commands are those of the automation, lists are complete."""
 
 import contextlib
 import inspect
@@ -15,11 +15,24 @@ import sqlitedict_kv
 from sqlitedict_kv import Namespace, Store, TransactionNamespace, errors
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md")))
+}
+README = PAGES["README.md"]
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(language, page=README):
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def anchors(page):
+    """Return what a link to a heading of a page may name, as GitHub writes it."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+LINKS = sorted({(name, link) for name, page in PAGES.items() for link in re.findall(r"\]\(([^):]+)\)", page)})
 
 
 def promised_output(block):
@@ -47,7 +60,8 @@ def test_the_first_program_has_twelve_lines_and_prints_what_it_says(tmp_path):
     assert done.stderr == ""
 
 
-def test_all_programs_run_one_after_the_other_and_print_what_they_say(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", PAGES)
+def test_all_programs_of_a_page_run_one_after_the_other_and_print_what_they_say(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     stores = []
 
@@ -59,17 +73,19 @@ def test_all_programs_run_one_after_the_other_and_print_what_they_say(tmp_path, 
             stores.append(self)
 
     monkeypatch.setattr(sqlitedict_kv, "Store", Remembered)
-    names = {}
+    names = {"__name__": "app"}  # the module that the keys of memoized functions name
+    programs = blocks("python", PAGES[name])
     try:
-        for block in blocks("python"):
+        for block in programs:
             output = io.StringIO()
             with contextlib.redirect_stdout(output):
-                exec(compile(block, "README.md", "exec"), names)
+                exec(compile(block, name, "exec"), names)
             assert output.getvalue().splitlines() == promised_output(block), block
     finally:
         for store in stores:
             store.close()
-    assert len(stores) >= 4
+    assert programs
+    assert stores
 
 
 def test_a_codec_is_registered_in_three_lines():
@@ -128,6 +144,9 @@ def test_the_table_of_contents_names_every_module():
     assert modules == linked
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
-def test_a_link_leads_to_a_file(link):
-    assert (ROOT / link).is_file()
+@pytest.mark.parametrize(("name", "link"), LINKS)
+def test_a_link_leads_to_a_file_and_to_a_heading_in_it(name, link):
+    path, _, anchor = link.partition("#")
+    target = (ROOT / name).parent / path if path else ROOT / name
+    assert target.is_file()
+    assert not anchor or anchor in anchors(target.read_text(encoding="utf-8"))

@@ -389,3 +389,28 @@ def test_a_store_is_a_context_manager(open_store):
         store.ns("users")["k"] = 1
     with pytest.raises(StoreClosedError):
         store.ns("users").get("k")
+
+
+def test_what_was_written_in_bulk_and_has_expired_leaves_by_itself(open_store, clock):
+    store = open_store()
+    n = store.ns("n")
+    for batch in range(10):
+        n.set_many({f"{batch}-{number}": 1 for number in range(1000)}, ttl=1)
+        clock.advance(2)
+    n.set_many({str(number): 1 for number in range(100)})
+    for number in range(256):
+        n["last"] = number
+
+    assert store.stats().expired == 0
+
+
+@pytest.mark.parametrize("size", [10_000, 100_000, 1_000_000])
+def test_max_bytes_keeps_the_store_nearly_full_and_what_was_just_written(open_store, size):
+    store = open_store(max_bytes=10_000_000)
+    n = store.ns("n")
+    for number in range(max(40, 15_000_000 // size)):
+        n[f"{number:05}"] = bytes(size)
+        assert f"{number:05}" in n
+
+    assert store.stats().evicted > 0
+    assert 0.6 * 10_000_000 < len(n) * size < 1.2 * 10_000_000

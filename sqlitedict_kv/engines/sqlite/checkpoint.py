@@ -27,14 +27,21 @@ class Checkpointer:
         """Watch over the log of *database*."""
         self._database = database
         self._commits = 0
+        self._left = 0  # pages that a reader held back from the last checkpoint
 
     def wrote(self, commits: int) -> None:
         """Note some commits, and make a checkpoint if one is due."""
         self._commits += commits
-        backlog = self._database.main.mark.backlog()
-        due = self._commits >= EVERY_COMMITS if backlog is None else backlog >= BACKLOG_PAGES
+        mark = self._database.main.mark
+        backlog = mark.backlog()
+        if backlog is None:
+            due = self._commits >= EVERY_COMMITS
+        else:
+            self._left = min(self._left, backlog)
+            due = backlog >= BACKLOG_PAGES + self._left
         if due and self.run():
             self._commits = 0
+            self._left = mark.backlog() or 0
 
     def run(self) -> bool:
         """Copy what no reader holds back; return False if the write lock was not to be had soon."""

@@ -111,11 +111,11 @@ class Connection:
         """Never touch the connection again, nor let it be closed: a child got it in the middle of a call."""
         self.mark.abandon()
         for thing in (self.raw, self.cursor, self.mark):
-            _make_immortal(thing)
+            make_immortal(thing)
         self.raw, self.cursor, self.mark, self._place = None, NO_CURSOR, NO_MARK, None
 
 
-def _make_immortal(thing: object) -> None:
+def make_immortal(thing: object) -> None:
     """Keep an object from ever being finalized, even when the interpreter exits."""
     import ctypes  # noqa: PLC0415 - rare, and a quarter of the time to import us
 

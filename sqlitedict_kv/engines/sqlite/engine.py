@@ -193,7 +193,11 @@ class SQLiteEngine:
             cursor.execute("COMMIT")
             return rows
 
-        return {key: record_of(namespace, key, row) for key, row in self._database.run(work)} if keys else {}
+        try:
+            return {key: record_of(namespace, key, row) for key, row in self._database.run(work)} if keys else {}
+        except UndecodableTextError:
+            self._name_damage([(namespace, key) for key in keys])
+            raise
 
     def keys(self, span: Span, limit: int, now: int) -> list[str]:
         """Return the first live keys of a span."""
@@ -217,7 +221,11 @@ class SQLiteEngine:
                     break
             return rows
 
-        return [(key, record_of(span.namespace, key, row)) for key, row in self._database.run(work)]
+        try:
+            return [(key, record_of(span.namespace, key, row)) for key, row in self._database.run(work)]
+        except UndecodableTextError:
+            self._name_damage([(span.namespace, key) for key in self.keys(span, limit, now)])
+            raise
 
     def count(self, namespace: str, now: int) -> tuple[int, int]:
         """Return how many entries of a namespace are live, and how many have expired."""
@@ -298,9 +306,18 @@ class SQLiteEngine:
         def work(cursor: sqlite3.Cursor) -> list[int | None]:
             return [self._apply(cursor, edit, now) for edit in edits]
 
-        versions = self._database.transact(work, lambda _: _keys(edits), aside=len(edits) > LONG_COMMIT)
+        try:
+            versions = self._database.transact(work, lambda _: _keys(edits), aside=len(edits) > LONG_COMMIT)
+        except UndecodableTextError:
+            self._name_damage(_keys(edits))
+            raise
         self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits if isinstance(edit, Put)), now)
         return versions
+
+    def _name_damage(self, names: Iterable[tuple[str, str]]) -> None:
+        """Raise DamagedEntryError for the one of these entries that cannot be read."""
+        for namespace, key in names:
+            self.read(namespace, key)
 
     def _apply(self, cursor: sqlite3.Cursor, edit: Edit, now: int) -> int | None:
         match edit:
@@ -390,7 +407,8 @@ class SQLiteEngine:
         problems: list[str] = []
         entries = unchecked = 0
         try:
-            with self._database.aside() as cursor:
+            with self._database.aside() as cursor, contextlib.ExitStack() as stack:
+                stack.callback(setattr, cursor.connection, "text_factory", str)  # memory has no other connection
                 cursor.connection.text_factory = _lenient_text
 
                 def rows(statement: str, *values: object) -> list[Any]:

@@ -97,7 +97,11 @@ class _Index:
 def _descriptors_of(file: tuple[int, int]) -> int:
     """Return how many descriptors of a file this process has open."""
     found = 0
-    for name in os.listdir("/dev/fd"):
+    try:
+        names = os.listdir("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")
+    except OSError:
+        return sys.maxsize  # unknown, so that nothing is closed
+    for name in names:
         with contextlib.suppress(OSError):  # the one that lists, for example, is closed by now
             status = os.fstat(int(name))
             found += (status.st_dev, status.st_ino) == file

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable
 from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
 from sqlitedict_kv.engines.sqlite.checkpoint import Checkpointer
 from sqlitedict_kv.engines.sqlite.database import Database
@@ -13,9 +15,10 @@ from sqlitedict_kv.errors import KVError
 
 EVERY_WRITES = 16
 EVERY_BYTES = 256 * 2**10  # of values
-SWEEP_ROWS = 64  # four times what can expire per round, so that a sweep always catches up
+SWEEP_ROWS = 64  # of a round, and at least four times what was written since the last, so that it catches up
 PURGE_ROWS = 500  # of one transaction of an explicit purge
 EVICTED_ROWS = 64  # of one round, at least
+QUICKLY_COUNTED = 10_000  # rows, in about 0.1 ms
 WINDOW = 2  # evict the least recently written of this many times as many of the oldest
 
 Removed = tuple[str, int, int, str]  # namespace, version, bytes of the value, key
@@ -31,11 +34,12 @@ SWEEP_NAMESPACE = """
         SELECT rowid FROM kv WHERE expires_at <= ? AND +ns = ? LIMIT ?
     ) RETURNING ns, version, length(value), key
 """
-EVICT = """
-    DELETE FROM kv WHERE rowid IN (
-        SELECT rowid FROM (SELECT rowid, updated_at FROM kv ORDER BY rowid LIMIT ?) ORDER BY updated_at, rowid LIMIT ?
-    ) RETURNING ns, version, length(value), key
+OLDEST = """
+    SELECT rowid, size FROM (
+        SELECT rowid, length(value) AS size, updated_at FROM kv ORDER BY rowid LIMIT ?
+    ) ORDER BY updated_at, rowid
 """
+EVICT = "DELETE FROM kv WHERE rowid IN ({}) RETURNING ns, version, length(value), key"
 RAISE_FLOOR = """
     INSERT INTO kv_floor (ns, version) VALUES (?, ?)
     ON CONFLICT (ns) DO UPDATE SET version = excluded.version WHERE excluded.version > kv_floor.version
@@ -68,6 +72,7 @@ class Upkeep:
         self._commits = 0
         self._surplus = 0
         self._uncounted: int | None = None  # writes since the entries were counted
+        _all.add(self)
         self.evicted = 0  # entries, by this process
         self.purged = 0  # likewise
 
@@ -94,7 +99,7 @@ class Upkeep:
             self._writes = self._bytes = self._commits = 0
             self._checkpointer.wrote(commits)
             if self._database.run(lambda cursor: cursor.execute(SOME_EXPIRED, (now,)).fetchone()):
-                self.sweep(None, SWEEP_ROWS, now)
+                self.purge(None, max(SWEEP_ROWS, 4 * writes), now)
             if self._max_entries is not None:
                 self._evict_entries(self._max_entries, writes)
             if self._max_bytes is not None:
@@ -136,37 +141,59 @@ class Upkeep:
         """Evict what is over the limit; the count is renewed once per 1/64 of the limit that was written."""
         self._surplus += writes
         if self._uncounted is None or self._uncounted + writes >= limit // 64:
-            with self._database.aside() as cursor:
-                (count,) = self._database.patiently(lambda: cursor.execute(COUNT_ALL).fetchone())
-            self._surplus = count - limit
+            self._surplus = self._count(limit) - limit
             self._uncounted = 0
         else:
             self._uncounted += writes
         if self._surplus > 0:
             self._surplus -= len(self._evict(min(self._surplus, max(EVICTED_ROWS, 2 * writes))))
 
+    def _count(self, limit: int) -> int:
+        """Return how many rows there are; aside, where so many are allowed that it takes long."""
+        if limit <= QUICKLY_COUNTED:
+            (count,) = self._database.run(lambda cursor: cursor.execute(COUNT_ALL).fetchone())
+        else:
+            with self._database.aside() as cursor:
+                (count,) = self._database.patiently(lambda: cursor.execute(COUNT_ALL).fetchone())
+        return int(count)
+
     def _evict_bytes(self, limit: int, size: int) -> None:
         """Evict until there is head-room again, or twice what was written has gone."""
         freed = rows = 0
         while rows < EVICTED_ROWS or freed < 2 * size:
             (used,) = self._database.run(lambda cursor: cursor.execute(USED_BYTES).fetchone())
-            if used <= limit - limit // 16:
-                return
-            removed = self._evict(EVICTED_ROWS // 4)
+            surplus = used - (limit - limit // 16)
+            removed = self._evict(EVICTED_ROWS // 4, surplus) if surplus > 0 else []
             if not removed:
                 return
             rows += len(removed)
             freed += sum(length for _, _, length, _ in removed)
 
-    def _evict(self, rows: int) -> list[Removed]:
+    def _evict(self, rows: int, size: int | None = None) -> list[Removed]:
+        """Remove at most *rows* entries, or so many that their values take *size* bytes; never the newest."""
+
         def work(cursor: sqlite3.Cursor) -> list[Removed]:
-            removed = cursor.execute(EVICT, (WINDOW * rows, rows)).fetchall()
+            oldest = cursor.execute(OLDEST, (WINDOW * rows,)).fetchall()
+            if len(oldest) < WINDOW * rows:  # they are all there are, so the last one is the newest
+                oldest.pop()
+            chosen: list[int] = []
+            gone = 0
+            for rowid, length in oldest[:rows]:
+                if size is not None and gone >= size:
+                    break
+                chosen.append(rowid)
+                gone += length
+            removed: list[Removed] = cursor.execute(EVICT.format(", ".join("?" * len(chosen))), chosen).fetchall()
             raise_floors(cursor, removed)
             return removed
 
         removed = self._database.transact(work, names_of)
         self.evicted += len(removed)
         return removed
+
+    def forget_after_fork(self) -> None:
+        """Let rounds begin in a child: the thread that was in one is not there."""
+        self._round = Lock()
 
 
 def names_of(removed: Iterable[Removed]) -> list[tuple[str, str]]:
@@ -181,3 +208,15 @@ def raise_floors(cursor: sqlite3.Cursor, removed: Iterable[tuple[Any, ...]]) -> 
         highest[namespace] = max(version, highest.get(namespace, 0))
     for floor in highest.items():
         cursor.execute(RAISE_FLOOR, floor)
+
+
+_all: WeakSet[Upkeep] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for upkeep in _all:
+        upkeep.forget_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
