@@ -104,8 +104,8 @@ class Store:
             durability: what an acknowledged write survives: ``"process"``, the kill of any process; a power
                 cut may take the last commits, in order, and never corrupts. ``"power"``: a power cut too.
             timeout: seconds to wait while others hold the lock.
-            max_bytes: the size of the file at which the entries written longest ago are evicted; an int
-                or text such as ``"1 GB"``; None is no limit.
+            max_bytes: the size of the file at which entries are evicted, of those created longest ago the ones
+                written longest ago; an int or text such as ``"1 GB"``; None is no limit.
             max_entries: likewise, the number of entries.
             max_value_bytes: the size of the largest encoded value.
             lru_bytes: memory for values that were read before, never older than the last commit of anybody; None is
@@ -223,7 +223,10 @@ class Store:
         )
 
     def healthcheck(self) -> Health:
-        """Return whether the store can be read and locked for a write now; it raises nothing of the library's own."""
+        """Return whether the store can be read and locked for a write now; it raises nothing of the library's own.
+
+        Nothing is written, so a disk without space is not noticed.
+        """
         start = time.perf_counter()
         try:
             self._engine.probe()

@@ -21,6 +21,8 @@ from sqlitedict_kv.engine import Change, Check, Delete, Edit, Put, Touch
 class Transaction:
     """Records what a ``with`` block asks for and commits it when the block ends; made by :meth:`Store.atomic`.
 
+    A time to live counts from when it is recorded.
+
     Nothing is sent before, and nothing at all if the block raises, so no lock is held while it runs.
     """
 

@@ -437,3 +437,9 @@ def test_a_store_on_a_local_file_system_opens(tmp_path, monkeypatch, kind):
     table.write_text(f"1 0 0:1 / / rw - nfs x rw\n2 1 0:2 / {os.path.realpath(tmp_path)} rw - {kind} y rw\n")
     monkeypatch.setattr(mounts.unsafe_type, "__defaults__", (str(table),))
     Store(tmp_path / "store.db").close()
+
+
+def test_a_name_that_is_too_long_is_refused_and_leaves_no_file(tmp_path):
+    with pytest.raises(LocationError, match="too long"):
+        Store(tmp_path / ("x" * 250))
+    assert list(tmp_path.iterdir()) == []

@@ -17,6 +17,7 @@ from sqlitedict_kv.errors import LocationError, OpenError, StoreNotFoundError, U
 SECOND = 10**9  # nanoseconds
 FINE_TICK = SECOND // 20  # more than the tick of a kernel, by which file systems keep their times
 COARSE_TICK = 3 * SECOND  # more than that of file systems with whole seconds: FAT's is 2 s
+LONGEST_NAME = 255  # bytes, on all common file systems
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
 PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-~")  # of a URI's path
@@ -45,6 +46,8 @@ class Location:
                 f"{path} is on a file system of type {kind}, on which SQLite's write-ahead log can lose data; "
                 f"use a local disk, or pass allow_unsafe_filesystem=True if just one machine ever opens it"
             )
+        if len(os.fsencode(os.path.basename(self.path) + "-journal")) > LONGEST_NAME:
+            raise LocationError(f"{path}: the name is too long for SQLite to add -journal to it")
         self._refuse_odd_files()
 
     def _refuse_odd_files(self) -> None:
