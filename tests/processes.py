@@ -19,7 +19,7 @@ PATIENCE = 60.0  # seconds until a worker that does not end is a failure
 class Worker:
     """A process that runs Python code and talks with its parent by lines."""
 
-    def __init__(self, code: str, *arguments: object) -> None:
+    def __init__(self, code: str, *arguments: object, measured: bool = True) -> None:
         """Start *code*; it finds *arguments* in sys.argv[1:] and may `say` and `hear` lines."""
         self._process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", PROLOGUE + dedent(code), *map(str, arguments)],
@@ -27,7 +27,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(),
+            env=environment(measured=measured),
         )
 
     def hear(self) -> str:
@@ -53,7 +53,8 @@ class Worker:
     def kill(self) -> list[str]:
         """Kill the process at once and return the whole lines that it had said."""
         self._process.kill()
-        out, _ = self._process.communicate(timeout=PATIENCE)
+        out = self._process.stdout.read()  # not communicate(), which would pass by what hear() has in its buffer
+        self._process.wait(PATIENCE)
         return [line.rstrip("\n") for line in out.splitlines(keepends=True) if line.endswith("\n")]
 
     def __enter__(self) -> Self:
@@ -80,14 +81,15 @@ def hear():
 """
 
 
-def environment() -> dict[str, str]:
-    """Return an environment in which the package under test can be imported."""
-    return os.environ | {"PYTHONPATH": PACKAGE_PARENT, "PYTHONDONTWRITEBYTECODE": "1"}
+def environment(*, measured: bool = True) -> dict[str, str]:
+    """Return an environment in which the package under test can be imported, and its coverage measured."""
+    variables = os.environ | {"PYTHONPATH": PACKAGE_PARENT, "PYTHONDONTWRITEBYTECODE": "1"}
+    return {name: value for name, value in variables.items() if measured or not name.startswith("COVERAGE")}
 
 
-def run(code: str, *arguments: object) -> list[str]:
+def run(code: str, *arguments: object, measured: bool = True) -> list[str]:
     """Run code in a new process and return the lines that it says; fail with its error if it fails."""
-    with Worker(code, *arguments) as worker:
+    with Worker(code, *arguments, measured=measured) as worker:
         return worker.finish()
 
 
