@@ -175,7 +175,7 @@ class Upkeep:
         def work(cursor: sqlite3.Cursor) -> list[Removed]:
             oldest = cursor.execute(OLDEST, (WINDOW * rows,)).fetchall()
             if len(oldest) < WINDOW * rows:  # they are all there are, so the last one is the newest
-                oldest.pop()
+                del oldest[-1:]
             chosen: list[int] = []
             gone = 0
             for rowid, length in oldest[:rows]:
