@@ -1,0 +1,7 @@
+"""All campaigns, in the order in which they run."""
+
+from __future__ import annotations
+
+from tests.faults.campaign import Campaign
+
+CAMPAIGNS: tuple[Campaign, ...] = ()
