@@ -324,7 +324,7 @@ def test_keys_are_the_same_in_every_process_whatever_the_hash_seed():
 def test_functions_of_two_scripts_never_meet_and_a_spawned_child_agrees_with_its_parent(tmp_path):
     script = """
 import multiprocessing
-from sqlitedict_kv.keys import REMEMBERED, Keys
+from sqlitedict_kv.keys import Keys
 def f(x): ...
 class Thing: ...
 def show(): print(Keys(f).of((Thing,), {}), flush=True)
