@@ -15,7 +15,17 @@ from sqlitedict_kv.engines.sqlite.connection import TELL
 from sqlitedict_kv.engines.sqlite.database import Database, Durability, OnCorrupt, in_transaction
 from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError
 from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE
-from sqlitedict_kv.engines.sqlite.rows import EXPECTED_CRC, SMALL, Row, checksum, crc, is_checked, record_of, seal
+from sqlitedict_kv.engines.sqlite.rows import (
+    EXPECTED_CRC,
+    SEAL_MASK,
+    SMALL,
+    Row,
+    checksum,
+    crc,
+    is_checked,
+    record_of,
+    seal,
+)
 from sqlitedict_kv.engines.sqlite.upkeep import RAISE_FLOOR, Upkeep, raise_floors
 from sqlitedict_kv.errors import ConflictError, CorruptStoreError, DamagedEntryError, KVError, OpenError
 from sqlitedict_kv.record import Record
@@ -47,6 +57,14 @@ UPSERT_TELLING = (
     .replace(f"?, {NEW_VERSION},", f"?, {TELL}({NEW}, {NEW_VERSION}),")
     .replace("version = kv.version + 1", f"version = {TELL}({OLD}, kv.version + 1)")
 )
+# These two write one row or none. A row that has expired is absent.
+ADD_TELLING = f"{UPSERT_TELLING} WHERE kv.expires_at <= ?"
+REPLACE_TELLING = f"""
+    UPDATE kv SET
+        value = ?, content_type = ?, version = {TELL}({OLD}, version + 1), expires_at = ?, updated_at = ?,
+        checksum = (version + 1 & 0x7FFFFFFF) << 32 | ?
+    WHERE ns = ? AND key = ? AND version = ? AND (expires_at IS NULL OR expires_at > ?)
+"""
 # Likewise, but only of rows that were there: a new one has the version that it was given.
 UPSERT_MANY_ROWS = f"""
     INSERT INTO kv (ns, key, value, content_type, version, expires_at, updated_at, checksum)
@@ -96,6 +114,7 @@ SPACE = """
 """
 MARK_FOR_SYNC = "INSERT INTO kv_floor (ns, version) VALUES ('', 0) ON CONFLICT (ns) DO UPDATE SET version = 1 - version"
 
+NEVER = -1  # a time before which nothing expired
 KEYS_PER_READ = 256  # bound values of one statement
 ENTRIES_PER_WRITE = 16  # of one statement; with more, SQLite keeps too much to be able to undo it
 BYTES_PER_PAGE = 4 * 2**20  # of values that are held at once while records are listed
@@ -254,39 +273,36 @@ class SQLiteEngine:
 
     def put(self, namespace: str, key: str, body: bytes, content_type: str, expires_at: int | None, now: int) -> int:
         """Write one entry whatever is there and return its version."""
-        # Flat, without Database.transact and Put: a single statement is a transaction of its own.
+        # Flat, without _write, Put and rows.seal: the calls would cost 5 % of a small write.
         database, main = self._database, self._main
-        sealed = seal(crc(namespace, key, body, content_type, expires_at), now)
+        head = f"{namespace}\0{key}\0{content_type}\0{expires_at}".encode()
+        summed = crc32(head + body) if len(body) <= SMALL else crc32(body, crc32(head))
+        sealed = summed + now + (now >> 32) & SEAL_MASK
         values = (namespace, key, body, content_type, namespace, expires_at, now, namespace, sealed)
         error = None
         with main.lock:
             try:
                 if main.moved():
                     database.require_attached()
-                main.told.clear()
+                told = main.told
+                told.clear()
                 if database.observer is None:
                     main.cursor.execute(UPSERT_TELLING, values)
                 else:
                     before = main.mark.read()
                     main.cursor.execute(UPSERT_TELLING, values)
                     database.tell([(namespace, key)], before, changed=True)
-                version = _version(main.told)
+                version = told[OLD] if OLD in told else told[NEW]
             except BaseException as caught:
                 main.settle()
                 error = caught
         if error is not None:
             database.require_writable()
-            version = database.again(error, lambda cursor: self._put(cursor, values))
+            written = database.again(error, lambda _: self._told_by(UPSERT_TELLING, values, namespace, key))
+            assert written is not None
+            version = written
         self._upkeep.wrote(1, len(body), now)
         return version
-
-    def _put(self, cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> int:
-        self._database.require_attached()
-        self._main.told.clear()
-        before = self._main.mark.read()
-        cursor.execute(UPSERT_TELLING, values)
-        self._database.tell([values[:2]], before, changed=True)
-        return _version(self._main.told)
 
     def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
         """Write entries with distinct keys of one namespace, all or none; return their versions."""
@@ -321,12 +337,54 @@ class SQLiteEngine:
             return [self._apply(cursor, edit, now) for edit in edits]
 
         try:
-            versions = self._database.transact(work, lambda _: _keys(edits), aside=len(edits) > LONG_COMMIT)
+            version = self._commit_alone(edits[0], now) if len(edits) == 1 else None
+            if version is not None:
+                versions: list[int | None] = [version]
+            else:
+                versions = self._database.transact(work, lambda _: _keys(edits), aside=len(edits) > LONG_COMMIT)
         except UndecodableTextError:
             self._name_damage(_keys(edits))
             raise
         self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits if isinstance(edit, Put)), now)
         return versions
+
+    def _commit_alone(self, edit: Edit, now: int) -> int | None:
+        """Try an edit as a single statement, in half the time of a transaction; return its version.
+
+        None says that nothing was changed and a transaction has to find out why: the entry is not as expected, or
+        another one changed it meanwhile.
+        """
+        self._database.require_writable()
+        if isinstance(edit, Change):
+            row = self._database.run(lambda cursor: cursor.execute(READ, (edit.namespace, edit.key)).fetchone())
+            record = record_of(edit.namespace, edit.key, row) if row else None
+            put = edit.function(record if record and record.is_live(now) else None)
+            if record is None:
+                return self._write(ADD_TELLING, (*_values(put, now), NEVER), put)
+            return self._write(REPLACE_TELLING, _replacement(put, record.version, now, live_after=NEVER), put)
+        if not isinstance(edit, Put):
+            return None
+        if edit.expected is None:
+            return self._write(UPSERT_TELLING, _values(edit, now), edit)
+        if edit.expected == 0:
+            return self._write(ADD_TELLING, (*_values(edit, now), now), edit)
+        return self._write(REPLACE_TELLING, _replacement(edit, edit.expected, now, live_after=now), edit)
+
+    def _write(self, statement: str, values: tuple[object, ...], put: Put) -> int | None:
+        """Run a statement that writes one row, or none, and return its version, or None."""
+        return self._database.run(lambda _: self._told_by(statement, values, put.namespace, put.key))
+
+    def _told_by(self, statement: str, values: tuple[object, ...], namespace: str, key: str) -> int | None:
+        """Run a statement that writes one row, or none; the caller holds the main lock."""
+        main, database = self._main, self._database
+        database.require_attached()
+        main.told.clear()
+        before = main.mark.read() if database.observer else None
+        written = main.cursor.execute(statement, values).rowcount
+        database.tell([(namespace, key)], before, changed=bool(written))
+        if not written:
+            return None
+        return main.told[OLD] if OLD in main.told else main.told[NEW]
 
     def _name_damage(self, names: Iterable[tuple[str, str]]) -> None:
         """Raise DamagedEntryError for the one of these entries that cannot be read."""
@@ -518,15 +576,16 @@ def _values(edit: Put, now: int) -> tuple[object, ...]:
     return namespace, key, body, content_type, namespace, expires_at, now, namespace, _sealed(edit, now)
 
 
+def _replacement(edit: Put, version: int, now: int, *, live_after: int) -> tuple[object, ...]:
+    """Return what REPLACE_TELLING binds."""
+    namespace, key, body, content_type, expires_at, _ = edit
+    return body, content_type, expires_at, now, _sealed(edit, now), namespace, key, version, live_after
+
+
 def _sealed(edit: Put, now: int) -> int:
     """Return the low half of the checksum of the row that an edit makes."""
     namespace, key, body, content_type, expires_at, _ = edit
     return seal(crc(namespace, key, body, content_type, expires_at), now)
-
-
-def _version(told: dict[str | int, int]) -> int:
-    """Return what UPSERT_TELLING told."""
-    return told[OLD] if OLD in told else told[NEW]
 
 
 def _key(edit: Put) -> str:
