@@ -7,7 +7,7 @@ from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
-from sqlitedict_kv.aio.lane import Lane
+from sqlitedict_kv.aio.lane import EDITS_PER_GROUP, Lane
 from sqlitedict_kv.codecs import Codecs
 from sqlitedict_kv.core import Core
 from sqlitedict_kv.engine import Edit
@@ -30,7 +30,8 @@ class Access:
         self.core: Core = store._core  # noqa: SLF001 - this is its other face
         self.quick = self.core.at_once()
         self.readers = Lane("sqlitedict_kv reads")
-        self.writers = Lane("sqlitedict_kv writes")
+        core = self.core
+        self.writers = Lane("sqlitedict_kv writes", lambda claim: core.engine.commit_groups(claim, core.now))
 
     async def read(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what a function returns that reads a little."""
@@ -39,9 +40,10 @@ class Access:
 
     async def commit(self, edits: Sequence[Edit]) -> list[int | None]:
         """Apply edits in order, all or none; see :meth:`Engine.commit`."""
+        if len(edits) <= EDITS_PER_GROUP:
+            return await self.writers.commit(edits)
         core = self.core
-        versions: list[int | None] = await self.writers.perform(lambda: core.engine.commit(edits, core.now()))
-        return versions
+        return await self.write(lambda: core.engine.commit(edits, core.now()))
 
     async def write(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what a function returns that writes by itself, behind the commits that were asked for before."""
