@@ -10,10 +10,23 @@ from itertools import islice
 from typing import Any, TypeVar
 from zlib import crc32
 
-from sqlitedict_kv.engine import Change, Check, CheckReport, Delete, Edit, Figures, Observer, Put, Span, Touch, Value
+from sqlitedict_kv.engine import (
+    Change,
+    Check,
+    CheckReport,
+    Delete,
+    Edit,
+    Figures,
+    Observer,
+    Outcome,
+    Put,
+    Span,
+    Touch,
+    Value,
+)
 from sqlitedict_kv.engines.sqlite.connection import TELL
 from sqlitedict_kv.engines.sqlite.database import Database, Durability, OnCorrupt, in_transaction
-from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError
+from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError, translate
 from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE
 from sqlitedict_kv.engines.sqlite.rows import (
     EXPECTED_CRC,
@@ -306,23 +319,9 @@ class SQLiteEngine:
 
     def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
         """Write entries with distinct keys of one namespace, all or none; return their versions."""
-        # In the order of the keys, writes to the same page come one after the other.
-        ordered = sorted(edits, key=_key)
-        sealed = [_sealed(edit, now) for edit in ordered]
 
         def work(cursor: sqlite3.Cursor) -> dict[str, int]:
-            first = _floor(cursor, ordered[0].namespace) + 1
-            high = checksum(first, 0)
-            told = self._database.told(cursor)
-            for start in range(0, len(ordered), ENTRIES_PER_WRITE):
-                batch = ordered[start : start + ENTRIES_PER_WRITE]
-                values: list[object] = []
-                for (namespace, key, body, content_type, expires_at, _), low in zip(
-                    batch, sealed[start:], strict=False
-                ):
-                    values += (namespace, key, body, content_type, first, expires_at, now, high | low)
-                cursor.execute(UPSERT_MANY[len(batch)], values)
-            return {edit.key: told.get(edit.key, first) for edit in edits}
+            return _put_rows(cursor, self._database.told(cursor), edits, now)
 
         if not edits:
             return {}
@@ -386,6 +385,70 @@ class SQLiteEngine:
             return None
         return main.told[OLD] if OLD in main.told else main.told[NEW]
 
+    def commit_groups(self, claim: Callable[[], Sequence[Sequence[Edit]]], clock: Callable[[], int]) -> list[Outcome]:
+        """Apply groups of edits in one transaction, in order, each group all or none."""
+        edits: list[Edit] = []
+        now = 0
+
+        def work(cursor: sqlite3.Cursor) -> list[Outcome]:
+            nonlocal edits, now
+            groups = claim()  # between BEGIN and the first write: the lock is ours
+            edits, now = [edit for group in groups for edit in group], clock()
+            return self._apply_groups(cursor, groups, now)
+
+        outcomes = self._database.transact(work, lambda _: _keys(edits))
+        self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits if isinstance(edit, Put)), now)
+        return outcomes
+
+    def _apply_groups(self, cursor: sqlite3.Cursor, groups: Sequence[Sequence[Edit]], now: int) -> list[Outcome]:
+        """Apply groups; plain writes of different entries, one after the other, go into one statement."""
+        outcomes: list[Outcome] = [[] for _ in groups]
+        plain: dict[tuple[str, str], tuple[int, Put]] = {}
+
+        def flush() -> None:
+            if plain:
+                versions = self._put_plainly(cursor, [put for _, put in plain.values()], now)
+                for (number, _), version in zip(plain.values(), versions, strict=True):
+                    outcomes[number] = [version]
+                plain.clear()
+
+        for number, group in enumerate(groups):
+            first = group[0]
+            if len(group) == 1 and type(first) is Put and first.expected is None:
+                name = first[:2]
+                if name in plain:
+                    flush()
+                plain[name] = number, first
+            else:
+                flush()
+                outcomes[number] = self._apply_group(cursor, group, now)
+        flush()
+        return outcomes
+
+    def _put_plainly(self, cursor: sqlite3.Cursor, puts: Sequence[Put], now: int) -> list[int]:
+        by_namespace: dict[str, list[Put]] = {}
+        for put in puts:
+            by_namespace.setdefault(put.namespace, []).append(put)
+        versions = {
+            namespace: _put_rows(cursor, self._database.told(cursor), group, now)
+            for namespace, group in by_namespace.items()
+        }
+        return [versions[put.namespace][put.key] for put in puts]
+
+    def _apply_group(self, cursor: sqlite3.Cursor, edits: Sequence[Edit], now: int) -> Outcome:
+        """Apply one group; an error of the driver concerns all of them, but for text that cannot be read."""
+        try:
+            if len(edits) == 1:  # every single edit raises before it writes
+                return [self._apply(cursor, edits[0], now)]
+            with _savepoint(cursor):
+                return [self._apply(cursor, edit, now) for edit in edits]
+        except sqlite3.Error as error:
+            if not isinstance(translate(error, self.label), UndecodableTextError):
+                raise
+            return _damage_in(cursor, edits) or error
+        except Exception as error:
+            return error
+
     def _name_damage(self, names: Iterable[tuple[str, str]]) -> None:
         """Raise DamagedEntryError for the one of these entries that cannot be read."""
         for namespace, key in names:
@@ -437,10 +500,12 @@ class SQLiteEngine:
 
     # -- coherence
 
-    def marker(self) -> Callable[[], bytes | None]:
+    def marker(self, *, waiting: bool = True) -> Callable[[], bytes | None]:
         """Return a function that returns the mark; see :class:`sqlitedict_kv.engine.Engine`."""
         mark = self._main.mark
-        return (lambda: self._database.run(lambda _: mark.read())) if mark.needs_lock else mark.read
+        if not mark.needs_lock:
+            return mark.read
+        return (lambda: self._database.run(lambda _: mark.read())) if waiting else lambda: None
 
     def observe(self, observer: Observer) -> None:
         """Tell *observer* of each commit of this object, in their order."""
@@ -590,6 +655,44 @@ def _sealed(edit: Put, now: int) -> int:
 
 def _key(edit: Put) -> str:
     return edit.key
+
+
+def _put_rows(cursor: sqlite3.Cursor, told: dict[str | int, int], puts: Sequence[Put], now: int) -> dict[str, int]:
+    """Write entries of one namespace, no two of them under one key, and return their versions by key."""
+    first = _floor(cursor, puts[0].namespace) + 1
+    high = checksum(first, 0)
+    # In the order of the keys, writes to the same page come one after the other.
+    for batch in _batches(sorted(puts, key=_key), ENTRIES_PER_WRITE):
+        values: list[object] = []
+        for namespace, key, body, content_type, expires_at, _ in batch:
+            low = seal(crc(namespace, key, body, content_type, expires_at), now)
+            values += (namespace, key, body, content_type, first, expires_at, now, high | low)
+        cursor.execute(UPSERT_MANY[len(batch)], values)
+    return {put.key: told.get(put.key, first) for put in puts}
+
+
+@contextlib.contextmanager
+def _savepoint(cursor: sqlite3.Cursor) -> Iterator[None]:
+    """Undo what the block did, and nothing before it, if it raises."""
+    cursor.execute("SAVEPOINT one_group")
+    try:
+        yield
+    except BaseException:
+        if cursor.connection.in_transaction:  # some errors make SQLite undo all
+            cursor.execute("ROLLBACK TO one_group")
+            cursor.execute("RELEASE one_group")
+        raise
+    cursor.execute("RELEASE one_group")
+
+
+def _damage_in(cursor: sqlite3.Cursor, edits: Iterable[Edit]) -> DamagedEntryError | None:
+    """Return the error that names which of these entries holds text that is none."""
+    for namespace, key in _keys(edits):
+        try:
+            cursor.execute(READ, (namespace, key)).fetchone()
+        except sqlite3.Error:
+            return DamagedEntryError(namespace, key, "it holds text that is not UTF-8")
+    return None
 
 
 def _floor(cursor: sqlite3.Cursor, namespace: str) -> int:
