@@ -22,7 +22,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlitedict_kv import DamagedEntryError, DecodeError, KVError, Store
+from sqlitedict_kv import DamagedEntryError, DecodeError, KVError, Namespace, Store
 from tests.faults.campaign import Campaign, Round
 from tests.processes import Worker
 
@@ -31,8 +31,12 @@ SECTOR = 512
 ENTRIES = 100
 COMMITS = 40
 NOW = 1_700_000_000
-MISSING = object()
+MISSING, RAISED, WRONG = "missing", "raised", "wrong"  # no value is one of these words
 CHECKSUMS_OFF = "checksum off"
+
+
+class MisnamedError(Exception):
+    """Stands for an error that names another entry."""
 
 
 class Good(NamedTuple):
@@ -210,44 +214,48 @@ def clock() -> float:
 
 def look_at_store(place: Path, good: Good, round_: Round, generator: random.Random) -> str | None:
     """Return how a promise was broken, None if it was kept."""
-    path, lost = place / "cache.db", False
+    path = place / "cache.db"
     found: dict[str, object] = {}
+    keys = list(dict.fromkeys(key for state in good.states for key in state))
     try:
         with Store(path, clock=clock) as store:
-            n = store.ns("n")
-            keys = list(dict.fromkeys(key for state in good.states for key in state))
-            if generator.random() < 0.3:  # where the whole comes at once
-                try:
-                    many = n.get_many(keys) if generator.random() < 0.5 else dict(n.items())
-                except KVError:
-                    lost = True
-                else:
-                    if len(good.states) == 1 and (
-                        strange := [k for k in many if not same(many[k], good.states[0].get(k))]
-                    ):
-                        return f"a wrong value of {strange[0]!r} among many"
+            lost = generator.random() < 0.3 and read_many(store.ns("n"), keys, good, generator)
             for key in keys:
-                try:
-                    found[key] = n[key]
-                    round_.count("values that were right")
-                except KeyError:
-                    found[key] = MISSING
-                    if good.log is None:
-                        round_.count("entries that were missing, as check() reports")
-                except KVError as error:
-                    if isinstance(error, DamagedEntryError | DecodeError) and repr(key) not in str(error):
-                        return f"an error that names another entry than {key!r}: {error}"
-                    lost = True
-                    round_.count("reads that raised")
+                found[key] = read_one(store.ns("n"), key, round_)
     except KVError:
         lost = True
         round_.count("files that were refused")
-    problem = misread(found, good)
+    wrong = [key for key, value in found.items() if isinstance(value, MisnamedError)]
+    if lost is WRONG or wrong:
+        return f"an error names another entry than {wrong[0]!r}" if wrong else "a wrong value among many"
+    problem = misread({key: value for key, value in found.items() if value is not RAISED}, good)
     if problem or good.log is not None:
         return problem
-    if any(value is MISSING and key in good.states[0] for key, value in found.items()):
-        lost = True
-    return unreported(path) if lost else None
+    missing = [key for key, value in found.items() if value is MISSING]
+    round_.count("entries that were missing, as check() reports", len(missing))
+    return unreported(path) if lost or missing or RAISED in found.values() else None
+
+
+def read_one(n: Namespace, key: str, round_: Round) -> object:
+    try:
+        value = n[key]
+    except KeyError:
+        return MISSING
+    except KVError as error:
+        round_.count("reads that raised")
+        named = repr(key) in str(error) or not isinstance(error, DamagedEntryError | DecodeError)
+        return RAISED if named else MisnamedError()
+    round_.count("values that were read")
+    return value
+
+
+def read_many(n: Namespace, keys: list[str], good: Good, generator: random.Random) -> object:
+    """Read the whole at once; return whether it raised, or WRONG."""
+    try:
+        many = n.get_many(keys) if generator.random() < 0.5 else dict(n.items())
+    except KVError:
+        return True
+    return WRONG if misread(many, good) else False
 
 
 def misread(found: dict[str, object], good: Good) -> str | None:
@@ -316,7 +324,7 @@ def look_at_peer(place: Path, good: Good, round_: Round, generator: random.Rando
                     missing = True
                     round_.count("entries that were missing")
                 elif same(got, expected):
-                    round_.count("values that were right")
+                    round_.count("values that were read")
                 else:
                     problem = "a wrong value"
                     round_.count("values that were wrong")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.faults import damage
+from tests.faults import damage, model
 from tests.faults.campaign import Campaign
 
-CAMPAIGNS: tuple[Campaign, ...] = (damage.CAMPAIGN,)
+CAMPAIGNS: tuple[Campaign, ...] = (
+    damage.CAMPAIGN,
+    model.CAMPAIGN,
+)

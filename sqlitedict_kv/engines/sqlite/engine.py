@@ -203,7 +203,9 @@ class SQLiteEngine:
         """Return the first live keys of a span."""
         statement = KEYS_REVERSE if span.reverse else KEYS
         bounds = (span.namespace, *_bounds(span), now, limit)
-        return [key for (key,) in self._database.run(lambda cursor: cursor.execute(statement, bounds).fetchall())]
+        keys = [key for (key,) in self._database.run(lambda cursor: cursor.execute(statement, bounds).fetchall())]
+        self._refuse_disorder(span, keys)
+        return keys
 
     def records(self, span: Span, limit: int, now: int) -> list[tuple[str, Record]]:
         """Return the first live records of a span: at least one if there is any, at most *limit*."""
@@ -222,10 +224,20 @@ class SQLiteEngine:
             return rows
 
         try:
-            return [(key, record_of(span.namespace, key, row)) for key, row in self._database.run(work)]
+            rows = self._database.run(work)
         except UndecodableTextError:
             self._name_damage([(span.namespace, key) for key in self.keys(span, limit, now)])
             raise
+        self._refuse_disorder(span, [key for key, _ in rows[-1:]])
+        return [(key, record_of(span.namespace, key, row)) for key, row in rows]
+
+    def _refuse_disorder(self, span: Span, keys: Sequence[str]) -> None:
+        """Raise unless a walk has come further: in an index that is damaged it could go round in circles for ever."""
+        if keys and span.after is not None and (keys[-1] >= span.after if span.reverse else keys[-1] <= span.after):
+            raise self._disorder()
+
+    def _disorder(self) -> CorruptStoreError:
+        return CorruptStoreError(f"{self.label}: the database file is damaged: its keys are out of order")
 
     def count(self, namespace: str, now: int) -> tuple[int, int]:
         """Return how many entries of a namespace are live, and how many have expired."""
@@ -241,7 +253,10 @@ class SQLiteEngine:
             while name is not None:
                 if cursor.execute(HAS_LIVE, (name, now)).fetchone():
                     names.append(name)
-                (name,) = cursor.execute(NEXT_NAMESPACE, (name,)).fetchone()
+                last = name
+                (name,) = cursor.execute(NEXT_NAMESPACE, (last,)).fetchone()
+                if name is not None and name <= last:  # as in _refuse_disorder
+                    raise self._disorder()
             return names
 
         return self._database.run(work)
@@ -417,6 +432,9 @@ class SQLiteEngine:
                 problems += [text for (text,) in rows(INTEGRITY) if text != "ok"]
                 last = -(2**63)
                 while batch := rows(CHECK_BATCH, last, CHECK_ROWS):
+                    if batch[-1][-1] <= last:  # in a page that is out of order, this would never end
+                        problems.append("the rows are out of order")
+                        break
                     for *columns, namespace, key, rowid in batch:
                         row = tuple(columns)
                         try:
