@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tests.faults import damage, model
+from tests.faults import damage, model, untrusted
 from tests.faults.campaign import Campaign
 
 CAMPAIGNS: tuple[Campaign, ...] = (
     damage.CAMPAIGN,
     model.CAMPAIGN,
+    *untrusted.CAMPAIGNS,
 )
