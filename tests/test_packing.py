@@ -19,10 +19,10 @@ import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import run
 
 from sqlitedict_kv import CodecError, DecodeError, Store
 from sqlitedict_kv.packing import pack, unpack
+from tests.processes import run
 
 
 def picture(value):
@@ -494,6 +494,7 @@ def test_nesting_that_is_too_deep_is_an_error_and_not_the_end_of_the_process():
         import threading
         import msgpack
         from sqlitedict_kv.packing import pack, unpack
+from tests.processes import run
 
         def work(most):
             for code in (1, 2, 3, 7, 9, 10):

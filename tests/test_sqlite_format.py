@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgpack
 import pytest
-from processes import Worker, run
 
 from sqlitedict_kv import (
     CorruptStoreError,
@@ -23,6 +22,7 @@ from sqlitedict_kv import (
 )
 from sqlitedict_kv.engines.sqlite import schema
 from sqlitedict_kv.engines.sqlite.engine import SQLiteEngine
+from tests.processes import Worker, run
 
 TABLE_OF_THE_FIRST = """
 CREATE TABLE IF NOT EXISTS kv (
