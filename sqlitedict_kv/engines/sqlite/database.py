@@ -189,6 +189,12 @@ class Database:
                 after = None
             self.observer.committed(keys, before, after, alone=changed and mark.is_next(before, after))
 
+    def told(self, cursor: sqlite3.Cursor) -> dict[str | int, int]:
+        """Return what statements of this cursor's connection tell the function TELL, nothing so far."""
+        told = next(each.told for each in self._connections if each.raw is cursor.connection)
+        told.clear()
+        return told
+
     def patiently(self, work: Callable[[], T]) -> T:
         """Call *work*, which uses a connection that is held already; again while others hold a lock."""
         try:
@@ -208,7 +214,7 @@ class Database:
                     self.main.settle()
                     raise
             return
-        self.run(lambda _: self.require_attached())
+        self.run(lambda _: self.require_attached(by_path=True))
         connection = Connection(self._location)
         with connection.lock:
             with self._gate:
@@ -229,9 +235,9 @@ class Database:
         if self.readonly:
             raise ReadOnlyError(f"{self.label} was opened with readonly=True; open it without to write")
 
-    def require_attached(self) -> None:
+    def require_attached(self, *, by_path: bool = False) -> None:
         """Stop the store if the file is not the one that was opened; the caller holds the main lock."""
-        if self.main.moved():
+        if self.main.lost() if by_path else self.main.moved():
             raise self._stop(
                 StoreDetachedError(
                     f"{self.label}: the file or its log was deleted, replaced or lost its locks while it was open, so "
