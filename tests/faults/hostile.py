@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -41,7 +40,7 @@ SCHEMAS = {
     "an index on an expression": "CREATE INDEX i ON kv (length(value))",
     "an index on another column": "CREATE INDEX i ON kv (value)",
     "a partial index": "CREATE INDEX i ON kv (ns, key) WHERE version > 1",
-    "a unique index": "CREATE UNIQUE INDEX i ON kv (ns)",
+    "a unique index": "CREATE UNIQUE INDEX i ON kv (ns, key)",
     "no index": "DROP INDEX idx_kv_expires_at",
     "no floors": "DROP TABLE kv_floor",
     "no table": "DROP TABLE kv",
@@ -73,9 +72,10 @@ SCHEMAS = {
 
 COLUMNS = ("ns", "key", "value", "content_type", "version", "expires_at", "updated_at", "checksum")
 VALUES = (
-    "NULL", "0", "-1", "1.5", "9e999", "-9223372036854775808", "9223372036854775807", "''", "x''", "'text'", "x'ff00fe'",
-    "CAST(x'ff6162' AS TEXT)", "CAST(x'6100' AS TEXT)", "zeroblob(3000000)", "hex(zeroblob(600000))", "char(0)", "'[1'",
-    "'n'", "x'93'",
+    "NULL", "0", "-1", "1.5", "9e999", "-9223372036854775808", "9223372036854775807", "''", "x''", "'text'",
+    "x'ff00fe'", "CAST(x'ff6162' AS TEXT)",
+    "CAST(x'6100' AS TEXT)", "zeroblob(300000)", "hex(zeroblob(60000))", "char(0)",
+    "'[1'", "'n'", "x'93'",
 )  # fmt: skip
 
 
@@ -139,8 +139,7 @@ def attempt_schema(path: Path, good: bytes, name: str, round_: Round, generator:
     path.write_bytes(good)
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("PRAGMA journal_mode = DELETE")
-        with contextlib.suppress(sqlite3.DatabaseError):  # a schema of nonsense is noticed by its author too
-            raw.executescript(SCHEMAS[name])
+        raw.executescript(SCHEMAS[name])
     before = path.read_bytes()
     try:
         Store(path, readonly=generator.random() < 0.3).close()
@@ -182,16 +181,17 @@ def use(store: Store, round_: Round) -> None:
         lambda: n.get_many(KEYS), lambda: n.get_with_meta(KEYS[1]), lambda: len(n),
         lambda: n.set(KEYS[0], 1), lambda: n.incr(KEYS[0]), lambda: n.set("new", 1), lambda: n.touch(KEYS[2], 9),
         lambda: n.modify(KEYS[4], lambda value: value), lambda: n.set_many(dict.fromkeys(KEYS[:5], 0)),
-        lambda: n.delete(KEYS[6]), lambda: n.pop(KEYS[7], None), lambda: n.popitem(), store.purge_expired, store.sync,
+        lambda: n.delete(KEYS[6]), lambda: n.pop(KEYS[7], None), n.popitem, store.purge_expired, store.sync,
         lambda: store.backup(f"{store._engine.label}.copy"), store.vacuum, n.clear, lambda: store.drop("m"),
     ]  # fmt: skip
     for call in calls:
         try:
             call()
-        except (KVError, KeyError) as error:
-            if re.search(r"sqlite3\.", type(error).__module__):
-                raise
+        except (KVError, KeyError):
             round_.count("calls that raised")
+        except TypeError as error:
+            if "not a number" not in str(error):  # incr, of what a strange row holds
+                raise
         round_.count("calls")
 
 
