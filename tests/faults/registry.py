@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from tests.faults import damage, hostile, model, untrusted
 from tests.faults.campaign import Campaign
 
-CAMPAIGNS: tuple[Campaign, ...] = ()
+CAMPAIGNS: tuple[Campaign, ...] = (
+    damage.CAMPAIGN,
+    model.CAMPAIGN,
+    *untrusted.CAMPAIGNS,
+    hostile.CAMPAIGN,
+)

@@ -111,7 +111,7 @@ NEXT_NAMESPACE = "SELECT min(ns) FROM kv WHERE ns > ?"
 HAS_LIVE = "SELECT 1 FROM kv WHERE ns = ? AND (expires_at IS NULL OR expires_at > ?) LIMIT 1"
 
 CLEAR = "DELETE FROM kv WHERE ns = ?"
-HIGHEST_VERSION = "SELECT max(version) FROM kv WHERE ns = ?"
+HIGHEST_VERSION = "SELECT max(iif(typeof(version) = 'integer', version, 0)) FROM kv WHERE ns = ?"
 DROP_BATCH = """
     DELETE FROM kv WHERE rowid IN (SELECT rowid FROM kv WHERE ns = ? LIMIT ?)
     RETURNING ns, version, ifnull(expires_at > ?, 1)
@@ -136,6 +136,8 @@ DROP_ROWS = 1000
 CHECK_ROWS = 200
 MAX_CODE_POINT = 0x10FFFF
 SURROGATES = range(0xD800, 0xE000)
+MAX_INTEGER = 2**63 - 1  # of SQLite
+EXPIRY_TYPES = (int, type(None))
 
 UPSERT_MANY = [
     UPSERT_MANY_ROWS.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * rows)) for rows in range(ENTRIES_PER_WRITE + 1)
@@ -239,7 +241,9 @@ class SQLiteEngine:
         """Return the first live keys of a span."""
         statement = KEYS_REVERSE if span.reverse else KEYS
         bounds = (span.namespace, *_bounds(span), now, limit)
-        return [key for (key,) in self._database.run(lambda cursor: cursor.execute(statement, bounds).fetchall())]
+        keys = [key for (key,) in self._database.run(lambda cursor: cursor.execute(statement, bounds).fetchall())]
+        self._refuse_disorder(span, keys)
+        return keys
 
     def records(self, span: Span, limit: int, now: int) -> list[tuple[str, Record]]:
         """Return the first live records of a span: at least one if there is any, at most *limit*."""
@@ -258,10 +262,20 @@ class SQLiteEngine:
             return rows
 
         try:
-            return [(key, record_of(span.namespace, key, row)) for key, row in self._database.run(work)]
+            rows = self._database.run(work)
         except UndecodableTextError:
             self._name_damage([(span.namespace, key) for key in self.keys(span, limit, now)])
             raise
+        self._refuse_disorder(span, [key for key, _ in rows[-1:]])
+        return [(key, record_of(span.namespace, key, row)) for key, row in rows]
+
+    def _refuse_disorder(self, span: Span, keys: Sequence[str]) -> None:
+        """Raise unless a walk has come further: in an index that is damaged it could go round in circles for ever."""
+        if keys and span.after is not None and (keys[-1] >= span.after if span.reverse else keys[-1] <= span.after):
+            raise self._disorder()
+
+    def _disorder(self) -> CorruptStoreError:
+        return CorruptStoreError(f"{self.label}: the database file is damaged: its keys are out of order")
 
     def count(self, namespace: str, now: int) -> tuple[int, int]:
         """Return how many entries of a namespace are live, and how many have expired."""
@@ -274,10 +288,15 @@ class SQLiteEngine:
         def work(cursor: sqlite3.Cursor) -> list[str]:
             names: list[str] = []
             (name,) = cursor.execute(NEXT_NAMESPACE, ("",)).fetchone()
+            if name is not None and type(name) is not str:
+                raise self._disorder()
             while name is not None:
                 if cursor.execute(HAS_LIVE, (name, now)).fetchone():
                     names.append(name)
-                (name,) = cursor.execute(NEXT_NAMESPACE, (name,)).fetchone()
+                last = name
+                (name,) = cursor.execute(NEXT_NAMESPACE, (last,)).fetchone()
+                if name is not None and (type(name) is not str or name <= last):  # as in _refuse_disorder
+                    raise self._disorder()
             return names
 
         return self._database.run(work)
@@ -554,6 +573,9 @@ class SQLiteEngine:
                 problems += [text for (text,) in rows(INTEGRITY) if text != "ok"]
                 last = -(2**63)
                 while batch := rows(CHECK_BATCH, last, CHECK_ROWS):
+                    if batch[-1][-1] <= last:  # in a page that is out of order, this would never end
+                        problems.append("the rows are out of order")
+                        break
                     for *columns, namespace, key, rowid in batch:
                         row = tuple(columns)
                         try:
@@ -697,14 +719,19 @@ def _damage_in(cursor: sqlite3.Cursor, edits: Iterable[Edit]) -> DamagedEntryErr
 
 def _floor(cursor: sqlite3.Cursor, namespace: str) -> int:
     row = cursor.execute(FLOOR, (namespace,)).fetchone()
-    return int(row[0]) if row else 0
+    if row and (type(row[0]) is not int or not 0 <= row[0] < MAX_INTEGER):
+        raise CorruptStoreError(f"the floor of namespace {namespace!r} is damaged: no version can follow it")
+    return row[0] if row else 0
 
 
 def _live_version(cursor: sqlite3.Cursor, namespace: str, key: str, now: int) -> int | None:
     row = cursor.execute(VERSION, (namespace, key)).fetchone()
-    if row is None or (row[1] is not None and row[1] <= now):
+    if row is None:
         return None
-    return int(row[0])
+    version, expires_at = row
+    if type(version) is not int or type(expires_at) not in EXPIRY_TYPES:
+        raise DamagedEntryError(namespace, key, "its version or its expiry is no number")
+    return None if expires_at is not None and expires_at <= now else version
 
 
 def _demand(cursor: sqlite3.Cursor, namespace: str, key: str, expected: int, now: int) -> int | None:
@@ -717,7 +744,13 @@ def _demand(cursor: sqlite3.Cursor, namespace: str, key: str, expected: int, now
 
 def _delete(cursor: sqlite3.Cursor, edit: Delete, now: int) -> int | None:
     namespace, key = edit.namespace, edit.key
-    version = _live_version(cursor, namespace, key, now)
+    try:
+        version = _live_version(cursor, namespace, key, now)
+    except DamagedEntryError:
+        if edit.expected is not None:
+            raise
+        cursor.execute(DELETE, (namespace, key))  # what its message advises; which version it had, nobody knows
+        return 0
     if edit.expected is not None and (version or 0) != edit.expected:
         raise ConflictError(namespace, key, expected=edit.expected, actual=version)
     if version is None:

@@ -12,7 +12,7 @@ import stat
 import time
 
 from sqlitedict_kv.engines.sqlite.mounts import unsafe_type
-from sqlitedict_kv.errors import LocationError, OpenError, StoreNotFoundError, UnsafeFilesystemError
+from sqlitedict_kv.errors import LocationError, NotADatabaseError, OpenError, StoreNotFoundError, UnsafeFilesystemError
 
 SECOND = 10**9  # nanoseconds
 FINE_TICK = SECOND // 20  # more than the tick of a kernel, by which file systems keep their times
@@ -34,6 +34,7 @@ class Location:
         Raises:
             UnsafeFilesystemError: it is on a network or virtual file system.
             LocationError: it is no regular file, has several names, or is a link to nothing.
+            NotADatabaseError: it holds one byte.
         """
         if os.path.islink(path) and not os.path.exists(path):
             raise LocationError(f"{path} is a link to a file that does not exist; make the file there by its own path")
@@ -60,6 +61,8 @@ class Location:
             raise OpenError(f"cannot look at {self.path}: {error}") from error
         if not stat.S_ISREG(status.st_mode):
             raise LocationError(f"{self.path} is not a regular file")
+        if status.st_size == 1:
+            raise NotADatabaseError(f"{self.path} holds a single byte, which SQLite would take for nothing; delete it")
         if status.st_nlink > 1:
             raise LocationError(
                 f"{self.path} has {status.st_nlink} hard links; SQLite would keep a log for each name and lose data"
