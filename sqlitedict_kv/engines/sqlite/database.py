@@ -361,7 +361,14 @@ class Database:
             except (KVError, sqlite3.Error):
                 if not self._location.has_companions():
                     raise
-        return self._look_through(self._readable_mode() if self.readonly else "mode=ro", patience)
+        try:
+            return self._look_through(self._readable_mode() if self.readonly else "mode=ro", patience)
+        except sqlite3.Error as error:
+            if self.readonly or getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
+        # A power cut left half a transaction, the creation of a store say. Nobody can read the file before it is
+        # undone, and that is what its owner would do as well.
+        return self._look_through("mode=rw", patience)
 
     def _look_through(self, mode: str, patience: Patience) -> bool:
         assert self._location is not None
