@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.faults import power_cuts
 from tests.faults.campaign import Campaign
 
-CAMPAIGNS: tuple[Campaign, ...] = ()
+CAMPAIGNS: tuple[Campaign, ...] = (*power_cuts.CAMPAIGNS,)
