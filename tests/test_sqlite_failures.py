@@ -433,6 +433,31 @@ def test_a_disk_that_is_really_full_loses_nothing_and_recovers(tmp_path):
     assert lines[-2:] == ["True", "True"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of POSIX")
+def test_a_backup_that_cannot_be_written_does_not_stop_the_store(tmp_path):
+    assert run(
+        """
+        import resource, signal
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        store = Store(sys.argv[1])
+        n = store.ns("n")
+        n.set_many({str(number): "x" * 2000 for number in range(200)})
+        store.vacuum()
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        try:
+            store.backup(sys.argv[1] + ".copy")
+        except OpenError:
+            say("refused")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        n["more"] = 1
+        say(len(n))
+        say(sorted(name for name in os.listdir(os.path.dirname(sys.argv[1])) if "copy" in name))
+        """,
+        tmp_path / "store.db",
+    ) == ["refused", "201", "[]"]
+
+
 def test_a_memory_store_is_not_stopped_by_an_error_of_the_driver(faults):
     """What is gone with the connection could not be read again."""
     engine = SQLiteEngine(None, connect=faults.connect)

@@ -13,7 +13,7 @@ from zlib import crc32
 from sqlitedict_kv.engine import Change, Check, CheckReport, Delete, Edit, Figures, Observer, Put, Span, Touch, Value
 from sqlitedict_kv.engines.sqlite.connection import TELL
 from sqlitedict_kv.engines.sqlite.database import Database, Durability, OnCorrupt, in_transaction
-from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError
+from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError, translate
 from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE
 from sqlitedict_kv.engines.sqlite.rows import EXPECTED_CRC, SMALL, Row, checksum, crc, is_checked, record_of, seal
 from sqlitedict_kv.engines.sqlite.upkeep import RAISE_FLOOR, Upkeep, raise_floors
@@ -468,10 +468,13 @@ class SQLiteEngine:
         target = sqlite3.connect(path, isolation_level=None)
         try:
             with self._database.aside() as cursor:
-                cursor.connection.backup(target)  # all pages in one step: one snapshot, while others write
+                try:
+                    cursor.connection.backup(target)  # all pages in one step: one snapshot, while others write
+                except sqlite3.OperationalError as error:  # most likely of the copy, and no reason to stop the store
+                    raise translate(error, path) from error
             target.execute("PRAGMA journal_mode = DELETE")  # so that the copy is one file, its log in it
         except sqlite3.Error as error:
-            raise self._database.failure(error) from error
+            raise translate(error, path) from error
         finally:
             target.close()
 
