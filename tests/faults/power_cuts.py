@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from threading import Thread
 
-from sqlitedict_kv import KVError, Store, StoreIOError, StoreNotFoundError
+from sqlitedict_kv import KVError, OpenError, Store, StoreIOError, StoreNotFoundError
 from sqlitedict_kv.engines.sqlite import checkpoint, database
 from tests.faults.campaign import Campaign, Round
 from tests.faults.disk import Disk
@@ -122,8 +122,11 @@ def work_alone(path: str, durability: str, seed: str, count: str, sabotage: str,
                     return
                 store = Store(path, durability=durability)
             elif step[0] == "backup":
-                store.backup(f"{os.path.dirname(path)}/backup-{number}.db")
-                note(f"copied {number}")
+                with suppress(OpenError):
+                    store.backup(f"{os.path.dirname(path)}/backup-{number}.db")
+                    note(f"copied {number}")
+                if fired():  # in the copy, which is no reason to stop
+                    return
             else:
                 do(store, step)
         except StoreIOError:
