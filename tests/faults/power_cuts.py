@@ -22,87 +22,17 @@ from sqlitedict_kv.engines.sqlite import checkpoint, database
 from tests.faults.campaign import Campaign, Round
 from tests.faults.disk import Disk
 from tests.faults.syscalls import Event, arm, fired, note, read_trace, watched
+from tests.faults.workload import NAMESPACES, SIZES, Content, Key, Step, content_of, do, states_of, steps_of, value_of
 
-NAMESPACES = ("a", "b")
-SIZES = (0, 0, 10, 100, 1000, 5000)  # of values; the last one needs pages of its own
 CHECKPOINT_PAGES = 20  # so that a short record has many checkpoints
 STATES = 250  # of a record
+UNHEARD = ("reopen", "backup")  # SQLite hides what fails while it closes; a bad copy is no reason to stop
 YOUNG = 30  # transactions until which a lost schema is looked for
 
 END = Event("note", False, 0, 0, "end", b"")  # of a record
 
-Key = tuple[str, str]
-Content = frozenset[tuple[Key, tuple[int, int]]]  # the number and the length of each value
-Step = tuple[str, list[tuple[str, str, int, int]]]  # the verb; namespace, key, number, length of what it writes
-
 
 # -- what is done to the store
-
-
-def steps_of(seed: int, count: int) -> list[Step]:
-    """Return what one writer does; the number of a step is in all that it writes."""
-    random = Random(seed)
-    steps: list[Step] = []
-    for number in range(1, count + 1):
-        verb = random.choices(
-            ("set", "set_many", "atomic", "delete", "clear", "sync", "vacuum", "reopen", "backup"),
-            (40, 8, 20, 15, 2, 5, 1, 2, 1),
-        )[0]
-        keys = random.sample(range(20), random.randint(2, 12) if verb in ("set_many", "atomic") else 1)
-        namespace = random.choice(NAMESPACES)
-        steps.append((verb, [(namespace, f"k{key}", number, random.choice(SIZES)) for key in keys]))
-    return steps
-
-
-def states_of(steps: list[Step]) -> list[Content]:
-    """Return the content before the first step and after each."""
-    now: dict[Key, tuple[int, int]] = {}
-    states = [frozenset(now.items())]
-    for verb, writes in steps:
-        match verb:
-            case "set" | "set_many":
-                now |= {(namespace, key): (number, length) for namespace, key, number, length in writes}
-            case "atomic":  # the first one goes
-                now |= {(namespace, key): (number, length) for namespace, key, number, length in writes}
-                now.pop(writes[0][:2], None)
-            case "delete":
-                now.pop(writes[0][:2], None)
-            case "clear":
-                now = {key: value for key, value in now.items() if key[0] != writes[0][0]}
-        states.append(frozenset(now.items()))
-    return states
-
-
-def value_of(number: int, length: int) -> list[object]:
-    """Return a value that names its step."""
-    return [number, str(number % 10) * length]
-
-
-def do(store: Store, step: Step) -> None:
-    """Take one step of one writer, except to open the store again."""
-    verb, writes = step
-    namespace, key, number, length = writes[0]
-    ns = store.ns(namespace)
-    match verb:
-        case "set":
-            ns[key] = value_of(number, length)
-        case "set_many":
-            ns.set_many({name: value_of(number, size) for _, name, _, size in writes})
-        case "atomic":
-            with store.atomic() as transaction:
-                for _, name, _, size in writes:
-                    transaction.ns(namespace)[name] = value_of(number, size)
-                transaction.ns(namespace).delete(key)
-        case "delete":
-            ns.delete(key)
-        case "clear":
-            ns.clear()
-        case "vacuum":
-            store.vacuum()
-        case "sync":
-            note(f"sync {number}")
-            store.sync()
-            note("synced")
 
 
 def work_alone(path: str, durability: str, seed: str, count: str, sabotage: str, failing: str) -> None:
@@ -116,28 +46,34 @@ def work_alone(path: str, durability: str, seed: str, count: str, sabotage: str,
     for number, step in enumerate(steps_of(int(seed), int(count)), 1):
         note(f"begin {number}")
         try:
-            if step[0] == "reopen":
-                store.close()
-                if fired():  # SQLite says nothing of what fails while it closes
-                    return
-                store = Store(path, durability=durability)
-            elif step[0] == "backup":
-                with suppress(OpenError):
-                    store.backup(f"{os.path.dirname(path)}/backup-{number}.db")
-                    note(f"copied {number}")
-                if fired():  # in the copy, which is no reason to stop
-                    return
-            else:
-                do(store, step)
+            store = _take(store, step, path, durability)
         except StoreIOError:
             if not fired():
                 raise
         else:
             note(f"ack {number}")
         if fired():
-            note("went on" if is_at_work(store) else "stopped")
+            if step[0] not in UNHEARD:
+                note("went on" if is_at_work(store) else "stopped")
             return
     store.close()
+
+
+def _take(store: Store, step: Step, path: str, durability: str) -> Store:
+    """Take a step and return the store to go on with."""
+    verb, ((_, _, number, _), *_) = step
+    if verb == "reopen":
+        store.close()
+        return store if fired() else Store(path, durability=durability)
+    if verb == "backup":
+        with suppress(OpenError):
+            store.backup(f"{os.path.dirname(path)}/backup-{number}.db")
+            note(f"copied {number}")
+    elif verb == "sync":
+        sync(store, str(number))
+    else:
+        do(store, step)
+    return store
 
 
 def is_at_work(store: Store) -> bool:
@@ -173,9 +109,14 @@ def _write(store: Store, writer: int, count: int) -> None:
                 transaction.ns(namespace)[key] = value_of(name, length)
         note(f"ack {name} {transaction.versions['order', 'last']}")
         if number % 10 == 0:
-            note(f"sync {name}")
-            store.sync()
-            note("synced")
+            sync(store, str(name))
+
+
+def sync(store: Store, name: str) -> None:
+    """Sync, and note between which calls."""
+    note(f"sync {name}")
+    store.sync()
+    note("synced")
 
 
 def shared_writes(name: int) -> list[tuple[str, str, int]]:
@@ -322,15 +263,6 @@ def fast_directory() -> Iterator[Path]:
     memory = "/dev/shm"
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as name:
         yield Path(name)
-
-
-def content_of(store: Store) -> Content:
-    """Return what a store holds, by number and length."""
-    return frozenset(
-        ((name, key), (entry.value[0], len(entry.value[1])))
-        for name in store.namespaces()
-        for key, entry in store.ns(name).scan()
-    )
 
 
 def judge(round_: Round, files: dict[str, bytes], record: Record, promise: Promise, directory: Path) -> None:
