@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sqlite3
 import sys
@@ -12,6 +14,7 @@ from processes import run
 from sqlitedict_kv import (
     CorruptStoreError,
     KVError,
+    OpenError,
     ReadOnlyError,
     Store,
     StoreBusyError,
@@ -21,7 +24,7 @@ from sqlitedict_kv import (
     TooLargeError,
 )
 from sqlitedict_kv.engine import Change, Delete, Put, Span, Touch
-from sqlitedict_kv.engines.sqlite import SQLiteEngine
+from sqlitedict_kv.engines.sqlite import SQLiteEngine, location
 from sqlitedict_kv.engines.sqlite import engine as sqlite_engine
 from sqlitedict_kv.engines.sqlite.failures import translate
 
@@ -350,6 +353,52 @@ def test_upkeep_that_fails_does_not_fail_the_write_before_it(path, faults):
         assert len(content(path)) < 150
     finally:
         engine.close()
+
+
+def failing_stat(monkeypatch, suffix):
+    """Make the system fail to say what is at a path, when the library asks it."""
+    whole = os.stat
+
+    def stat(path, *arguments, **options):
+        if isinstance(path, str) and path.endswith(suffix):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return whole(path, *arguments, **options)
+
+    monkeypatch.setattr(location.os, "stat", stat)
+
+
+def test_a_file_that_cannot_be_looked_at_stops_the_store(engine, path, monkeypatch):
+    assert write(engine, put("k1")) == 2
+    before = content(path)
+    with monkeypatch.context() as patch:
+        failing_stat(patch, os.path.dirname(path))
+        with pytest.raises(StoreIOError):
+            write(engine, put("k1"))
+    for verb in VERBS.values():
+        with pytest.raises(StoreIOError):
+            verb(engine)
+    assert content(path) == before
+
+
+@pytest.mark.parametrize("suffix", [".db", "-wal"])
+def test_a_file_that_cannot_be_looked_at_is_not_opened(path, template, monkeypatch, suffix):
+    shutil.copyfile(template, path)
+    with monkeypatch.context() as patch:
+        failing_stat(patch, suffix)
+        with pytest.raises(OpenError, match="cannot (open|look at)"):
+            SQLiteEngine(path)
+    SQLiteEngine(path).close()
+
+
+def test_a_backup_whose_file_sqlite_cannot_open_is_an_error_of_ours(engine, path, monkeypatch):
+    def refuse(path, **_):
+        raise driver_error(sqlite3.SQLITE_CANTOPEN)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_engine.sqlite3, "connect", refuse)
+        with pytest.raises(OpenError, match="cannot write a backup"):
+            engine.backup(f"{path}.copy")
+    assert write(engine, put("k1")) == 2
 
 
 def test_an_error_while_opening_leaves_no_connection_behind(path, faults):

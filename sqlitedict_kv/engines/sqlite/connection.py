@@ -7,6 +7,7 @@ import sys
 from threading import Lock
 from typing import Any, NoReturn
 
+from sqlitedict_kv.engines.sqlite.failures import like_driver
 from sqlitedict_kv.engines.sqlite.location import Location, Place
 from sqlitedict_kv.engines.sqlite.mark import Mark, NoMark, mark_of
 
@@ -57,8 +58,8 @@ class Connection:
 
     def wake(self, raw: sqlite3.Connection, *, marked: bool) -> None:
         """Begin to use an open connection that has read from its file; *marked* to be asked for its mark."""
-        raw.create_function(TELL, 1, self._tell)
         self.raw = raw
+        raw.create_function(TELL, 1, self._tell)
         self.cursor = raw.cursor()
         if self._location:
             self._place = Place(self._location)
@@ -71,7 +72,10 @@ class Connection:
 
     def moved(self) -> bool:
         """Return whether the file or its log is no longer the one that is open."""
-        return self._place is not None and self._place.has_changed()
+        try:
+            return self._place is not None and self._place.has_changed()
+        except OSError as error:
+            raise like_driver(error) from error
 
     def settle(self) -> None:
         """Leave no statement and no transaction open after a call that was interrupted."""

@@ -299,9 +299,15 @@ class Database:
             raise again_of(self._stopped)
         try:
             raw = self._open_file(patience, durability) if self._location else self._open_memory()
-        except sqlite3.Error as error:
+            try:
+                connection.wake(raw, marked=connection is self.main)
+            except BaseException:
+                connection.sleep()  # half awake, it would not notice that its file was replaced
+                raise
+        except KVError:  # some are an OSError too
+            raise
+        except (sqlite3.Error, OSError) as error:
             raise OpenError(f"cannot open {self.label}: {error}") from error
-        connection.wake(raw, marked=connection is self.main)
 
     def _open_memory(self) -> sqlite3.Connection:
         raw = self._connected("file::memory:")

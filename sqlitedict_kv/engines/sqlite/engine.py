@@ -13,7 +13,7 @@ from zlib import crc32
 from sqlitedict_kv.engine import Change, Check, CheckReport, Delete, Edit, Figures, Observer, Put, Span, Touch, Value
 from sqlitedict_kv.engines.sqlite.connection import TELL
 from sqlitedict_kv.engines.sqlite.database import Database, Durability, OnCorrupt, in_transaction
-from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError, translate
+from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError
 from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE
 from sqlitedict_kv.engines.sqlite.rows import EXPECTED_CRC, SMALL, Row, checksum, crc, is_checked, record_of, seal
 from sqlitedict_kv.engines.sqlite.upkeep import RAISE_FLOOR, Upkeep, raise_floors
@@ -465,18 +465,19 @@ class SQLiteEngine:
             raise OpenError(f"cannot write a backup to {path}: {error}") from error
 
     def _copy_to(self, path: str) -> None:
-        target = sqlite3.connect(path, isolation_level=None)
         try:
-            with self._database.aside() as cursor:
-                try:
-                    cursor.connection.backup(target)  # all pages in one step: one snapshot, while others write
-                except sqlite3.OperationalError as error:  # most likely of the copy, and no reason to stop the store
-                    raise translate(error, path) from error
-            target.execute("PRAGMA journal_mode = DELETE")  # so that the copy is one file, its log in it
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as target:
+                with self._database.aside() as cursor:
+                    try:
+                        cursor.connection.backup(target)  # all pages in one step: one snapshot, while others write
+                    except sqlite3.OperationalError as error:  # of the copy, most likely: no reason to stop the store
+                        raise OpenError(f"cannot write a backup to {path}: {error}") from error
+                # So that the copy is one file, its log in it.
+                (mode,) = target.execute("PRAGMA journal_mode = DELETE").fetchone()
+                if mode != "delete":
+                    raise OpenError(f"cannot write a backup to {path}: it stays in journal mode {mode}")
         except sqlite3.Error as error:
-            raise translate(error, path) from error
-        finally:
-            target.close()
+            raise OpenError(f"cannot write a backup to {path}: {error}") from error
 
     def sync(self) -> None:
         """Make all that was acknowledged survive a power cut.

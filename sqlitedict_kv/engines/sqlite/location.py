@@ -71,6 +71,8 @@ class Location:
             status = os.stat(self.path)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise OpenError(f"cannot look at {self.path}: {error}") from error
         return status.st_dev, status.st_ino
 
     def uri(self, mode: str) -> str:
