@@ -80,9 +80,13 @@ def is_at_work(store: Store) -> bool:
     """Return whether a store still takes a call."""
     answers = 0
     for call in (lambda: store.ns("a").get("k1"), lambda: store.ns("a").set("k1", 1), store.sync, store.stats):
-        with suppress(StoreIOError):
+        try:
             call()
-            answers += 1
+        except StoreIOError:
+            continue
+        except KVError:  # of the call itself
+            pass
+        answers += 1
     return bool(answers)
 
 
@@ -116,7 +120,7 @@ def sync(store: Store, name: str) -> None:
     """Sync, and note between which calls."""
     note(f"sync {name}")
     store.sync()
-    note("synced")
+    note(f"synced {name}")
 
 
 def shared_writes(name: int) -> list[tuple[str, str, int]]:
@@ -231,7 +235,7 @@ class Promise:
     durable: int = 0  # the place of the last one that must be there
     begun: set[int] = field(default_factory=set)
     copies: dict[str, int] = field(default_factory=dict)  # names of backups, and the place from which they may be
-    _synced_from: dict[int, int] = field(default_factory=dict)  # by process
+    _synced_from: dict[str, int] = field(default_factory=dict)  # by the name of the call
 
     def __contains__(self, place: int) -> bool:
         """Whether all transactions up to a place had begun."""
@@ -250,9 +254,9 @@ class Promise:
                 if self.durability == "power":
                     self.durable = self.acknowledged
             case "sync":
-                self._synced_from[event.offset] = self.acknowledged
+                self._synced_from[numbers[0]] = self.acknowledged
             case "synced":
-                self.durable = max(self.durable, self._synced_from[event.offset])
+                self.durable = max(self.durable, self._synced_from[numbers[0]])
             case "copied":
                 self.copies[f"backup-{numbers[0]}.db"] = self.acknowledged
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.faults import power_cuts
+from tests.faults import io_errors, power_cuts
 from tests.faults.campaign import Campaign
 
-CAMPAIGNS: tuple[Campaign, ...] = (*power_cuts.CAMPAIGNS,)
+CAMPAIGNS: tuple[Campaign, ...] = (
+    *power_cuts.CAMPAIGNS,
+    io_errors.CAMPAIGN,
+)

@@ -7,6 +7,7 @@ border to the operating system, where power cuts and bad disks do their harm.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import errno
 import functools
@@ -59,11 +60,12 @@ KINDS = {
 
 @functools.cache
 def library() -> str:
-    """Compile the library and return its path."""
+    """Compile the library and return its path; it is removed when the process ends."""
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if sys.platform != "linux" or compiler is None:
         raise UnavailableError("recording system calls needs Linux and a C compiler")
     directory = tempfile.mkdtemp(prefix="faults-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
     path = f"{directory}/syscalls.so"
     done = subprocess.run(
         [compiler, "-O2", "-shared", "-fPIC", "-o", path, str(SOURCE), "-ldl", "-lpthread"],
