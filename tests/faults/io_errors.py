@@ -363,5 +363,5 @@ CAMPAIGN = Campaign(
     nightly=20_000,
     release=50_000,
     twins=("goes on after an I/O error", "no transaction", "a failed write is acknowledged"),
-    twin=400,
+    twin=100,
 )

@@ -25,7 +25,8 @@ from tests.faults.campaign import UnavailableError
 from tests.processes import PACKAGE_PARENT, Worker
 
 SOURCE = Path(__file__).with_name("syscalls.c")
-ROOT = str(Path(__file__).parents[2])
+# With which a worker finds the package under test, and these modules.
+PATHS = {"PYTHONPATH": f"{PACKAGE_PARENT}:{Path(__file__).parents[2]}"}
 
 
 OPERATIONS = ("read", "write", "sync", "dirsync", "truncate", "map", "lock", "open", "unlink", "stat", "rename")
@@ -80,7 +81,7 @@ def library() -> str:
 
 def watched(code: str, *arguments: object, directory: Path, trace: Path | None = None) -> Worker:
     """Start a worker whose calls on files below *directory* are recorded in *trace*, or can be made to fail."""
-    variables = {"LD_PRELOAD": library(), "FAULTS_DIRECTORY": str(directory), "PYTHONPATH": f"{PACKAGE_PARENT}:{ROOT}"}
+    variables = PATHS | {"LD_PRELOAD": library(), "FAULTS_DIRECTORY": str(directory)}
     if trace is not None:
         variables["FAULTS_TRACE"] = str(trace)
     return Worker(code, *arguments, measured=False, variables=variables)
