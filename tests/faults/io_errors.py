@@ -359,7 +359,7 @@ CAMPAIGN = Campaign(
     ),
     unit="injections",
     run=run,
-    ci=1_500,
+    ci=800,
     nightly=20_000,
     release=50_000,
     twins=("goes on after an I/O error", "no transaction", "a failed write is acknowledged"),
