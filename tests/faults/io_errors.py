@@ -17,13 +17,12 @@ from pathlib import Path
 from random import Random
 
 from sqlitedict_kv import KVError, Store, StoreBusyError, StoreFullError, StoreIOError
-from sqlitedict_kv.engines.sqlite import SQLiteEngine, checkpoint, database
+from sqlitedict_kv.engines.sqlite import SQLiteEngine, database
 from tests.faults.campaign import Campaign, Round
-from tests.faults.power_cuts import is_at_work
+from tests.faults.power_cuts import hasten, is_at_work
 from tests.faults.syscalls import EVERYTHING, HALF, arm, disarm, fired, seen, watched
 from tests.faults.workload import WEIGHTS, Content, Step, after, content_of, do, states_of, steps_of
 
-CHECKPOINT_PAGES = 20
 STEPS = 10  # of an injection
 OLD_STEPS = 30  # that the file has behind it
 INJECTIONS = 200  # of a process: a store that stops keeps its descriptors until the end
@@ -88,7 +87,7 @@ def work(directory: str, seed: str, count: str, sabotage: str) -> None:
     """Inject a number of faults, print the problems, and what each file must hold."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
-    checkpoint.BACKLOG_PAGES = CHECKPOINT_PAGES
+    hasten()
     random = Random(int(seed))
     templates = Templates(Path(directory) / "templates")
     break_store(sabotage)

@@ -24,7 +24,8 @@ from tests.faults.disk import Disk
 from tests.faults.syscalls import Event, arm, fired, note, read_trace, watched
 from tests.faults.workload import NAMESPACES, SIZES, Content, Key, Step, content_of, do, states_of, steps_of, value_of
 
-CHECKPOINT_PAGES = 20  # so that a short record has many checkpoints
+CHECKPOINT_PAGES = 20
+LOG_BYTES = 60_000  # that are kept of an empty log
 STATES = 250  # of a record
 UNHEARD = ("reopen", "backup")  # SQLite hides what fails while it closes; a bad copy is no reason to stop
 YOUNG = 30  # transactions until which a lost schema is looked for
@@ -37,7 +38,7 @@ END = Event("note", False, 0, 0, "end", b"")  # of a record
 
 def work_alone(path: str, durability: str, seed: str, count: str, sabotage: str, failing: str) -> None:
     """Take every step of one writer, or until the sync of that number has failed; 0 is none."""
-    checkpoint.BACKLOG_PAGES = CHECKPOINT_PAGES
+    hasten()
     break_store(sabotage)
     store = Store(path, durability=durability)
     note("open")
@@ -92,7 +93,7 @@ def is_at_work(store: Store) -> bool:
 
 def work_with_others(path: str, durability: str, writers: str, count: str, sabotage: str) -> None:
     """Make transactions that say their place in the order of all, in one thread per writer."""
-    checkpoint.BACKLOG_PAGES = CHECKPOINT_PAGES
+    hasten()
     break_store(sabotage)
     with Store(path, durability=durability) as store:
         note("open")
@@ -130,6 +131,13 @@ def shared_writes(name: int) -> list[tuple[str, str, int]]:
         (random.choice(NAMESPACES), f"k{key}", random.choice(SIZES))
         for key in random.sample(range(20), random.randint(1, 4))
     ]
+
+
+def hasten() -> None:
+    """Let a short record have many checkpoints, and logs that are cut to size."""
+    checkpoint.BACKLOG_PAGES = CHECKPOINT_PAGES
+    kept = str(database.WAL_KEPT_BYTES)
+    database.PRAGMAS = tuple(pragma.replace(kept, str(LOG_BYTES)) for pragma in database.PRAGMAS)
 
 
 def break_store(sabotage: str) -> None:
@@ -284,7 +292,9 @@ def judge(round_: Round, files: dict[str, bytes], record: Record, promise: Promi
         round_.count("states with a lost suffix")
         lost = promise.acknowledged - allowed[-1]
         round_.figures["longest lost suffix"] = max(round_.figures["longest lost suffix"], lost)
-    for name in sorted(set(files) & set(promise.copies)):
+    if missing := set(promise.copies) - set(files):
+        round_.fail(f"{sorted(missing)} are gone: backups that were whole")
+    for name in sorted(promise.copies):
         _judge_copy(round_, directory / name, record, promise)
 
 

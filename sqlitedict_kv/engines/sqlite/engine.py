@@ -14,7 +14,7 @@ from sqlitedict_kv.engine import Change, Check, CheckReport, Delete, Edit, Figur
 from sqlitedict_kv.engines.sqlite.connection import TELL
 from sqlitedict_kv.engines.sqlite.database import Database, Durability, OnCorrupt, in_transaction
 from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError
-from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE
+from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE, sync_directory
 from sqlitedict_kv.engines.sqlite.rows import EXPECTED_CRC, SMALL, Row, checksum, crc, is_checked, record_of, seal
 from sqlitedict_kv.engines.sqlite.upkeep import RAISE_FLOOR, Upkeep, raise_floors
 from sqlitedict_kv.errors import ConflictError, CorruptStoreError, DamagedEntryError, KVError, OpenError
@@ -457,6 +457,7 @@ class SQLiteEngine:
                 if os.path.lexists(path):
                     raise OpenError(f"cannot write a backup to {path}: something is there already")
                 os.rename(partial, path)
+                sync_directory(os.path.dirname(os.path.abspath(path)))
             except BaseException:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(partial)
