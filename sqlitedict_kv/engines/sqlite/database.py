@@ -305,9 +305,15 @@ class Database:
             raise again_of(self._stopped)
         try:
             raw = self._open_file(patience, durability) if self._location else self._open_memory()
-        except sqlite3.Error as error:
+            try:
+                connection.wake(raw, marked=connection is self.main)
+            except BaseException:
+                connection.sleep()  # half awake, it would not notice that its file was replaced
+                raise
+        except KVError:  # some are an OSError too
+            raise
+        except (sqlite3.Error, OSError) as error:
             raise OpenError(f"cannot open {self.label}: {error}") from error
-        connection.wake(raw, marked=connection is self.main)
 
     def _open_memory(self) -> sqlite3.Connection:
         raw = self._connected("file::memory:")
@@ -367,7 +373,14 @@ class Database:
             except (KVError, sqlite3.Error):
                 if not self._location.has_companions():
                     raise
-        return self._look_through(self._readable_mode() if self.readonly else "mode=ro", patience)
+        try:
+            return self._look_through(self._readable_mode() if self.readonly else "mode=ro", patience)
+        except sqlite3.Error as error:
+            if self.readonly or getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
+        # A power cut left half a transaction, the creation of a store say. Nobody can read the file before it is
+        # undone, and that is what its owner would do as well.
+        return self._look_through("mode=rw", patience)
 
     def _look_through(self, mode: str, patience: Patience) -> bool:
         assert self._location is not None

@@ -27,7 +27,7 @@ from sqlitedict_kv.engine import (
 from sqlitedict_kv.engines.sqlite.connection import TELL
 from sqlitedict_kv.engines.sqlite.database import Database, Durability, OnCorrupt, in_transaction
 from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError, translate
-from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE
+from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE, sync_directory
 from sqlitedict_kv.engines.sqlite.rows import (
     EXPECTED_CRC,
     SEAL_MASK,
@@ -616,6 +616,7 @@ class SQLiteEngine:
                 if os.path.lexists(path):
                     raise OpenError(f"cannot write a backup to {path}: something is there already")
                 os.rename(partial, path)
+                sync_directory(os.path.dirname(os.path.abspath(path)))
             except BaseException:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(partial)
@@ -624,15 +625,19 @@ class SQLiteEngine:
             raise OpenError(f"cannot write a backup to {path}: {error}") from error
 
     def _copy_to(self, path: str) -> None:
-        target = sqlite3.connect(path, isolation_level=None)
         try:
-            with self._database.aside() as cursor:
-                cursor.connection.backup(target)  # all pages in one step: one snapshot, while others write
-            target.execute("PRAGMA journal_mode = DELETE")  # so that the copy is one file, its log in it
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as target:
+                with self._database.aside() as cursor:
+                    try:
+                        cursor.connection.backup(target)  # all pages in one step: one snapshot, while others write
+                    except sqlite3.OperationalError as error:  # of the copy, most likely: no reason to stop the store
+                        raise OpenError(f"cannot write a backup to {path}: {error}") from error
+                # So that the copy is one file, its log in it.
+                (mode,) = target.execute("PRAGMA journal_mode = DELETE").fetchone()
+                if mode != "delete":
+                    raise OpenError(f"cannot write a backup to {path}: it stays in journal mode {mode}")
         except sqlite3.Error as error:
-            raise self._database.failure(error) from error
-        finally:
-            target.close()
+            raise OpenError(f"cannot write a backup to {path}: {error}") from error
 
     def sync(self) -> None:
         """Make all that was acknowledged survive a power cut.
