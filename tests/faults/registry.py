@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.faults import detached, kill9, openrace
 from tests.faults.campaign import Campaign
 
-CAMPAIGNS: tuple[Campaign, ...] = ()
+CAMPAIGNS: tuple[Campaign, ...] = (kill9.CAMPAIGN, openrace.CAMPAIGN, detached.CAMPAIGN)
