@@ -285,13 +285,8 @@ def test_damage_that_is_read_in_a_file_that_was_taken_away_is_called_by_its_name
     with Store(path) as store:
         store.ns("n").set_many({f"{number}": "x" * 3000 for number in range(300)})
     store = Store(path)
-    size = path.stat().st_size
     os.rename(path, f"{path}.moved")
-    run(
-        'file = open(sys.argv[1] + ".moved", "r+b"); file.seek(4096); file.write(b"?" * int(sys.argv[2])); file.close()',
-        path,
-        size,
-    )
+    run('with open(sys.argv[1], "r+b") as file: file.seek(4096); file.write(b"?" * 2**20)', f"{path}.moved")
     with pytest.raises(StoreDetachedError, match="lost its locks"):
         store.ns("n").copy()
     store.close()

@@ -37,6 +37,8 @@ class Hand:
         except (EOFError, ConnectionResetError):
             self.process.join(PATIENCE)
             raise FaultError(f"a process ended by itself, with code {self.process.exitcode}") from None
+        if kind == "fault":
+            raise FaultError(said)
         if kind == "failed":
             raise FaultError(f"a process failed: {said}")
         return said
@@ -127,6 +129,9 @@ class Voice:
 def _run(work: Callable[..., None], end: Connection, arguments: tuple[Any, ...]) -> None:
     try:
         work(Voice(end), *arguments)
+    except FaultError as error:
+        end.send(("fault", str(error)))
+        os._exit(1)
     except BaseException as error:
         with suppress(OSError):  # the campaign may be over
             end.send(("failed", "".join(traceback.format_exception(error))))

@@ -92,7 +92,7 @@ class Bank:
 
     def read(self):
         """Return the accounts as (balance, tag, version), and the log."""
-        entries = {name: entry for name, entry in self._accounts.scan()}
+        entries = dict(self._accounts.scan())
         accounts = {name: (*entry.value, entry.meta.version) for name, entry in entries.items()}
         return accounts, self.store.ns("log").copy()
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.faults import detached, kill9, openrace
+from tests.faults import detached, forked, kill9, linearizable, openrace, threads, walreset
 from tests.faults.campaign import Campaign
 
-CAMPAIGNS: tuple[Campaign, ...] = (kill9.CAMPAIGN, openrace.CAMPAIGN, detached.CAMPAIGN)
+CAMPAIGNS: tuple[Campaign, ...] = (
+    kill9.CAMPAIGN,
+    openrace.CAMPAIGN,
+    forked.CAMPAIGN,
+    detached.CAMPAIGN,
+    walreset.CAMPAIGN,
+    threads.CAMPAIGN,
+    linearizable.CAMPAIGN,
+)
