@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import os
 import random
-import sqlite3
 from contextlib import closing
 
 from sqlitedict_kv import Store, StoreDetachedError, StoreError
@@ -55,7 +54,7 @@ LOSSES = {
 ENDS = ("close", "forget", "exit", "kill")
 
 
-def victim(voice, path, seed, accident, sabotage):
+def victim(voice, path, seed, accident, sabotage):  # noqa: C901 - one step after the other
     """Write, suffer the accident, and try to write again."""
     dice = random.Random(seed)
     if sabotage == "guard off":
@@ -121,9 +120,9 @@ def reader(voice, path):
 def run(round_: Round) -> None:
     """Cause accidents, a few of them none at all, and see what the next write is told."""
     dice = random.Random(round_.seed)
-    kinds = [kind for kind in ROBBERIES if apsw or kind != "a second SQLite library"] + list(LOSSES)
-    if apsw and apsw.sqlite_lib_version() == sqlite3.sqlite_version and not _is_separate():
-        kinds.remove("a second SQLite library")
+    # An apsw that uses the SQLite of the system would be the same library.
+    separate = apsw and apsw.using_amalgamation
+    kinds = [kind for kind in ROBBERIES if separate or kind != "a second SQLite library"] + list(LOSSES)
     if os.name != "posix":
         raise UnavailableError("the locks of POSIX, and open files that can be removed, are not on this system")
     try:
@@ -140,10 +139,6 @@ def run(round_: Round) -> None:
                 round_.count("accidents")
     except FaultError as fault:
         round_.fail(str(fault))
-
-
-def _is_separate():
-    return bool(apsw.using_amalgamation)
 
 
 def _try(round_, crew, dice, number, accident):

@@ -59,10 +59,10 @@ class Crowd:
     def _work(self, number, seed):  # noqa: C901 - a mix of verbs
         dice = random.Random(seed)
         mine = {}
-        counted = self.ns.get(f"counter {number}", 0)
         last = {}
         try:
             self.start.wait()
+            counted = self.ns.get(f"counter {number}", 0)
             while self.done[number] < self.share and not self.problems:
                 key = str(dice.randrange(KEYS))
                 step = self.done[number]
