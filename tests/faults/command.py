@@ -64,14 +64,14 @@ def _outcome(campaign: Campaign, options: Options, share: float | None) -> Outco
             finding = _round(Round(campaign, size, seed, Path(), None, options.peer), outcome)
             outcome.seconds = time.monotonic() - started
             _tell(outcome, finding)
-            if outcome.reason or finding.fault:
+            if outcome.reason or outcome.is_broken():
                 break
     if options.peer is None and not outcome.reason:
         for sabotage in [options.sabotage] if options.sabotage else campaign.twins if options.twins else ():
             round_ = Round(campaign, options.tries or campaign.twin or campaign.ci, options.seed, Path(), sabotage)
             finding = _round(round_, None)
             outcome.twins.append(finding)
-            verdict = "not run: " + finding.unavailable if finding.unavailable else "NOT caught"
+            verdict = f"not run: {finding.unavailable}" if finding.unavailable else f"NOT caught {finding.crash or ''}"
             say(f"  {campaign.name}, twin {sabotage!r}: {'caught' if finding.fault else verdict}")
             if options.sabotage and finding.fault:
                 say(finding.fault)
@@ -106,7 +106,9 @@ def _round(round_: Round, outcome: Outcome | None) -> Finding:
             finding.fault = str(fault)
         except Exception:  # of the harness itself: neither kept nor caught
             finding.crash = traceback.format_exc()
-            say(finding.crash)
+        else:
+            if not round_.figures[round_.campaign.unit] and not round_.sabotage:
+                finding.crash = f"the campaign counted no {round_.campaign.unit}"
     finding.seconds = time.monotonic() - started
     if outcome is not None:
         outcome.add(finding, round_.figures)
@@ -118,6 +120,8 @@ def _tell(outcome: Outcome, finding: Finding) -> None:
     name = f"{campaign.name} on {outcome.peer}" if outcome.peer else campaign.name
     if finding.unavailable:
         say(f"{name}: not run: {finding.unavailable}")
+    elif finding.crash:
+        say(f"{name}: BROKEN, and not by what it looks for: {finding.crash}")
     elif finding.fault:
         say(f"{name}: BROKEN with seed {finding.seed}: {finding.fault}")
     else:

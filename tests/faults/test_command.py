@@ -33,8 +33,8 @@ def campaign(name="small", twins=("broken",), peers=(), fault_at=None, unavailab
 def go(tmp_path, capsys):
     """Run the command; return its exit code, its output and its report."""
 
-    def run(*arguments, campaigns=(campaign(),)):
-        code = command.main([*arguments, "--report", str(tmp_path / "report")], campaigns)
+    def run(*arguments, campaigns=None):
+        code = command.main([*arguments, "--report", str(tmp_path / "report")], campaigns or (campaign(),))
         report = json.loads((tmp_path / "report" / "report.json").read_text())
         text = (tmp_path / "report" / "report.md").read_text()
         return code, capsys.readouterr().out, report, text
