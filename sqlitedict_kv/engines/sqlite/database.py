@@ -6,7 +6,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 from time import monotonic
 from types import ModuleType
@@ -238,12 +238,13 @@ class Database:
     def require_attached(self, *, by_path: bool = False) -> None:
         """Stop the store if the file is not the one that was opened; the caller holds the main lock."""
         if self.main.lost() if by_path else self.main.moved():
-            raise self._stop(
-                StoreDetachedError(
-                    f"{self.label}: the file or its log was deleted, replaced or lost its locks while it was open, so "
-                    f"nothing more is written; what was acknowledged before may be in the old file only"
-                )
-            )
+            raise self._stop(self._detached())
+
+    def _detached(self) -> StoreDetachedError:
+        return StoreDetachedError(
+            f"{self.label}: the file or its log was deleted, replaced or lost its locks while it was open, so "
+            f"nothing more is written; what was acknowledged before may be in the old file only"
+        )
 
     def _attempt(self, work: Work[T], patience: Patience) -> T:
         if not self.main.lock.acquire(timeout=patience.remaining()):
@@ -264,6 +265,9 @@ class Database:
         ours = translate(error, self.label)
         if stops(ours) and self._location:
             with self.main.lock:
+                with suppress(sqlite3.Error):  # the system may not tell now
+                    if self.main.moved():  # a log without its file, say, reads as damage, and the file may be sound
+                        ours = self._detached()
                 self._stop(ours)
         return ours
 
