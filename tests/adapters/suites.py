@@ -135,7 +135,8 @@ def report(framework: str, version: str, counts: Counts) -> None:
     """Print the outcome of a suite, and add it to the file that the environment names."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     line = {"framework": framework, "version": version, "python": python, **counts._asdict()}
-    print(f"{framework} {version}: {counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped")
+    outcome = f"{counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped"
+    print(f"{framework} {version}: {outcome}")  # noqa: T201 # seen with pytest -s
     if os.environ.get(REPORT):
         with open(os.environ[REPORT], "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
