@@ -16,10 +16,13 @@ directory = tempfile.TemporaryDirectory()
 numbers = count()
 
 
+def now():
+    return cachelib.simple.time()  # looked up anew, for the suite replaces it
+
+
 class SuiteCache(SQLiteCache):
     def __init__(self, *_args, options=None, **kwargs):
-        clock = {"clock": lambda: cachelib.simple.time()}  # looked up anew, for the suite replaces it
-        super().__init__(f"{directory.name}/{next(numbers)}.db", **kwargs, options={**(options or {}), **clock})
+        super().__init__(f"{directory.name}/{next(numbers)}.db", **kwargs, options={**(options or {}), "clock": now})
 
     @classmethod
     def factory(cls, app, config, args, kwargs):
