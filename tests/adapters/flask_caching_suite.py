@@ -29,4 +29,5 @@ class SuiteCache(SQLiteCache):
         return super().factory(app, config, ["a new file"], kwargs)
 
 
+SuiteCache.__name__ = "SimpleCache"
 flask_caching.backends.SimpleCache = flask_caching.backends.simplecache.SimpleCache = SuiteCache

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache, InvalidCacheBackendError
@@ -46,6 +46,7 @@ class SQLiteCache(BaseCache):
         super().__init__(params)
         options = dict(params.get("OPTIONS") or {})
         self._namespace = options.pop("namespace", NAMESPACE)
+        self._clock = options.get("clock", time.time)
         self._store = _open(location, options)
         self._entries = self._store.ns(self._namespace)
 
@@ -119,9 +120,13 @@ class SQLiteCache(BaseCache):
         old, new = self._key(key, before), self._key(key, after)
         while True:
             entry = self._entries.get_with_meta(old)
-            ttl = None if entry is None else _left(entry.meta.expires_at)
-            if entry is None or _gone(ttl):
+            if entry is None:
                 raise _not_found(key)
+            ttl = None
+            if entry.meta.expires_at is not None:
+                ttl = entry.meta.expires_at.timestamp() - self._clock()
+                if _gone(ttl):
+                    raise _not_found(key)
             with suppress(ConflictError):  # somebody wrote it meanwhile: look again
                 with self._store.atomic() as tx:
                     entries = tx.ns(self._namespace)
@@ -188,11 +193,6 @@ def _open(location: str | os.PathLike[str], options: dict[str, Any]) -> Store:
 
 def _gone(ttl: float | None) -> bool:
     return ttl is not None and ttl <= 0
-
-
-def _left(expires_at: datetime | None) -> float | None:
-    """Return the seconds until then."""
-    return None if expires_at is None else (expires_at - datetime.now(UTC)).total_seconds()
 
 
 def _not_found(key: Any) -> ValueError:
