@@ -1,5 +1,7 @@
 """The cache backend for Django: its own suite, and what that does not ask."""
 
+# ruff: noqa: E402 - Django is configured before its parts are imported
+
 import asyncio
 import io
 import json
@@ -28,6 +30,7 @@ if not settings.configured:
         MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"],
         SESSION_ENGINE="django.contrib.sessions.backends.cache",
         TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": False}],
+        ALLOWED_HOSTS=["testserver"],
         USE_TZ=True,
     )
     django.setup()
@@ -40,7 +43,7 @@ from django.template.response import TemplateResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.utils.safestring import SafeString, mark_safe
 
-from sqlitedict_kv import CodecError, DecodeError, Store
+from sqlitedict_kv import Codec, CodecError, DecodeError, Store
 from sqlitedict_kv.adapters.django import SQLiteCache
 from sqlitedict_kv.adapters.django.values import ALLOW_PICKLE, PICKLE, SIGNATURE_BYTES
 from sqlitedict_kv.adapters.stores import close_shared_stores
@@ -506,12 +509,12 @@ def test_what_the_codecs_keep_is_never_pickled(make_cache):
     assert entry_of(cache, "g").meta.content_type == PICKLE
 
 
-def test_a_pickle_is_read_only_by_a_cache_that_allows_it(make_cache):
+def test_a_pickle_is_read_only_by_a_cache_that_allows_it(make_cache, path, clock):
     make_cache(pickled=True).set("k", len)
     assert make_cache(pickled=True).get("k") is len
     with pytest.raises(DecodeError, match="PermissionError"):
         make_cache().get("k")
-    with pytest.raises(DecodeError, match="no codec"), Store(make_cache().store._engine.label) as store:
+    with Store(path, clock=clock) as store, pytest.raises(DecodeError, match="no codec"):
         store.ns("django").get(":1:k")
 
 
@@ -525,8 +528,11 @@ class Trap:
         return open, (self.path, "w")
 
 
+RAW = Codec(PICKLE, bytes, bytes)  # writes and reads what is in the file as it is
+
+
 @pytest.mark.parametrize("forge", ["none", "zeros", "other key", "changed"])
-def test_a_pickle_that_the_site_has_not_signed_is_not_run(make_cache, path, tmp_path, forge):
+def test_a_pickle_that_the_site_has_not_signed_is_not_run(make_cache, path, clock, tmp_path, forge):
     cache = make_cache(pickled=True)
     trap = tmp_path / "trap"
     body = pickle.dumps(Trap(trap))
@@ -535,24 +541,17 @@ def test_a_pickle_that_the_site_has_not_signed_is_not_run(make_cache, path, tmp_
     elif forge in ("other key", "changed"):
         with override_settings(SECRET_KEY=SECRET_KEY if forge == "changed" else "attacker's"):
             cache.set("k", Trap(trap))
-        body = cache.store.ns("django").get_with_meta  # read raw, below
-        with Store(path, codecs=[raw_codec()]) as store:
+        with Store(path, codecs=[RAW], clock=clock) as store:
             body = store.ns("django").get(":1:k")
         if forge == "changed":
             body = body[:-1] + b" " + body[-1:]
-    with Store(path, codecs=[raw_codec()]) as store:
+    with Store(path, codecs=[RAW], clock=clock) as store:
         store.ns("django").set(":1:k", body, content_type=PICKLE)
     with pytest.raises(DecodeError):
         cache.get("k")
     with pytest.raises(DecodeError):
         cache.get_many(["k"])
     assert not trap.exists()
-
-
-def raw_codec():
-    from sqlitedict_kv import Codec
-
-    return Codec(PICKLE, bytes, bytes)
 
 
 def test_a_signed_pickle_is_run_so_the_trap_would_have_sprung(make_cache, tmp_path):
