@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
-from sqlitedict_kv.aio.lane import Lane
+from sqlitedict_kv.aio.lane import EDITS_PER_GROUP, Lane
 from sqlitedict_kv.codecs import Codecs
 from sqlitedict_kv.core import Core
-from sqlitedict_kv.engine import Edit
+from sqlitedict_kv.engine import Edit, Engine
 from sqlitedict_kv.errors import StoreClosedError
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.tasks import in_thread
@@ -30,7 +30,8 @@ class Access:
         self.core: Core = store._core  # noqa: SLF001 - this is its other face
         self.quick = self.core.at_once()
         self.readers = Lane("sqlitedict_kv reads")
-        self.writers = Lane("sqlitedict_kv writes")
+        core = self.core
+        self.writers = Lane("sqlitedict_kv writes", lambda claim: core.engine.commit_groups(claim, core.now))
 
     async def read(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what a function returns that reads a little."""
@@ -39,9 +40,10 @@ class Access:
 
     async def commit(self, edits: Sequence[Edit]) -> list[int | None]:
         """Apply edits in order, all or none; see :meth:`Engine.commit`."""
+        if len(edits) <= EDITS_PER_GROUP:
+            return await self.writers.commit(edits)
         core = self.core
-        versions: list[int | None] = await self.writers.perform(lambda: core.engine.commit(edits, core.now()))
-        return versions
+        return await self.write(lambda: core.engine.commit(edits, core.now()))
 
     async def write(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what a function returns that writes by itself, behind the commits that were asked for before."""
@@ -49,32 +51,59 @@ class Access:
         return result
 
 
+class LateEngine:
+    """Stands for the engine of a store that its first call opens, for callers that may block."""
+
+    def __init__(self, door: Door) -> None:
+        """Be the engine of the store behind *door*."""
+        self._door = door
+        self.label = door.label
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the verb of the engine itself."""
+        return getattr(self._door.open().core.engine, name)
+
+
+class Late(NamedTuple):
+    """What is known of a store before it is open; see :class:`Core`."""
+
+    label: str
+    codecs: Codecs
+    clock: Callable[[], float]
+    max_value_bytes: int
+
+
 class Door:
     """Lets everybody in to a store, which the first one who comes opens."""
 
-    def __init__(self, store: Callable[[], Store], codecs: Codecs, label: str) -> None:
-        """Get the store from *store*, called once in a thread; *codecs* are those that it will have."""
+    def __init__(self, store: Callable[[], Store], settings: Late) -> None:
+        """Get the store from *store*, called once in a thread; *settings* are those that it will have."""
         self._store = store
         self._lock = Lock()
         self._closed = False
-        self.codecs = codecs
-        self.label = label
+        self.codecs = settings.codecs
+        self.label = settings.label
         self.access: Access | None = None
+        # The store for whoever may block, open or not.
+        engine = cast("Engine", LateEngine(self))
+        self.late_core = Core(engine, settings.codecs, settings.clock, settings.max_value_bytes)
 
     @classmethod
     def to(cls, store: Store) -> Door:
         """Return the door to a store that is open."""
         access = Access(store)
-        door = cls(lambda: store, access.core.codecs, access.core.engine.label)
+        core = access.core
+        door = cls(lambda: store, Late(core.engine.label, core.codecs, core.clock, core.max_value_bytes))
         door.access = access
         return door
 
     async def enter(self) -> Access:
         """Return the access to the store."""
         access = self.access
-        return access if access is not None else await in_thread(self._open)
+        return access if access is not None else await in_thread(self.open)
 
-    def _open(self) -> Access:
+    def open(self) -> Access:
+        """Return the access to the store; it may block."""
         with self._lock:
             if self._closed:
                 raise StoreClosedError(f"the store at {self.label} is closed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlitedict_kv.aio.access import Access, Door
 from sqlitedict_kv.arguments import (
@@ -21,11 +21,16 @@ from sqlitedict_kv.edits import Edits, collected
 from sqlitedict_kv.engine import Edit, Span
 from sqlitedict_kv.listing import Page
 from sqlitedict_kv.lru import NotHeldError
+from sqlitedict_kv.memoize import Memoize
 from sqlitedict_kv.namespace import Namespace, NamespaceStats
 from sqlitedict_kv.record import Record
+from sqlitedict_kv.results import OffLoop, Place
 from sqlitedict_kv.steps import drive
 from sqlitedict_kv.tasks import in_thread
+from sqlitedict_kv.transaction import Transaction
 from sqlitedict_kv.verbs import Verbs
+
+T = TypeVar("T")
 
 
 class _Bound:
@@ -67,6 +72,29 @@ class AsyncNamespace:
     def name(self) -> str:
         """The name of the namespace."""
         return self._name
+
+    @property
+    def sync_namespace(self) -> Namespace:
+        """The same namespace for code that may block, in a thread say; its first call opens the store."""
+        return Namespace(self._door.late_core, self._name, self._defaults)
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Return what *function* returns, which blocks and uses the store: it runs in the thread of its writes.
+
+        If the caller is cancelled before its turn it is not called, and else it ends first.
+        """
+        return await (await self._door.enter()).write(function)
+
+    @property
+    def memoize(self) -> Memoize:
+        """Keeps the results of ``async def`` functions in this namespace; see :attr:`AsyncStore.memoize`."""
+
+        def place(ns: str | None) -> Place:
+            if ns is not None:
+                raise ValueError("ns is for AsyncStore.memoize; a namespace keeps the results itself")
+            return memoize_place(self._door, self, self._defaults)
+
+        return Memoize(place)
 
     async def _bind(self) -> _Bound:
         bound = self._bound = _Bound(await self._door.enter(), self._name, self._defaults)
@@ -307,3 +335,19 @@ class AsyncNamespace:
     def __repr__(self) -> str:
         """Return the name and the file; nothing is asked."""
         return f"<AsyncNamespace {self._name!r} of {self._door.label!r}>"
+
+
+def memoize_place(door: Door, results: AsyncNamespace, defaults: Defaults) -> Place:
+    """Return where memoize keeps results: hits are awaited, and the other steps run in the thread of the writes."""
+    core = door.late_core
+    leases = Namespace(core, checked_namespace(f"{results.name}.leases", "ns with .leases"), Defaults(None, None))
+    return Place(
+        core,
+        results.sync_namespace,
+        leases,
+        lambda: Transaction(core),
+        core.clock,
+        defaults.ttl,
+        defaults.content_type,
+        OffLoop(results.get, results.get_with_meta, results.in_thread),
+    )
