@@ -226,22 +226,23 @@ class Namespace(MutableMapping[str, Any]):
         """Return the value of a key, or write *default* and return it if there is none, in one step."""
         return run(self._verbs().setdefault(key, default))
 
-    def incr(self, key: str, delta: float = 1, *, default: float = 0) -> int | float:
+    def incr(self, key: str, delta: float = 1, *, default: float | None = 0) -> int | float:
         """Add to a number and return the sum; the time to live of an entry that is there stays.
 
         Args:
             key: the key.
             delta: what to add, an int or a float.
-            default: the number that an absent entry counts as.
+            default: the number that an absent entry counts as; None: there must be an entry.
 
         Raises:
             TypeError: what is there is no number; it stays as it is.
+            KeyError: nothing is there, and *default* is None.
         """
         edit, results = self._edits.incr(key, delta, default)
         self._commit([edit])
         return results[-1]
 
-    def decr(self, key: str, delta: float = 1, *, default: float = 0) -> int | float:
+    def decr(self, key: str, delta: float = 1, *, default: float | None = 0) -> int | float:
         """Subtract from a number and return the difference; see :meth:`incr`."""
         return self.incr(key, -checked_number(delta, "delta"), default=default)
 

@@ -120,7 +120,7 @@ class TransactionNamespace:
         """Let an entry, if it is there, expire *ttl* seconds from now."""
         self._transaction.record(self._edits.touch(key, ttl))
 
-    def incr(self, key: str, delta: float = 1, *, default: float = 0) -> None:
+    def incr(self, key: str, delta: float = 1, *, default: float | None = 0) -> None:
         """Add to a number; the arguments are those of :meth:`Namespace.incr`."""
         edit, _ = self._edits.incr(key, delta, default)
         self._transaction.record(edit)

@@ -201,14 +201,14 @@ class AsyncNamespace:
         """Return the value of a key, or write *default* and return it if there is none, in one step."""
         return await drive((await self._verbs()).setdefault(key, default))
 
-    async def incr(self, key: str, delta: float = 1, *, default: float = 0) -> int | float:
+    async def incr(self, key: str, delta: float = 1, *, default: float | None = 0) -> int | float:
         """Add to a number and return the sum; see :meth:`Namespace.incr`."""
         bound = self._bound or await self._bind()
         edit, results = bound.edits.incr(key, delta, default)
         await bound.commit([edit])
         return results[-1]
 
-    async def decr(self, key: str, delta: float = 1, *, default: float = 0) -> int | float:
+    async def decr(self, key: str, delta: float = 1, *, default: float | None = 0) -> int | float:
         """Subtract from a number and return the difference; see :meth:`incr`."""
         return await self.incr(key, -checked_number(delta, "delta"), default=default)
 
