@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from sqlitedict_kv.aio.lane import EDITS_PER_GROUP, Lane
 from sqlitedict_kv.codecs import Codecs
 from sqlitedict_kv.core import Core
-from sqlitedict_kv.engine import Edit, Engine
+from sqlitedict_kv.engine import Edit, Engine, Value
 from sqlitedict_kv.errors import StoreClosedError
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.tasks import in_thread
@@ -58,6 +58,10 @@ class LateEngine:
         """Be the engine of the store behind *door*."""
         self._door = door
         self.label = door.label
+
+    def read_value(self, namespace: str, key: str) -> Value | None:
+        """Read as the engine does; here by name, for a Core takes hold of this verb before anything is open."""
+        return self._door.open().core.engine.read_value(namespace, key)
 
     def __getattr__(self, name: str) -> Any:
         """Return the verb of the engine itself."""
