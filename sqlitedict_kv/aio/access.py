@@ -50,6 +50,14 @@ class Access:
         result: T = await self.writers.perform(partial(function, *arguments))
         return result
 
+    async def close(self) -> None:
+        """Close the store behind the commits that were asked for before."""
+        try:
+            await self.write(self.store.close)
+        finally:
+            self.readers.leave()
+            self.writers.leave()
+
 
 class LateEngine:
     """Stands for the engine of a store that its first call opens, for callers that may block."""
@@ -120,7 +128,7 @@ class Door:
         if self.access is None:
             await in_thread(self._shut)
         if self.access is not None:
-            await self.access.write(self.access.store.close)
+            await self.access.close()
 
     def _shut(self) -> None:
         with self._lock:  # held by whoever opens it just now

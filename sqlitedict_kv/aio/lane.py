@@ -98,7 +98,7 @@ class Lane:
         _all.add(self)
 
     def _begin(self) -> None:
-        self._queue: SimpleQueue[Call] = SimpleQueue()
+        self._queue: SimpleQueue[Call | None] = SimpleQueue()  # None: nobody will come any more
         self._lock = Lock()  # held while the thread comes or goes, and while a call is begun or withdrawn
         self._thread: Thread | None = None
 
@@ -149,11 +149,16 @@ class Lane:
             try:
                 call = queue.get(timeout=IDLE_SECONDS)
             except Empty:
-                if self._may_leave():
-                    return
-                continue
-            self._serve(call)
-            del call  # and what it holds
+                call = None
+            if call is not None:
+                self._serve(call)
+                del call  # and what it holds
+            elif self._may_leave():
+                return
+
+    def leave(self) -> None:
+        """Let the thread go when it has made the calls that wait; who comes later starts another one."""
+        self._queue.put(None)
 
     def _may_leave(self) -> bool:
         """Return whether nobody has come; who comes from now on finds no thread, and starts one."""
@@ -178,7 +183,9 @@ class Lane:
         """Take all who have come."""
         with suppress(Empty):
             while True:
-                waiting.append(self._queue.get_nowait())
+                call = self._queue.get_nowait()
+                if call is not None:
+                    waiting.append(call)
 
     def _make_some(self, waiting: deque[Call]) -> None:
         made: list[Call] = []
