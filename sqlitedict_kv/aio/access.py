@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar, cast
 
-from sqlitedict_kv.aio.lane import EDITS_PER_GROUP, Lane
+from sqlitedict_kv.aio.lane import EDITS_PER_GROUP, Call, Lane
 from sqlitedict_kv.codecs import Codecs
 from sqlitedict_kv.core import Core
 from sqlitedict_kv.engine import Edit, Engine, Value
@@ -29,21 +29,20 @@ class Access:
         self.store = store
         self.core: Core = store._core  # noqa: SLF001 - this is its other face
         self.quick = self.core.at_once()
-        self.readers = Lane("sqlitedict_kv reads")
-        core = self.core
-        self.writers = Lane("sqlitedict_kv writes", lambda claim: core.engine.commit_groups(claim, core.now))
+        self.readers = Lane("sqlitedict_kv reads", self.core)
+        self.writers = Lane("sqlitedict_kv writes", self.core)
 
     async def read(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what a function returns that reads a little."""
         result: T = await self.readers.perform(partial(function, *arguments))
         return result
 
-    async def commit(self, edits: Sequence[Edit]) -> list[int | None]:
+    def commit(self, edits: Sequence[Edit]) -> Awaitable[list[int | None]]:
         """Apply edits in order, all or none; see :meth:`Engine.commit`."""
         if len(edits) <= EDITS_PER_GROUP:
-            return await self.writers.commit(edits)
+            return self.writers.answer_to(Call(None, edits))
         core = self.core
-        return await self.write(lambda: core.engine.commit(edits, core.now()))
+        return self.write(lambda: core.engine.commit(edits, core.now()))
 
     async def write(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what a function returns that writes by itself, behind the commits that were asked for before."""

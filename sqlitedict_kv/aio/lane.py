@@ -18,14 +18,13 @@ from threading import Lock, Thread
 from typing import Any
 from weakref import WeakSet
 
-from sqlitedict_kv.engine import Edit, Outcome, Put
+from sqlitedict_kv.core import Core
+from sqlitedict_kv.engine import Edit, Put
 
 IDLE_SECONDS = 10.0  # how long the thread stays when there is nothing to do, and keeps the store from being collected
 CALLS_PER_ANSWER = 32  # that are made before the loop is told of them, if so many wait
 EDITS_PER_GROUP = 512  # that are in one transaction at most, which takes some milliseconds; a call is never split
 BYTES_PER_GROUP = 2**20  # likewise, of values
-
-Claim = Callable[[], Sequence[Sequence[Edit]]]
 
 QUEUED, BEGUN, ENDED, WITHDRAWN = range(4)
 
@@ -85,15 +84,10 @@ class Call:
 class Lane:
     """Makes calls in their order, in a thread that is there only while it is needed."""
 
-    def __init__(self, name: str, commit: Callable[[Claim], list[Outcome]] | None = None) -> None:
-        """Begin without a thread.
-
-        Args:
-            name: for people.
-            commit: commits groups of edits; see :meth:`Engine.commit_groups`.
-        """
+    def __init__(self, name: str, core: Core) -> None:
+        """Begin without a thread; *name* is for people, and *core* of the store that edits are committed to."""
         self._name = name
-        self._commit_groups = commit
+        self._core = core
         self._begin()
         _all.add(self)
 
@@ -108,14 +102,10 @@ class Lane:
 
     async def perform(self, function: Callable[[], Any]) -> Any:
         """Return what *function* returns; it is not called, or has ended, when this ends, cancelled or not."""
-        return await self._answer_to(Call(function, None))
+        return await self.answer_to(Call(function, None))
 
-    async def commit(self, edits: Sequence[Edit]) -> list[int | None]:
-        """Apply edits, all or none, in one transaction with those of other tasks; as :meth:`Engine.commit`."""
-        versions: list[int | None] = await self._answer_to(Call(None, edits))
-        return versions
-
-    async def _answer_to(self, call: Call) -> Any:
+    async def answer_to(self, call: Call) -> Any:
+        """Return what comes of a call; edits are applied in one transaction with those of other tasks."""
         self._queue.put(call)
         if self._thread is None:
             self._start(call)
@@ -181,11 +171,11 @@ class Lane:
 
     def _collect(self, waiting: deque[Call]) -> None:
         """Take all who have come."""
-        with suppress(Empty):
-            while True:
-                call = self._queue.get_nowait()
-                if call is not None:
-                    waiting.append(call)
+        queue = self._queue
+        while not queue.empty():  # nobody else takes any
+            call = queue.get_nowait()
+            if call is not None:
+                waiting.append(call)
 
     def _make_some(self, waiting: deque[Call]) -> None:
         made: list[Call] = []
@@ -199,7 +189,10 @@ class Lane:
 
     def _commit_some(self, waiting: deque[Call]) -> None:
         """Commit what waits, and what comes until the lock of the file is ours, together."""
-        assert self._commit_groups is not None
+        engine, now = self._core.engine, self._core.now
+        if len(waiting) == 1 and self._put_at_once(waiting[0]):
+            waiting.popleft()
+            return
         first = _group(waiting)  # they wait from now on, and get the error if the lock is not to be had
         group: list[Call] = first
         begun: list[Call] = []
@@ -212,7 +205,7 @@ class Lane:
             return [call.edits for call in begun if call.edits is not None]
 
         try:
-            outcomes: list[Any] = self._commit_groups(claim)
+            outcomes: list[Any] = engine.commit_groups(claim, now)
         except BaseException as error:
             begun = begun or self._begin_those(first)
             group = group if begun else first
@@ -222,6 +215,24 @@ class Lane:
         for _ in group:
             waiting.popleft()
         tell(begun)
+
+    def _put_at_once(self, call: Call) -> bool:
+        """Write what is one plain entry without company, which is quicker; return False if that does not go."""
+        assert call.edits is not None
+        edit = call.edits[0]
+        if len(call.edits) > 1 or type(edit) is not Put or edit.expected is not None or not self._begin_those([call]):
+            return False
+        try:
+            version = self._core.engine.put_at_once(edit, self._core.now())
+        except BaseException as error:
+            call.take(error)
+        else:
+            if version is None:
+                call.state = QUEUED  # others hold the lock: while we wait, there may be company or a cancellation
+                return False
+            call.take([version])
+        tell([call])
+        return True
 
     def _begin_those(self, calls: Sequence[Call]) -> list[Call]:
         """Return the calls that were not withdrawn, and cannot be from now on."""

@@ -46,8 +46,8 @@ class _Bound:
         # Reads by it are served from memory, or raise NotHeldError.
         self.quick = None if access.quick is None else Namespace(access.quick, name, defaults)
 
-    async def commit(self, edits: list[Edit]) -> list[int | None]:
-        return await self.access.commit(edits)
+    def commit(self, edits: list[Edit]) -> Awaitable[list[int | None]]:
+        return self.access.commit(edits)
 
 
 class AsyncNamespace:
