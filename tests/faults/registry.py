@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.faults import (
+    cancel,
     damage,
     detached,
     forked,
@@ -31,6 +32,7 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     walreset.CAMPAIGN,
     threads.CAMPAIGN,
     linearizable.CAMPAIGN,
+    cancel.CAMPAIGN,
     damage.CAMPAIGN,
     model.CAMPAIGN,
     *untrusted.CAMPAIGNS,
