@@ -8,6 +8,8 @@
 {'name': 'Ada'}
 """
 
+from typing import TYPE_CHECKING
+
 from sqlitedict_kv.codecs import Codec
 from sqlitedict_kv.core import Entry, Meta
 from sqlitedict_kv.engine import CheckReport
@@ -45,6 +47,9 @@ from sqlitedict_kv.namespace import Namespace, NamespaceStats
 from sqlitedict_kv.store import Health, Store, StoreStats
 from sqlitedict_kv.transaction import Transaction, TransactionNamespace
 
+if TYPE_CHECKING:
+    from sqlitedict_kv.diagnosis import Diagnosis, diagnose
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -56,6 +61,7 @@ __all__ = [
     "CorruptStoreError",
     "DamagedEntryError",
     "DecodeError",
+    "Diagnosis",
     "Entry",
     "ForeignDatabaseError",
     "ForkedStoreError",
@@ -89,4 +95,14 @@ __all__ = [
     "TransactionNamespace",
     "UnsafeFilesystemError",
     "__version__",
+    "diagnose",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what is rarely needed when it is asked for."""
+    if name in ("Diagnosis", "diagnose"):
+        from sqlitedict_kv import diagnosis  # noqa: PLC0415
+
+        return getattr(diagnosis, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
