@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults import damage, hostile, model, untrusted
+from tests.faults import damage, formats, hostile, model, mount_tables, untrusted
 from tests.faults.campaign import Campaign
 
 CAMPAIGNS: tuple[Campaign, ...] = (
@@ -10,4 +10,6 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     model.CAMPAIGN,
     *untrusted.CAMPAIGNS,
     hostile.CAMPAIGN,
+    formats.CAMPAIGN,
+    mount_tables.CAMPAIGN,
 )

@@ -25,7 +25,7 @@ UNSAFE_TYPES = frozenset(
 def type_of(path: str, mount_table: str = MOUNT_TABLE) -> str | None:
     """Return the type of the file system of an absolute path without links; None where there is no mount table."""
     try:
-        with open(mount_table, encoding="utf-8", errors="surrogateescape") as file:
+        with open(mount_table, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             return _type_at(path, file.read())
     except FileNotFoundError:
         return None
@@ -50,11 +50,12 @@ def _type_at(path: str, table: str) -> str:
     """
     at: dict[tuple[str, str], str] = {}  # a mount by its parent and its point; the later one is on top
     kinds: dict[str, str] = {NOWHERE: ""}
-    for line in table.splitlines():
+    # The kernel escapes blanks, tabs and ends of lines, and no other white space that Python would split at.
+    for line in filter(None, table.split("\n")):
         fields, _, tail = line.partition(" - ")
-        number, parent, _, _, point = fields.split()[:5]
+        number, parent, _, _, point = fields.split(" ")[:5]
         at[parent, _unescape(point)] = number
-        kinds[number] = tail.split()[0]
+        kinds[number] = tail.split(" ")[0]
     # Those whose parents are not in the table: the root, and in a chroot perhaps others in its place.
     at |= {
         (NOWHERE, point): number for (parent, point), number in at.items() if parent not in kinds or parent == number
