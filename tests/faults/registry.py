@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults import damage, formats, hostile, model, mount_tables, untrusted
+from tests.faults import bounded, clocks, damage, formats, hostile, model, mount_tables, untrusted
 from tests.faults.campaign import Campaign
 
 CAMPAIGNS: tuple[Campaign, ...] = (
@@ -12,4 +12,6 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     hostile.CAMPAIGN,
     formats.CAMPAIGN,
     mount_tables.CAMPAIGN,
+    clocks.CAMPAIGN,
+    bounded.CAMPAIGN,
 )
