@@ -8,7 +8,7 @@
 {'name': 'Ada'}
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlitedict_kv.codecs import Codec
 from sqlitedict_kv.core import Entry, Meta
@@ -48,11 +48,14 @@ from sqlitedict_kv.store import Health, Store, StoreStats
 from sqlitedict_kv.transaction import Transaction, TransactionNamespace
 
 if TYPE_CHECKING:
+    from sqlitedict_kv.aio import AsyncNamespace, AsyncStore
     from sqlitedict_kv.diagnosis import Diagnosis, diagnose
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncNamespace",
+    "AsyncStore",
     "CacheInfo",
     "CheckReport",
     "Codec",
@@ -99,8 +102,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Import what is rarely needed when it is asked for."""
+def __getattr__(name: str) -> Any:
+    """Import what is rarely needed when it is asked for: asyncio, say, takes longer to import than all of this."""
+    if name in ("AsyncNamespace", "AsyncStore"):
+        from sqlitedict_kv import aio  # noqa: PLC0415
+
+        return getattr(aio, name)
     if name in ("Diagnosis", "diagnose"):
         from sqlitedict_kv import diagnosis  # noqa: PLC0415
 

@@ -295,6 +295,38 @@ def test_a_file_that_the_first_release_left_in_the_middle_of_a_write_opens(tmp_p
         assert store.check().ok
 
 
+@pytest.mark.parametrize("with_log", [False, True])
+def test_a_file_whose_creation_a_power_cut_interrupted_opens(tmp_path, with_log):
+    """The change to WAL mode goes through a journal, which a power cut can leave beside half of the first page."""
+    path, half = tmp_path / "half.db", tmp_path / "store.db"
+    with Worker(
+        """
+        import sqlite3
+        connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("CREATE TABLE t (x)")
+        connection.execute("INSERT INTO t VALUES (zeroblob(100000))")
+        say("half")
+        hear()
+        """,
+        path,
+    ) as worker:
+        worker.hear()
+        worker.kill()
+    journal = Path(f"{path}-journal").read_bytes()
+    assert journal
+    Path(f"{half}-journal").write_bytes(journal)
+    half.write_bytes(bytes(4096))
+    if with_log:
+        Path(f"{half}-wal").touch()
+
+    with opened(half) as store:
+        store.ns("n")["k"] = 1
+        assert store.check().ok
+    assert not os.path.exists(f"{half}-journal")
+
+
 def test_a_log_that_the_first_release_left_behind_is_read(tmp_path):
     path = tmp_path / "first.db"
     make_first(path, "wal", rows=ROWS[:1])

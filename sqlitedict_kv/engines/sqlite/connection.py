@@ -7,6 +7,7 @@ import sys
 from threading import Lock
 from typing import Any, NoReturn
 
+from sqlitedict_kv.engines.sqlite.failures import like_driver
 from sqlitedict_kv.engines.sqlite.location import Location, Place
 from sqlitedict_kv.engines.sqlite.mark import Mark, NoMark, mark_of
 
@@ -57,8 +58,8 @@ class Connection:
 
     def wake(self, raw: sqlite3.Connection, *, marked: bool) -> None:
         """Begin to use an open connection that has read from its file; *marked* to be asked for its mark."""
-        raw.create_function(TELL, 2, self.told.setdefault)  # of C, where a function of ours would cost twice as much
         self.raw = raw
+        raw.create_function(TELL, 2, self.told.setdefault)  # of C, where a function of ours would cost twice as much
         self.cursor = raw.cursor()
         if self._location:
             self.place = Place(self._location)
@@ -67,11 +68,17 @@ class Connection:
 
     def moved(self) -> bool:
         """Return whether the file or its log is no longer the one that is open."""
-        return self.place is not None and self.place.has_changed()
+        try:
+            return self.place is not None and self.place.has_changed()
+        except OSError as error:
+            raise like_driver(error) from error
 
     def lost(self) -> bool:
         """Return the same, by a look at the path itself, which costs more and misses nothing."""
-        return self.place is not None and not self.place.is_here()
+        try:
+            return self.place is not None and not self.place.is_here()
+        except OSError as error:
+            raise like_driver(error) from error
 
     def settle(self) -> None:
         """Leave no statement and no transaction open after a call that was interrupted."""

@@ -74,6 +74,8 @@ class Location:
             status = os.stat(self.path)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise OpenError(f"cannot look at {self.path}: {error}") from error
         return status.st_dev, status.st_ino
 
     def uri(self, mode: str) -> str:
@@ -194,9 +196,15 @@ def _make_directories(directory: str) -> None:
     _make_directories(parent)
     with contextlib.suppress(FileExistsError):
         os.mkdir(directory, PRIVATE_DIRECTORY)
-    if os.name == "posix":
-        descriptor = os.open(parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    sync_directory(parent)
+
+
+def sync_directory(directory: str) -> None:
+    """Make the names in a directory survive a power cut, where the system has a way to."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
