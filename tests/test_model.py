@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import VirtualClock, integrity_of
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from sqlitedict_kv import ConflictError, Store
+from tests.conftest import VirtualClock, integrity_of
 
 EXAMPLES = int(os.environ.get("SQLITEDICT_KV_MODEL_EXAMPLES", "60"))
 STEPS = int(os.environ.get("SQLITEDICT_KV_MODEL_STEPS", "40"))
