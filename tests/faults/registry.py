@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from tests.faults import (
+    bounded,
     cancel,
+    clocks,
     damage,
     detached,
     forked,
+    formats,
     full_disk,
     hostile,
     io_errors,
     kill9,
     linearizable,
     model,
+    mount_tables,
     openrace,
     power_cuts,
     threads,
@@ -37,4 +41,8 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     model.CAMPAIGN,
     *untrusted.CAMPAIGNS,
     hostile.CAMPAIGN,
+    formats.CAMPAIGN,
+    mount_tables.CAMPAIGN,
+    clocks.CAMPAIGN,
+    bounded.CAMPAIGN,
 )
