@@ -22,8 +22,8 @@ THREADS = 3
 BATCH = 40  # forks between two looks from outside
 HANG = 60.0  # seconds until a child that does not end counts as hanging
 TWIN_HANG = 5.0  # likewise where it is known to hang
-PEER_HANG = 20.0  # of a peer, whose hanging children are counted
-LONG = 1500  # entries of a transaction that a fork is likely to meet
+PEER_HANG = 10.0  # of a peer, whose hanging children are counted
+LONG = 400  # entries of a transaction that a fork is likely to meet
 
 
 class Ours:
