@@ -8,7 +8,7 @@ from sqlitedict_kv.adapters.diskcache.deque import Deque
 from sqlitedict_kv.adapters.diskcache.disk import Disk, JSONDisk
 from sqlitedict_kv.adapters.diskcache.fanout import FanoutCache
 from sqlitedict_kv.adapters.diskcache.index import Index
-from sqlitedict_kv.adapters.diskcache.move import Moved, Skipped, move
+from sqlitedict_kv.adapters.diskcache.move import move
 from sqlitedict_kv.adapters.diskcache.recipes import (
     Averager,
     BoundedSemaphore,
@@ -21,6 +21,7 @@ from sqlitedict_kv.adapters.diskcache.recipes import (
 from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS, EVICTION_POLICY
 from sqlitedict_kv.adapters.diskcache.shelf import Timeout
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL, UNKNOWN
+from sqlitedict_kv.adapters.moving import Moved, Skipped
 
 
 class EmptyDirWarning(UserWarning):

@@ -3,59 +3,22 @@
 from __future__ import annotations
 
 import os
-import pickle
 import time
-import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sqlitedict_kv.adapters.diskcache.cache import Cache
 from sqlitedict_kv.adapters.diskcache.disk import Disk, JSONDisk
 from sqlitedict_kv.adapters.diskcache.fanout import FanoutCache
-from sqlitedict_kv.adapters.diskcache.plain import plain_loads
 from sqlitedict_kv.adapters.diskcache.settings import EVICTION_POLICY
-from sqlitedict_kv.adapters.diskcache.source import Loads, Row, Source, UnreadableError, is_source, opened
+from sqlitedict_kv.adapters.diskcache.source import Row, Source, is_source, opened
+from sqlitedict_kv.adapters.moving import Loads, Moved, Unpickle, UnreadableError, loads_for
 from sqlitedict_kv.errors import CodecError, StoreError, TooLargeError
 
 AT_ONCE = 200  # entries of a transaction
 BELOW = ("cache", "deque", "index")  # directories that a FanoutCache makes
-SHOWN = 80  # characters of a key in a report
-
-DANGER = (
-    "move(unpickle=True) runs whatever code the pickles of the old directory contain; do it only if nobody else could "
-    "write there"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """An entry that was not moved."""
-
-    directory: str
-    key: str  # as repr shows it, shortened
-    reason: str
-
-
-@dataclass(slots=True)
-class Moved:
-    """What was done with the entries of a directory.
-
-    Attributes:
-        moved: how many are in the target now.
-        present: how many the target had already, and keeps as they are.
-        expired: how many had expired.
-        skipped: those that were left behind, and why.
-        unkept: settings of the old directory that could not be kept, and why.
-    """
-
-    moved: int = 0
-    present: int = 0
-    expired: int = 0
-    skipped: list[Skipped] = field(default_factory=list)
-    unkept: list[str] = field(default_factory=list)
 
 
 def move(
@@ -63,7 +26,7 @@ def move(
     target: str | os.PathLike[str] | Cache | FanoutCache,
     *,
     disk: type[Disk] | None = None,
-    unpickle: Literal["plain"] | bool = False,
+    unpickle: Unpickle = False,
 ) -> Moved:
     """Copy all entries of a directory of diskcache, in their order, with their tags and times of expiry.
 
@@ -86,12 +49,10 @@ def move(
         ValueError: the directory is none of diskcache, or is damaged.
     """
     source = Path(os.path.expandvars(os.path.expanduser(os.fspath(directory))))
-    loads = _loads(unpickle)
     shards = sorted(path for path in source.glob("[0-9][0-9][0-9]") if is_source(path))
     if not shards and not is_source(source):
         raise ValueError(f"{source} is no directory of diskcache: it has no cache.db, and no shards that have one")
-    if unpickle is True:
-        warnings.warn(DANGER, RuntimeWarning, stacklevel=2)
+    loads = loads_for(unpickle)
     report = Moved()
     given = None if isinstance(target, Cache | FanoutCache) else Path(os.fspath(target))
     for part in shards or [source]:
@@ -110,16 +71,6 @@ def move(
             with _made(found, root / below.relative_to(source), 0, report) as cache:
                 _copy(found, cache, report, str(below), as_json=as_json, loads=loads)
     return report
-
-
-def _loads(unpickle: object) -> Loads | None:
-    if unpickle is False:
-        return None
-    if unpickle is True:
-        return pickle.loads
-    if unpickle == "plain":
-        return plain_loads
-    raise ValueError(f"unpickle must be False, 'plain' or True, not {unpickle!r}")
 
 
 def _below(source: Path) -> Iterator[Path]:
@@ -156,7 +107,7 @@ def _copy(found: Source, cache: Any, report: Moved, directory: str, *, as_json: 
                 except StoreError:
                     raise
                 except (UnreadableError, CodecError, TooLargeError, TypeError, ValueError) as error:
-                    report.skipped.append(Skipped(directory, repr(row.key)[:SHOWN], str(error)))
+                    report.skip(directory, row.key, error)
 
 
 def _copy_row(found: Source, row: Row, cache: Any, report: Moved, *, as_json: bool, loads: Loads | None) -> None:

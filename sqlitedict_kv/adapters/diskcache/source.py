@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
-import shutil
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from sqlitedict_kv.adapters.diskcache.shelf import THEIRS
+from sqlitedict_kv.adapters.moving import Loads, UnreadableError, unpickled, untouched
 
 RAW, BINARY, TEXT, PICKLE = 1, 2, 3, 4  # diskcache's column `mode`
 
@@ -25,12 +23,6 @@ ROWS = """
 """
 SAMPLE = "SELECT key, raw FROM Cache ORDER BY rowid LIMIT 100"
 ROWS_AT_ONCE = 200
-
-Loads = Callable[[bytes], Any]
-
-
-class UnreadableError(Exception):
-    """Says why a row cannot be moved."""
 
 
 class Row(NamedTuple):
@@ -71,7 +63,7 @@ class Source:
     def key(self, row: Row, *, as_json: bool, loads: Loads | None) -> Any:
         """Return the key of a row; raise UnreadableError if it is a pickle that must not be read."""
         if not row.raw:
-            return _unpickled(row.key, "key", loads)
+            return unpickled(row.key, "key", loads)
         return _from_json(row.key, "key") if as_json else row.key
 
     def value(self, row: Row, *, as_json: bool, loads: Loads | None) -> Any:
@@ -84,7 +76,7 @@ class Source:
             value = self._text(row.filename)
         elif row.mode == PICKLE:
             pickled = self._content(row.filename) if row.value is None else row.value
-            return _unpickled(pickled, "value", loads)
+            return unpickled(pickled, "value", loads)
         else:
             raise UnreadableError(f"its mode {row.mode!r} is unknown")
         return _from_json(value, "value") if as_json else value
@@ -115,44 +107,13 @@ def is_source(directory: Path) -> bool:
 
 @contextmanager
 def opened(directory: Path) -> Iterator[Source]:
-    """Give what a directory of diskcache holds.
-
-    A connection to a database with a log would write to files beside it, so such a one is copied first.
-
-    Raises:
-        ValueError: it is none, or is damaged.
-    """
+    """Give what a directory of diskcache holds; raise ValueError if it is none, or is damaged."""
     path = directory / THEIRS
-    with TemporaryDirectory(prefix="move-") as aside:
-        uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-        if Path(f"{path}-wal").exists():
-            for ending in ("", "-wal"):
-                shutil.copyfile(f"{path}{ending}", Path(aside, THEIRS + ending))
-            uri = Path(aside, THEIRS).as_uri()
-        try:
-            with closing(sqlite3.connect(uri, uri=True)) as connection:
-                connection.execute("PRAGMA trusted_schema = OFF")
-                tables = {name for (name,) in connection.execute(TABLES)}
-                if not {"Settings", "Cache"} <= tables:
-                    raise ValueError(f"{path} has no tables of diskcache; nothing was moved from it")
-                if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-                    raise ValueError(f"{path} is damaged, or was written to meanwhile")
-                yield Source(connection, directory)
-        except sqlite3.DatabaseError as error:
-            raise ValueError(f"{path} cannot be read as a database of diskcache: {error}") from error
-
-
-def _unpickled(pickled: Any, what: str, loads: Loads | None) -> Any:
-    if loads is None:
-        raise UnreadableError(f"its {what} is a pickle")
-    if not isinstance(pickled, bytes):
-        raise UnreadableError(f"its {what} should be a pickle and is none")
-    try:
-        return loads(pickled)
-    except pickle.UnpicklingError as error:
-        raise UnreadableError(f"its {what} is a pickle that is not read: {error}") from error
-    except Exception as error:  # a pickle can raise anything
-        raise UnreadableError(f"its {what} is a pickle that fails: {type(error).__name__}") from error
+    with untouched(path) as connection:
+        tables = {name for (name,) in connection.execute(TABLES)}
+        if not {"Settings", "Cache"} <= tables:
+            raise ValueError(f"{path} has no tables of diskcache; nothing was moved from it")
+        yield Source(connection, directory)
 
 
 def _is_json(compressed: bytes) -> bool:
