@@ -19,7 +19,7 @@ from sqlitedict_kv.adapters.diskcache.keys import Name, is_hash, key_of, named
 from sqlitedict_kv.adapters.diskcache.queues import Queue, checked_side, outermost, push
 from sqlitedict_kv.adapters.diskcache.reads import Reads
 from sqlitedict_kv.adapters.diskcache.settings import checked_settings
-from sqlitedict_kv.adapters.diskcache.shelf import Open, Shelf
+from sqlitedict_kv.adapters.diskcache.shelf import Open, Shelf, Timeout
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL, PICKLE, Item, checked_tag, item_of
 from sqlitedict_kv.arguments import checked_bool, checked_number
 from sqlitedict_kv.codecs import Codec
@@ -306,7 +306,11 @@ class Cache:
             raise KeyError(key)
 
     def evict(self, tag: Any, retry: bool = False) -> int:
-        """Remove all entries with a tag, one by one, and return how many."""
+        """Remove all entries with a tag, one by one, and return how many.
+
+        Raises:
+            Timeout: others wrote for the whole timeout; its first argument is how many were removed.
+        """
         wanted = checked_tag(tag)
         if wanted is None:
             return 0
@@ -322,8 +326,11 @@ class Cache:
     def _remove(self, condition: Callable[[Entry[Any]], bool], *, retry: bool) -> int:
         """Remove the entries of which a condition holds, unless somebody writes them meanwhile."""
         removed = 0
-        for text in self._texts(by_age=False, reverse=False):
-            removed += self._shelf.on_entries(partial(_removed_if, condition, text), retry=retry)
+        try:
+            for text in self._texts(by_age=False, reverse=False):
+                removed += self._shelf.on_entries(partial(_removed_if, condition, text), retry=retry)
+        except Timeout:
+            raise Timeout(removed) from None
         return removed
 
     def cull(self, retry: bool = False) -> int:
@@ -331,11 +338,14 @@ class Cache:
         removed = self.expire(retry=retry)
         if self._shelf.settings["eviction_policy"] == "none":
             return removed
-        while self.volume() > self._shelf.settings["size_limit"]:
-            page = self._shelf.on_entries(lambda entries: entries.by_age(limit=CULLED_AT_ONCE), retry=retry)
-            if not page.keys:
-                break
-            removed += self._shelf.on_entries(partial(_removed_all, page.keys), retry=retry)
+        try:
+            while self.volume() > self._shelf.settings["size_limit"]:
+                page = self._shelf.on_entries(lambda entries: entries.by_age(limit=CULLED_AT_ONCE), retry=retry)
+                if not page.keys:
+                    break
+                removed += self._shelf.on_entries(partial(_removed_all, page.keys), retry=retry)
+        except Timeout:
+            raise Timeout(removed) from None
         return removed
 
     def clear(self, retry: bool = False) -> int:
@@ -346,10 +356,7 @@ class Cache:
             entries.clear()
             return count
 
-        held = self._shelf.held()
-        if held is not None:
-            return emptied(held)
-        return self._shelf.run(lambda opened: opened.store.drop(opened.entries.name), retry=retry)
+        return self._shelf.on_entries(emptied, retry=retry)
 
     # -- queues
 

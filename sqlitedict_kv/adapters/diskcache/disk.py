@@ -16,6 +16,10 @@ class Disk:
     content_type: str | None = None
     compresses = False
 
+    def __init__(self, directory: str = "", min_file_size: int = 0, pickle_protocol: int = 0) -> None:
+        """Take diskcache's arguments, which mean nothing here: there are no files of values."""
+        del directory, min_file_size, pickle_protocol
+
 
 class JSONDisk(Disk):
     """Keeps values that JSON keeps exactly, and refuses others; nothing is compressed."""

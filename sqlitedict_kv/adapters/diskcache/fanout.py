@@ -216,7 +216,8 @@ class FanoutCache:
             while True:
                 try:
                     total += call(shard)
-                except Timeout:
+                except Timeout as timeout:
+                    total += timeout.args[0] if isinstance(timeout.args[0], int) else 0
                     continue
                 break
         return total
