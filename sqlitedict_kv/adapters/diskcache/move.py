@@ -13,9 +13,11 @@ from sqlitedict_kv.adapters.diskcache.cache import Cache
 from sqlitedict_kv.adapters.diskcache.disk import Disk, JSONDisk
 from sqlitedict_kv.adapters.diskcache.fanout import FanoutCache
 from sqlitedict_kv.adapters.diskcache.settings import EVICTION_POLICY
+from sqlitedict_kv.adapters.diskcache.shelf import FILE
 from sqlitedict_kv.adapters.diskcache.source import Row, Source, is_source, opened
 from sqlitedict_kv.adapters.moving import Loads, Moved, Unpickle, UnreadableError, loads_for
 from sqlitedict_kv.errors import CodecError, StoreError, TooLargeError
+from sqlitedict_kv.store import Store
 
 AT_ONCE = 200  # entries of a transaction
 BELOW = ("cache", "deque", "index")  # directories that a FanoutCache makes
@@ -92,6 +94,9 @@ def _made(found: Source, directory: Path, shards: int, report: Moved) -> Cache |
             report.unkept.append(note)
     if isinstance(limit, int | float):
         settings["size_limit"] = int(limit) * max(shards, 1)
+    for part in [directory / f"{number:03d}" for number in range(shards)] or [directory]:
+        part.mkdir(mode=0o700, parents=True, exist_ok=True)
+        Store(part / FILE).close()  # or a cache would refuse the directory, if it is the old one
     if shards:
         return FanoutCache(directory, shards, timeout=60, **settings)
     return Cache(directory, **settings)
