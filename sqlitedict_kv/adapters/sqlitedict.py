@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 from weakref import finalize
 
-from sqlitedict_kv.adapters.diskcache.keys import key_of, text_of
+from sqlitedict_kv.adapters.keys import key_of, text_of
 from sqlitedict_kv.adapters.moving import Loads, Moved, Unpickle, UnreadableError, loads_for, unpickled, untouched
 from sqlitedict_kv.arguments import checked_bool
 from sqlitedict_kv.codecs import Codecs

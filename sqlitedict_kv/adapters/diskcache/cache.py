@@ -15,12 +15,12 @@ from typing import Any, Self, TypeVar
 
 from sqlitedict_kv.adapters.diskcache.calls import memoizer
 from sqlitedict_kv.adapters.diskcache.disk import Disk, checked_disk
-from sqlitedict_kv.adapters.diskcache.keys import Name, is_hash, key_of, named
 from sqlitedict_kv.adapters.diskcache.queues import Queue, checked_side, outermost, push
 from sqlitedict_kv.adapters.diskcache.reads import Reads
 from sqlitedict_kv.adapters.diskcache.settings import checked_settings
 from sqlitedict_kv.adapters.diskcache.shelf import Open, Shelf, Timeout
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL, PICKLE, Item, checked_tag, item_of
+from sqlitedict_kv.adapters.keys import Name, is_hash, key_of, named
 from sqlitedict_kv.arguments import checked_bool, checked_number
 from sqlitedict_kv.codecs import Codec
 from sqlitedict_kv.core import EPOCH, Entry
@@ -120,7 +120,7 @@ class Cache:
         """Write a value and return True.
 
         Args:
-            key: anything that :mod:`~sqlitedict_kv.adapters.diskcache.keys` can name.
+            key: anything that :mod:`sqlitedict_kv.adapters.keys` can name.
             value: what a codec keeps exactly; with *read*, a file that is open for reading bytes.
             expire: seconds until it expires; None is never.
             read: whether to read the value from a file.
@@ -446,7 +446,7 @@ class Cache:
         return self._keys(self._texts(by_age=True, reverse=True))
 
     def iterkeys(self, reverse: bool = False) -> Iterator[Any]:
-        """Return an iterator of the keys in their order, described in :mod:`~...diskcache.keys`."""
+        """Return an iterator of the keys in their order, described in :mod:`sqlitedict_kv.adapters.keys`."""
         return self._keys(self._texts(by_age=False, reverse=bool(reverse)))
 
     def _texts(self, *, by_age: bool, reverse: bool) -> Iterator[str]:

@@ -16,10 +16,10 @@ from sqlitedict_kv.adapters.diskcache.calls import memoizer
 from sqlitedict_kv.adapters.diskcache.deque import Deque
 from sqlitedict_kv.adapters.diskcache.disk import Disk
 from sqlitedict_kv.adapters.diskcache.index import Index
-from sqlitedict_kv.adapters.diskcache.keys import text_of
 from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS
 from sqlitedict_kv.adapters.diskcache.shelf import Timeout, directory_of
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL
+from sqlitedict_kv.adapters.keys import text_of
 from sqlitedict_kv.arguments import checked_int
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
-from sqlitedict_kv.adapters.diskcache.keys import TEXT, Name, key_of, named, text_of
+from sqlitedict_kv.adapters.keys import TEXT, Name, key_of, named, text_of
 from sqlitedict_kv.core import Entry
 from sqlitedict_kv.listing import cursor_after
 from sqlitedict_kv.namespace import Namespace

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sqlitedict_kv.adapters.diskcache.keys import key_of, named, text_of
+from sqlitedict_kv.adapters.keys import key_of, named, text_of
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 FLOATS = st.floats(allow_nan=False)
