@@ -18,12 +18,16 @@ import struct
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from msgpack import ExtType, Packer
+
+from sqlitedict_kv import packing
 from sqlitedict_kv.arguments import MAX_KEY_BYTES
 from sqlitedict_kv.errors import CodecError
 from sqlitedict_kv.packing import pack, unpack
 
 NUMBER, TEXT, BYTES, PACKED, HASHED = "12345"
 
+SIMPLE = frozenset({str, int, float, bytes, bool, type(None)})
 INT64 = range(-(2**63), 2**63)
 FLOAT = struct.Struct(">d")
 BITS = struct.Struct(">Q")
@@ -67,9 +71,25 @@ def text_of(key: object) -> str:
     if isinstance(key, bytes) and kind is bytes:
         return BYTES + key.decode("latin-1")
     try:
-        return PACKED + pack(key).decode("latin-1")
+        return PACKED + (_packed_flat(key) or pack(key)).decode("latin-1")
     except CodecError as error:
         raise TypeError(f"a key of type {kind.__name__} cannot be kept: {error}") from None
+
+
+def _packed_flat(key: Any) -> bytes | None:
+    """Return what `pack` would for a tuple of simple values, such as the key of a call, in a tenth of its time."""
+    if type(key) is not tuple or not all(type(part) in SIMPLE for part in key):
+        return None
+    try:
+        inside = _packer().pack(list(key))
+        packed: bytes = _packer().pack(ExtType(packing.TUPLE, inside))
+    except (ValueError, OverflowError):  # a lone surrogate, a large int: `pack` knows what to do
+        return None
+    return packed
+
+
+def _packer() -> Packer:
+    return Packer(strict_types=True, use_bin_type=True, buf_size=MAX_KEY_BYTES)
 
 
 def key_of(text: str) -> Any:

@@ -593,6 +593,24 @@ def test_nothing_is_evicted_by_writes_where_that_is_asked_for(tmp_path, unlimite
 # -- results of functions and recipes
 
 
+def test_modify_loses_nothing_and_keeps_what_it_is_told_to(cache, clock):
+    def work():
+        for _ in range(50):
+            cache.modify("n", lambda n: n + 1, 0, expire=60, tag="t")
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert cache.get("n", expire_time=True, tag=True) == (150, clock.now + 60, "t")
+    assert not cache.modify("n", lambda _: None, 0)
+    assert not cache.modify("absent", lambda _: None, 0)
+    assert cache.modify(("a",) * 999, lambda found: [*found, 1], [])
+    assert cache[("a",) * 999] == [1]
+    assert "absent" not in cache
+
+
 def test_results_are_kept_under_the_keys_that_diskcache_makes(tmp_path):
     calls = []
 

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sqlitedict_kv.adapters.keys import key_of, named, text_of
+from sqlitedict_kv.packing import pack
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 FLOATS = st.floats(allow_nan=False)
@@ -86,6 +87,13 @@ def test_nan_is_refused(key):
 def test_what_cannot_be_kept_is_refused(key):
     with pytest.raises(TypeError, match="key"):
         named(key)
+
+
+@given(st.lists(st.one_of(st.none(), st.booleans(), st.integers(), FLOATS, TEXTS, st.binary())).map(tuple))
+@example((2**64, "x"))
+@example((-(2**63), 2**64 - 1))
+def test_simple_tuples_are_packed_as_all_others(key):
+    assert text_of(key) == "4" + pack(key).decode("latin-1")
 
 
 def test_a_long_key_is_named_by_its_hash():

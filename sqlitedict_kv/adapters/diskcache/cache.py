@@ -183,6 +183,30 @@ class Cache:
             raise KeyError(key) from None
         return item_of(total).value
 
+    def modify(
+        self, key: Any, function: Callable[[Any], Any], default: Any, expire: float | None = None, tag: Any = None
+    ) -> bool:
+        """Write what *function* makes of the value, of *default* if there is none; diskcache has no such verb.
+
+        Nothing that others write is lost, and no lock is held: the function is called again where somebody was faster.
+        If it returns None nothing is written, and the result is False.
+        """
+        name, ttl = named(key), checked_expire(expire)
+
+        def change(found: Any) -> Any:
+            changed = function(item_of(found).value)
+            if changed is None:
+                raise _UnchangedError
+            return self._stored(changed, tag, name)
+
+        try:
+            self._shelf.on_entries(
+                lambda entries: entries.modify(name.text, change, default=self._stored(default, None, name), ttl=ttl)
+            )
+        except _UnchangedError:
+            return False
+        return True
+
     def decr(self, key: Any, delta: float = 1, default: float | None = 0, retry: bool = False) -> Any:
         """Subtract from a number; see :meth:`incr`."""
         return self.incr(key, -delta, default, retry)
@@ -248,7 +272,7 @@ class Cache:
             entry = self._shelf.on_entries(lambda entries: entries.get_with_meta(name), retry=retry)
             item = None if entry is None else item_of(entry.value)
         else:
-            entry, found = None, self._shelf.on_entries(lambda entries: entries.get(name, ENOVAL), retry=retry)
+            entry, found = None, self._shelf.value(name)
             item = None if found is ENOVAL else item_of(found)
         if self._shelf.settings["statistics"]:
             self._reads.count(hit=item is not None)
@@ -602,6 +626,10 @@ class Cache:
     def __repr__(self) -> str:
         """Return the directory."""
         return f"{type(self).__name__}(directory={self.directory!r})"
+
+
+class _UnchangedError(Exception):
+    """Says that nothing is to be written."""
 
 
 def checked_expire(expire: object) -> float | None:

@@ -134,6 +134,12 @@ class FanoutCache:
         """Add to a number; see :meth:`Cache.incr`. None where others held the shard."""
         return _or(None, lambda: self._shard(key).incr(key, delta, default, retry))
 
+    def modify(
+        self, key: Any, function: Callable[[Any], Any], default: Any, expire: float | None = None, tag: Any = None
+    ) -> bool:
+        """Write what *function* makes of the value; see :meth:`Cache.modify`."""
+        return self._shard(key).modify(key, function, default, expire, tag)
+
     def decr(self, key: Any, delta: float = 1, default: float | None = 0, retry: bool = False) -> Any:
         """Subtract from a number; see :meth:`Cache.decr`. None where others held the shard."""
         return _or(None, lambda: self._shard(key).decr(key, delta, default, retry))

@@ -28,9 +28,9 @@ class Averager:
 
     def add(self, value: float) -> None:
         """Add a value."""
-        with self._cache.transact(retry=True):
-            total, count = self._cache.get(self._key, (0.0, 0))
-            self._cache.set(self._key, (total + value, count + 1), expire=self._expire, tag=self._tag, retry=True)
+        self._cache.modify(
+            self._key, lambda pair: (pair[0] + value, pair[1] + 1), (0.0, 0), expire=self._expire, tag=self._tag
+        )
 
     def get(self) -> float | None:
         """Return the average, None if nothing was added."""
@@ -82,22 +82,17 @@ class RLock:
     def acquire(self) -> None:
         """Wait until it is free, or ours already, and take it."""
         me = _this_thread()
-        while not self._change(lambda owner, count: (me, count + 1) if owner == me or not count else None):
+        while not self._change(lambda held: (me, held[1] + 1) if held[0] == me or not held[1] else None):
             time.sleep(SPIN)
 
     def release(self) -> None:
         """Let it go once; raise AssertionError if it is not ours."""
         me = _this_thread()
-        if not self._change(lambda owner, count: (me, count - 1) if owner == me and count else None):
+        if not self._change(lambda held: (me, held[1] - 1) if held[0] == me and held[1] else None):
             raise AssertionError("cannot release un-acquired lock")
 
-    def _change(self, function: Callable[[Any, int], Any]) -> bool:
-        with self._cache.transact(retry=True):
-            changed = function(*self._cache.get(self._key, (None, 0)))
-            if changed is None:
-                return False
-            self._cache.set(self._key, changed, expire=self._expire, tag=self._tag, retry=True)
-            return True
+    def _change(self, function: Callable[[Any], Any]) -> Any:
+        return self._cache.modify(self._key, function, (None, 0), expire=self._expire, tag=self._tag)
 
     def __enter__(self) -> None:
         """Take it."""
@@ -125,13 +120,8 @@ class BoundedSemaphore:
         if not self._change(lambda free: free + 1 if free < self._value else None):
             raise AssertionError("cannot release un-acquired semaphore")
 
-    def _change(self, function: Callable[[int], int | None]) -> bool:
-        with self._cache.transact(retry=True):
-            changed = function(self._cache.get(self._key, self._value))
-            if changed is None:
-                return False
-            self._cache.set(self._key, changed, expire=self._expire, tag=self._tag, retry=True)
-            return True
+    def _change(self, function: Callable[[int], int | None]) -> Any:
+        return self._cache.modify(self._key, function, self._value, expire=self._expire, tag=self._tag)
 
     def __enter__(self) -> None:
         """Take room."""
@@ -161,14 +151,16 @@ def throttle(
 
         def delay() -> float:
             """Take one call off the tally and return 0, or the seconds until there will be one."""
-            with cache.transact(retry=True):
-                now = time_func()
-                last, tally = cache.get(key, (now, count))
-                tally += (now - last) * rate
-                if tally < 1:
-                    return (1 - tally) / rate  # type: ignore[no-any-return] # numbers of ours
-                cache.set(key, (now, min(tally, count) - 1), expire=expire, tag=tag, retry=True)
+            now, missing = time_func(), [0.0]
+
+            def take(pair: tuple[float, float]) -> tuple[float, float] | None:
+                tally = pair[1] + (now - pair[0]) * rate
+                missing[0] = 1 - tally
+                return (now, min(tally, count) - 1) if tally >= 1 else None
+
+            if cache.modify(key, take, (now, count), expire=expire, tag=tag):
                 return 0
+            return missing[0] / rate
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> T:

@@ -12,7 +12,7 @@ from threading import Lock, get_ident
 from typing import Any, NamedTuple, TypeVar
 
 from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS, checked_setting, durability_of, limit_of
-from sqlitedict_kv.adapters.diskcache.values import codecs_for
+from sqlitedict_kv.adapters.diskcache.values import ENOVAL, codecs_for
 from sqlitedict_kv.codecs import Codec
 from sqlitedict_kv.errors import StoreBusyError, StoreClosedError
 from sqlitedict_kv.exclusive import Exclusive
@@ -124,6 +124,17 @@ class Shelf:
         """Call with the entries, those of this thread's transaction if there is one."""
         held = self.held()
         return call(held) if held is not None else self.run(lambda opened: call(opened.entries), retry=retry)
+
+    def value(self, text: str) -> Any:
+        """Return what is stored under *text*, ENOVAL if nothing is."""
+        # Flat, for it is the hottest path there is: on_entries would add a fifth to the time of a read.
+        opened = self._open
+        if opened is not None and not _holding.get():
+            try:
+                return opened.entries.get(text, ENOVAL)
+            except StoreClosedError:  # by another thread: it is opened again below
+                pass
+        return self.on_entries(lambda entries: entries.get(text, ENOVAL))
 
     # -- transactions
 
