@@ -11,13 +11,14 @@ import time
 from contextlib import closing
 from unittest import mock
 
-import diskcache as theirs
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sqlitedict_kv import Codec, CodecError, DecodeError, Store, StoreError, TooLargeError
 from sqlitedict_kv.adapters import diskcache as ours
+
+theirs = pytest.importorskip("diskcache")
 
 KEYS = st.sampled_from([0, 1000, 1000.0, True, None, "a", "b", "b-500000000000000", b"a", ("a", 1), -0.5, 2**70])
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-(10**6), 10**6), st.sampled_from(["", "x", b"y", 1.5]))

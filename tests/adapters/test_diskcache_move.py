@@ -11,12 +11,13 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-import diskcache
 import pytest
 
 from sqlitedict_kv.adapters import diskcache as ours
 from sqlitedict_kv.adapters.diskcache import move
 from sqlitedict_kv.adapters.plain import plain_loads
+
+diskcache = pytest.importorskip("diskcache")
 
 LARGE = 40_000  # bytes or characters that diskcache keeps in a file of their own
 

@@ -4,13 +4,14 @@ import math
 import string
 from decimal import Decimal
 
-import diskcache
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sqlitedict_kv.adapters.keys import key_of, named, text_of
 from sqlitedict_kv.packing import pack
+
+diskcache = pytest.importorskip("diskcache")
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 FLOATS = st.floats(allow_nan=False)

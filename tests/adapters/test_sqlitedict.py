@@ -11,7 +11,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import sqlitedict as theirs
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +19,8 @@ from sqlitedict_kv.adapters import sqlitedict as ours
 from sqlitedict_kv.adapters.sqlitedict import SqliteDict, move
 from tests.adapters.suites import failures_in, report, run_pytest, source_of, version_of
 from tests.processes import Worker
+
+theirs = pytest.importorskip("sqlitedict")
 
 KEYS = st.sampled_from(["a", "b", "c", "é", ""])
 VALUES = st.one_of(st.none(), st.integers(), st.text(max_size=3), st.tuples(st.integers()), st.lists(st.booleans()))
