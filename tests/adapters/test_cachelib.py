@@ -213,7 +213,7 @@ say("ready")
 hear()
 for _ in range(100):
     cache.inc("n")
-say(sum(cache.add(f"first {number}", os.getpid()) for number in range(100)))
+say(sum(cache.add(f"first-{number}", os.getpid()) for number in range(100)))
 """
 
 

@@ -243,7 +243,7 @@ say("ready")
 hear()
 for _ in range(100):
     cache.incr("n")
-say(sum(cache.add(f"first {number}", os.getpid()) for number in range(100)))
+say(sum(cache.add(f"first-{number}", os.getpid()) for number in range(100)))
 say(cache.get_or_set("one", os.getpid))
 """
 
