@@ -203,7 +203,7 @@ def test_a_second_open_of_a_file_gets_no_descriptor_of_it(tmp_path, monkeypatch)
         monkeypatch.setattr(os, "open", watched)
         Store(path).close()
         Store(path, readonly=True).close()
-    assert got == []
+    assert [name for name in got if not os.path.isdir(name)] == []  # of its directory it does
 
 
 def descriptors(path):

@@ -11,6 +11,7 @@ from sqlitedict_kv.arguments import (
     Default,
     checked_bool,
     checked_content_type,
+    checked_keys,
     checked_namespace,
     checked_number,
     checked_prefix,
@@ -123,7 +124,7 @@ class AsyncNamespace:
     async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """Return the values of those keys that have one, as of one moment."""
         bound = self._bound or await self._bind()
-        return await bound.access.read(bound.sync.get_many, keys)
+        return await bound.access.read(bound.sync.get_many, checked_keys(keys))  # looked through here, not in a thread
 
     async def contains(self, key: object) -> bool:
         """Return whether there is an entry; it counts as no read."""
@@ -286,22 +287,23 @@ class AsyncNamespace:
         """Yield the keys in order, by pages: others may write meanwhile."""
         return self.keys()
 
-    async def keys(self) -> AsyncIterator[str]:
-        """Yield the keys in order."""
+    async def keys(self, *, reverse: bool = False) -> AsyncIterator[str]:
+        """Yield the keys in order, or from the last to the first."""
+        span = Span(self._name, reverse=checked_bool(reverse, "reverse"))
         bound = self._bound or await self._bind()
-        pages = bound.access.core.key_pages(Span(self._name))
+        pages = bound.access.core.key_pages(span)
         while page := await bound.access.read(next, pages, None):
             for key in page:
                 yield key
 
-    async def values(self) -> AsyncIterator[Any]:
+    async def values(self, *, reverse: bool = False) -> AsyncIterator[Any]:
         """Yield the values, in the order of their keys."""
-        async for key, record in self._records(Span(self._name)):
+        async for key, record in self._records(Span(self._name, reverse=checked_bool(reverse, "reverse"))):
             yield self._value(key, record)
 
-    async def items(self) -> AsyncIterator[tuple[str, Any]]:
+    async def items(self, *, reverse: bool = False) -> AsyncIterator[tuple[str, Any]]:
         """Yield keys and values, in the order of the keys."""
-        async for key, record in self._records(Span(self._name)):
+        async for key, record in self._records(Span(self._name, reverse=checked_bool(reverse, "reverse"))):
             yield key, self._value(key, record)
 
     async def scan(self, prefix: str = "", *, reverse: bool = False) -> AsyncIterator[tuple[str, Entry[Any]]]:

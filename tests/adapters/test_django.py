@@ -12,9 +12,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import VirtualClock
 from processes import Worker, forked, run
 from suites import Counts, report, run_logged, source_of, version_of
+
+from tests.conftest import VirtualClock
 
 VERSION = version_of("django")
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 import pytest
-from conftest import integrity_of
 from processes import PACKAGE_PARENT
 from suites import version_of
+
+from tests.conftest import integrity_of
 
 WEB = Path(__file__).parents[2] / "examples" / "web"
 NEEDS = {"flask_app.py": ("flask-caching", "flask-session"), "django_site.py": ("django",)}
