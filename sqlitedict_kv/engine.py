@@ -141,6 +141,12 @@ class Engine(Protocol):
         there was nothing to touch or remove.
         """
 
+    def put_at_once(self, edit: Put, now: int) -> int | None:
+        """Write one entry whatever is there and return its version; None if others hold the lock: nothing was written.
+
+        Unlike all other verbs it does not wait for them.
+        """
+
     def commit_groups(self, claim: Callable[[], Sequence[Sequence[Edit]]], clock: Callable[[], int]) -> list[Outcome]:
         """Apply groups of edits in one transaction, in order, each group all or none.
 

@@ -24,7 +24,7 @@ from sqlitedict_kv.edits import Edits, collected
 from sqlitedict_kv.engine import Edit, Span
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.listing import Page, cursor_after, key_of
-from sqlitedict_kv.memoize import Memoize
+from sqlitedict_kv.memoize import Decorator, Memoize
 from sqlitedict_kv.record import Record
 from sqlitedict_kv.results import Place
 from sqlitedict_kv.steps import run
@@ -387,7 +387,7 @@ class Namespace(MutableMapping[str, Any]):
     # -- results of functions
 
     @property
-    def memoize(self) -> Memoize:
+    def memoize(self) -> Memoize[Decorator]:
         """Keeps the results of functions in this namespace: ``@users.memoize(ttl=60)``; see :class:`Memoize`.
 
         The leases of computations are in a namespace beside it, of the same name and ``.leases``.

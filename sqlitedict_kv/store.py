@@ -16,7 +16,7 @@ from sqlitedict_kv.engine import CheckReport
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.lru import LRU, LRUStats
-from sqlitedict_kv.memoize import Memoize
+from sqlitedict_kv.memoize import Decorator, Memoize
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.results import Place
 from sqlitedict_kv.settings import MEMORY, Settings, checked_settings
@@ -188,7 +188,7 @@ class Store:
         return Transaction(self._core)
 
     @property
-    def memoize(self) -> Memoize:
+    def memoize(self) -> Memoize[Decorator]:
         """Keeps the results of functions: ``@store.memoize(ttl=60)``; see :class:`Memoize`."""
         return Memoize(self._place)
 

@@ -393,6 +393,12 @@ class Model(RuleBasedStateMachine):
             plain = {key: kept.value for key, kept in self.live(some).items()}
             assert same(dict(self.store.ns(some).items()), plain)
             assert all(key in self.store.ns(some) for key in plain)
+            page = self.store.ns(some).list(limit=1)
+            one_by_one = list(page.keys)
+            while page.cursor is not None and len(one_by_one) <= len(plain):
+                page = self.store.ns(some).list(limit=1, cursor=page.cursor)
+                one_by_one += page.keys
+            assert one_by_one == list(plain)
             assert all(same(self.store.ns(some).get(key), value) for key, value in plain.items())
             assert same(
                 self.store.ns(some).get_many(self.kept[some]),

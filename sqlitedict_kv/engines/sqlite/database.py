@@ -152,7 +152,7 @@ class Database:
                 return self._attempt(work, patience)
             except sqlite3.Error as another:
                 error = another
-        raise self.failure(error) from error
+        raise self.failure(error) from shown_cause(error)
 
     def transact(self, work: Work[T], touched: Callable[[T], Keys] = anything, *, aside: bool = False) -> T:
         """Call *work* within a write transaction.
@@ -200,7 +200,7 @@ class Database:
         try:
             return patiently(work, Patience(self._timeout, self.label))
         except sqlite3.Error as error:
-            raise self.failure(error) from error
+            raise self.failure(error) from shown_cause(error)
 
     @contextmanager
     def aside(self, durability: Durability | None = None) -> Iterator[sqlite3.Cursor]:
@@ -223,12 +223,19 @@ class Database:
                 self._wake(connection, Patience(self._timeout, self.label), durability)
                 yield connection.cursor
             except sqlite3.Error as error:
-                raise self.failure(error) from error
+                raise self.failure(error) from shown_cause(error)
             finally:
                 if connection.raw is not None:
                     connection.settle()
-                connection.sleep()
+                self._end(connection)
                 self._connections.remove(connection)  # without the gate, for which a fork may be waiting
+
+    def _end(self, connection: Connection) -> None:
+        """Close a connection, without the checkpoint that the last one makes if the store had to stop."""
+        if self._stopped is None or isinstance(self._stopped, StoreClosedError):
+            connection.sleep()
+        else:
+            connection.abandon()
 
     def require_writable(self) -> None:
         """Raise ReadOnlyError if the store was opened to read."""
@@ -525,6 +532,11 @@ def _quarantine() -> ModuleType:
     from sqlitedict_kv.engines.sqlite import quarantine  # noqa: PLC0415
 
     return quarantine
+
+
+def shown_cause(error: sqlite3.Error) -> sqlite3.Error | None:
+    """Return an error of the driver, unless its message quotes the text that it could not decode: that is a value."""
+    return None if "decode to UTF-8" in str(error) else error
 
 
 def again_of(error: KVError) -> KVError:

@@ -24,9 +24,9 @@ from sqlitedict_kv.engine import (
     Touch,
     Value,
 )
-from sqlitedict_kv.engines.sqlite.connection import TELL
+from sqlitedict_kv.engines.sqlite.connection import TELL, AsleepError
 from sqlitedict_kv.engines.sqlite.database import Database, Durability, OnCorrupt, in_transaction
-from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError, translate
+from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError, is_busy, translate
 from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE, sync_directory
 from sqlitedict_kv.engines.sqlite.rows import (
     EXPECTED_CRC,
@@ -334,6 +334,26 @@ class SQLiteEngine:
             assert written is not None
             version = written
         self._upkeep.wrote(1, len(body), now)
+        return version
+
+    def put_at_once(self, edit: Put, now: int) -> int | None:
+        """Write one entry as :meth:`put` does; None if others hold the lock: nothing was written."""
+        self._database.require_writable()
+        values, main = _values(edit, now), self._main
+        error: sqlite3.Error | None = None
+        with main.lock:
+            try:
+                version = self._told_by(UPSERT_TELLING, values, edit.namespace, edit.key)
+            except BaseException as caught:
+                main.settle()
+                if not isinstance(caught, sqlite3.Error):
+                    raise
+                error = caught
+        if error is not None:
+            if isinstance(error, AsleepError) or is_busy(error):
+                return None
+            raise self._database.failure(error) from error
+        self._upkeep.wrote(1, len(edit.body), now)
         return version
 
     def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:

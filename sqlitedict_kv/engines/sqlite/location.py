@@ -80,10 +80,7 @@ class Location:
 
     def uri(self, mode: str) -> str:
         """Return SQLite's URI for the path, in which every character means itself."""
-        path = self.path.replace(os.sep, "/")
-        raw = os.fsencode(path if path.startswith("/") else "/" + path)
-        quoted = "".join(chr(byte) if byte in PLAIN else f"%{byte:02X}" for byte in raw)
-        return f"file:{quoted}?{mode}"
+        return uri_of(self.path, mode)
 
     def create(self) -> None:
         """Make an empty file that only its owner can read, and the directories above it; keep one that is there.
@@ -115,6 +112,14 @@ class Location:
         """Raise StoreNotFoundError unless there is a file."""
         if not os.path.exists(self.path):
             raise StoreNotFoundError(f"there is no store at {self.path}, and readonly=True makes none")
+
+
+def uri_of(path: str, mode: str) -> str:
+    """Return SQLite's URI for a real path, in which every character means itself."""
+    plain = path.replace(os.sep, "/")
+    raw = os.fsencode(plain if plain.startswith("/") else "/" + plain)
+    quoted = "".join(chr(byte) if byte in PLAIN else f"%{byte:02X}" for byte in raw)
+    return f"file:{quoted}?{mode}"
 
 
 class Place:
