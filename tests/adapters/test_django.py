@@ -110,7 +110,9 @@ def outcome_of_suite(directory, *, pickled):
 
 def test_djangos_own_suite_passes(tmp_path):
     outcome, log = outcome_of_suite(tmp_path, pickled=True)
-    report("Django", VERSION, Counts(outcome["run"] - len(outcome["skipped"]), 0, len(outcome["skipped"])))
+    failed = len({name.split(" ")[0] for name in outcome["failed"]})  # of a test with subtests, each is named
+    skipped = len(outcome["skipped"])
+    report("Django", VERSION, Counts(outcome["run"] - failed - skipped, failed, skipped))
     assert outcome["failed"] == [], log
     assert outcome["skipped"] == CULLING
     assert outcome["run"] >= 54
@@ -242,7 +244,7 @@ say("ready")
 hear()
 for _ in range(100):
     cache.incr("n")
-say(cache.add("first", os.getpid()))
+say(sum(cache.add(f"first-{number}", os.getpid()) for number in range(100)))
 say(cache.get_or_set("one", os.getpid))
 """
 
@@ -260,7 +262,7 @@ def test_no_count_of_several_processes_is_lost_and_one_adds(path):
         for worker in workers:
             worker.__exit__(None, None, None)
     assert cache.get("n") == 400
-    assert sorted(added for added, _ in answers) == ["False"] * 3 + ["True"]
+    assert sum(int(added) for added, _ in answers) == 100
     assert len({one for _, one in answers}) == 1
 
 
@@ -294,7 +296,8 @@ def test_another_process_with_an_lru_never_reads_what_is_stale(path):
         cache.clear()
         assert answer() == "None"
         reader.say("end")
-        assert int(reader.hear()) >= 30
+        (hits,) = reader.finish()
+    assert int(hits) >= 30
 
 
 # -- keys, places, options
@@ -659,6 +662,34 @@ def test_every_verb_can_be_awaited(make_cache, clock):
 
     asyncio.run(use())
     assert list(cache.store.ns("django")) == []
+
+
+def test_tasks_at_the_same_time_each_get_their_own_result(cache):
+    async def use():
+        await cache.aset("n", 0)
+        calls = [
+            call for number in range(20) for call in (cache.aincr("n"), cache.aincr("none"), cache.aadd("k", number))
+        ]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    results = asyncio.run(use())
+    assert sorted(results[0::3]) == list(range(1, 21))
+    assert {type(result) for result in results[1::3]} == {ValueError}
+    assert sorted(results[2::3]) == [False] * 19 + [True]
+
+
+def test_event_loops_of_several_threads_use_one_cache(cache):
+    cache.set("n", 0)
+
+    async def use():
+        await asyncio.gather(*[cache.aincr("n") for _ in range(50)])
+
+    threads = [threading.Thread(target=lambda: asyncio.run(use())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert cache.get("n") == 200
 
 
 # -- the command
