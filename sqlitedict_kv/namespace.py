@@ -24,7 +24,7 @@ from sqlitedict_kv.arguments import (
     checked_version,
 )
 from sqlitedict_kv.core import Core, Defaults, Entry, incr_edit
-from sqlitedict_kv.engine import Delete, Put, Span, Touch
+from sqlitedict_kv.engine import Check, Delete, Put, Span, Touch
 from sqlitedict_kv.errors import ConflictError, KVError
 from sqlitedict_kv.listing import Page, cursor_after, key_of
 from sqlitedict_kv.memoize import Memoize
@@ -125,13 +125,11 @@ class Namespace(MutableMapping[str, Any]):
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """Return the values of those keys that have one, as of one moment."""
-        wanted = checked_keys(keys)
-        records = self._engine.read_many(self._name, wanted)
-        now = self._core.now()
-        live = {key: records[key] for key in wanted if key in records and records[key].is_live(now)}
-        self._counters.hits += len(live)
-        self._counters.misses += len(wanted) - len(live)
-        return {key: self._value(key, record) for key, record in live.items()}
+        return {key: self._value(key, record) for key, record in self._read_many(keys).items()}
+
+    def get_many_with_meta(self, keys: Iterable[str]) -> dict[str, Entry[Any]]:
+        """Return the entries of those keys that have one, values with versions and times, as of one moment."""
+        return {key: self._core.entry(self._name, key, record) for key, record in self._read_many(keys).items()}
 
     def __contains__(self, key: object) -> bool:
         """Return whether there is an entry; it counts as no read."""
@@ -155,6 +153,16 @@ class Namespace(MutableMapping[str, Any]):
             return None
         self._counters.hits += 1
         return record
+
+    def _read_many(self, keys: Iterable[str]) -> dict[str, Record]:
+        """Return the live records of those keys that have one and count the reads."""
+        wanted = checked_keys(keys)
+        records = self._engine.read_many(self._name, wanted)
+        now = self._core.now()
+        live = {key: records[key] for key in wanted if key in records and records[key].is_live(now)}
+        self._counters.hits += len(live)
+        self._counters.misses += len(wanted) - len(live)
+        return live
 
     def _value(self, key: str, record: Record) -> Any:
         return self._decode(self._name, key, record.body, record.content_type)
@@ -325,6 +333,33 @@ class Namespace(MutableMapping[str, Any]):
         name, seconds = checked_key(key), checked_ttl(ttl)
         (version,) = self._engine.commit([Touch(self._name, name, self._core.deadline(seconds))], self._core.now())
         return version is not None
+
+    def renew(self, key: str, ttl: float, default: Any = None) -> Any:
+        """Return the value and, if it is to expire at all, let it expire *ttl* seconds from now, in one step.
+
+        An entry that never expires stays so. Value and version are not changed.
+
+        Args:
+            key: the key.
+            ttl: seconds.
+            default: what to return where there is no value.
+        """
+        name, seconds = checked_key(key), checked_ttl(ttl)
+        if seconds is None:
+            raise TypeError("ttl must be a number of seconds, not None; touch(key, None) lets an entry live for ever")
+        while True:
+            record = self._read(name)
+            if record is None:
+                return default
+            value = self._value(name, record)
+            if record.expires_at is None:
+                return value
+            touch = Touch(self._name, name, self._core.deadline(seconds), expiring=True)
+            try:
+                self._engine.commit([Check(self._name, name, record.version), touch], self._core.now())
+            except ConflictError:
+                continue
+            return value
 
     def _edit(self, key: object, value: Any, ttl: object, content_type: object) -> Put:
         if ttl is DEFAULT and content_type is None:
