@@ -138,11 +138,13 @@ def incr_edit(
 ) -> tuple[Change, list[int | float]]:
     """Return the edit of :meth:`Namespace.incr` and where it leaves its sums; an engine may run it several times."""
     name, step = checked_key(key), checked_number(delta, "delta")
-    start = checked_number(default, "default")
+    start = None if default is None else checked_number(default, "default")
     results: list[int | float] = []
 
     def change(record: Record | None) -> Put:
         number = start if record is None else _number(core, namespace, name, record)
+        if number is None:
+            raise KeyError(name)
         total = checked_number(number + step, "delta: the sum")
         results.append(total)
         edit = core.put(namespace, name, total, ttl=defaults.ttl, content_type=defaults.content_type)

@@ -265,22 +265,23 @@ class Namespace(MutableMapping[str, Any]):
             if self.add(key, default) is not None:
                 return default
 
-    def incr(self, key: str, delta: float = 1, *, default: float = 0) -> int | float:
+    def incr(self, key: str, delta: float = 1, *, default: float | None = 0) -> int | float:
         """Add to a number and return the sum; the time to live of an entry that is there stays.
 
         Args:
             key: the key.
             delta: what to add, an int or a float.
-            default: the number that an absent entry counts as.
+            default: the number that an absent entry counts as; None: there must be an entry.
 
         Raises:
             TypeError: what is there is no number; it stays as it is.
+            KeyError: nothing is there, and *default* is None.
         """
         edit, results = incr_edit(self._core, self._name, self._defaults, key, delta, default)
         self._engine.commit([edit], self._core.now())
         return results[-1]
 
-    def decr(self, key: str, delta: float = 1, *, default: float = 0) -> int | float:
+    def decr(self, key: str, delta: float = 1, *, default: float | None = 0) -> int | float:
         """Subtract from a number and return the difference; see :meth:`incr`."""
         return self.incr(key, -checked_number(delta, "delta"), default=default)
 

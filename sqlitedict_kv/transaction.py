@@ -122,7 +122,7 @@ class TransactionNamespace:
         name, seconds = checked_key(key), checked_ttl(ttl)
         self._transaction.record(Touch(self._name, name, self._core.deadline(seconds)))
 
-    def incr(self, key: str, delta: float = 1, *, default: float = 0) -> None:
+    def incr(self, key: str, delta: float = 1, *, default: float | None = 0) -> None:
         """Add to a number; the arguments are those of :meth:`Namespace.incr`."""
         edit, _ = incr_edit(self._core, self._name, self._defaults, key, delta, default)
         self._transaction.record(edit)
