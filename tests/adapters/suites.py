@@ -64,6 +64,34 @@ def source_of(distribution: str, version: str) -> Path:
     return target
 
 
+def wheel_of(distribution: str, version: str) -> Path:
+    """Return a directory with a release in it, without what it needs, or skip the test where it cannot be had."""
+    cache = Path(os.environ.get(CACHE) or REPOSITORY / ".pytest_cache" / "suites")
+    target = cache / f"{distribution}-{version}-installed"
+    if target.is_dir():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=cache) as work:
+        options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--target", f"{work}/installed"]
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "install", *options, f"{distribution}=={version}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        if done.returncode != 0:
+            reason = (done.stderr.strip() or "pip does not say why").splitlines()[-1]
+            pytest.skip(f"{distribution} {version} cannot be installed: {reason}")
+        try:
+            Path(work, "installed").rename(target)
+        except OSError:  # another process was faster
+            if not target.is_dir():
+                raise
+    return target
+
+
 def _downloaded(distribution: str, version: str, directory: Path) -> Path:
     # Not `--no-binary :all:`, which would hold for what is needed to build it, too.
     options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--no-binary", distribution]
