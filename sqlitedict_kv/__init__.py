@@ -8,6 +8,8 @@
 {'name': 'Ada'}
 """
 
+from typing import TYPE_CHECKING, Any
+
 from sqlitedict_kv.codecs import Codec
 from sqlitedict_kv.core import Entry, Meta
 from sqlitedict_kv.engine import CheckReport
@@ -45,9 +47,14 @@ from sqlitedict_kv.namespace import Namespace, NamespaceStats
 from sqlitedict_kv.store import Health, Store, StoreStats
 from sqlitedict_kv.transaction import Transaction, TransactionNamespace
 
+if TYPE_CHECKING:
+    from sqlitedict_kv.aio import AsyncNamespace, AsyncStore
+
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncNamespace",
+    "AsyncStore",
     "CacheInfo",
     "CheckReport",
     "Codec",
@@ -90,3 +97,12 @@ __all__ = [
     "UnsafeFilesystemError",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the asynchronous face when it is asked for: asyncio takes longer to import than all of this."""
+    if name in ("AsyncNamespace", "AsyncStore"):
+        from sqlitedict_kv import aio  # noqa: PLC0415
+
+        return getattr(aio, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

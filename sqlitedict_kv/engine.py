@@ -183,11 +183,12 @@ class Engine(Protocol):
     def sync(self) -> None:
         """Make all that was acknowledged survive a power cut."""
 
-    def marker(self) -> Callable[[], bytes | None]:
+    def marker(self, *, waiting: bool = True) -> Callable[[], bytes | None]:
         """Return a function that returns the mark: bytes that differ after each commit of anybody.
 
         A mark that is read again unchanged proves that nothing was committed in between. None is unknown:
-        the connection was closed, and the engine must be asked for another function.
+        the connection was closed, and the engine must be asked for another function; or the answer would have to
+        wait for somebody else's call, and *waiting* is False.
         """
 
     def observe(self, observer: Observer) -> None:

@@ -50,6 +50,10 @@ class LRUStats(NamedTuple):
     invalidations: int
 
 
+class NotHeldError(Exception):
+    """Says that memory alone does not know the newest value."""
+
+
 class _Entry:
     """A value, and whether it was used since room was made last."""
 
@@ -74,6 +78,7 @@ class LRU:
         self._engine = engine
         self._max_bytes = max_bytes
         self._read_mark = engine.marker()
+        self._glance = engine.marker(waiting=False)
         self._begin()
         _all.add(self)
         engine.observe(self)
@@ -107,15 +112,26 @@ class LRU:
             self._fill(name, value, mark, read_mark)
         return value
 
+    def held_value(self, namespace: str, key: str) -> Value:
+        """Return the newest value, expired or not, and never wait; raise NotHeldError if :meth:`read_value` has to."""
+        glance = self._glance
+        known = self._mark
+        entry = self._entries.get((namespace, key))
+        if entry is None or glance() != known:
+            raise NotHeldError
+        entry.used = True
+        self._hits += 1
+        return entry.value
+
     def _follow_new_connection(self) -> None:
         """Forget everything, and only then ask the mark of the connection that is open now.
 
         While none was open, the log may have begun anew, and its mark may look like an earlier one.
         """
-        read_mark = self._engine.marker()
+        read_mark, glance = self._engine.marker(), self._engine.marker(waiting=False)
         with self._lock:
             self._forget_all(UNKNOWN)
-            self._read_mark = read_mark
+            self._read_mark, self._glance = read_mark, glance
 
     def _fill(self, name: Name, value: Value, mark: bytes, read_mark: Callable[[], bytes | None]) -> None:
         """Keep a value that was read after *mark* was, unless somebody committed since."""

@@ -119,8 +119,7 @@ class SQLiteStore:
         seconds = _checked_ttl(ttl)
         place = self._place(collection)
         entries = {
-            name: place.wrapped(name, key, document)
-            for name, key, document in zip(names, keys, documents, strict=True)
+            name: place.wrapped(name, key, document) for name, key, document in zip(names, keys, documents, strict=True)
         }
         try:
             try:
@@ -153,9 +152,9 @@ class SQLiteStore:
             cursor = page.cursor
             if cursor is None:
                 break
-        hashed = [name for name in names if name.startswith(HASHED)]
-        documents = await place.view.get_many(hashed)
-        return [documents[name][1] if name in documents else name for name in names if name in documents or name not in hashed]
+        hashed = await place.view.get_many([name for name in names if name.startswith(HASHED)])
+        found = ((name, hashed.get(name)) for name in names if name in hashed or not name.startswith(HASHED))
+        return [name if stored is None else place.key(name, stored) for name, stored in found]
 
     async def collections(self, *, limit: int | None = None) -> list[str]:
         """Return the names of the collections that have keys, *limit* at most."""
@@ -204,13 +203,13 @@ class SQLiteStore:
         view = self._store.ns(namespace)
         first = await view.list(limit=1)
         for document in (await view.get_many(first.keys)).values():
-            name: str = document[0]
+            name: str = json.loads(document[0])
             return name
         return None
 
 
 class _Place:
-    """A collection; where a name had to be hashed, the value is wrapped in a list with the names themselves."""
+    """A collection; where a name had to be hashed, the value is in a list with the names themselves, as JSON."""
 
     def __init__(self, view: AsyncNamespace, collection: str, *, hashed: bool) -> None:
         self.view = view
@@ -223,14 +222,22 @@ class _Place:
 
     def wrapped(self, name: str, key: str, document: dict[str, Any]) -> Any:
         """Return what to store for a value."""
-        return [self._collection, key, document] if self.wraps(name) else document
+        return [json.dumps(self._collection), json.dumps(key), document] if self.wraps(name) else document
+
+    def key(self, name: str, stored: Any) -> str:
+        """Return the key from what is stored under its hash."""
+        self.value(name, stored)
+        key: str = json.loads(stored[1])
+        return key
 
     def value(self, name: str, stored: Any) -> dict[str, Any]:
         """Return the value from what is stored."""
-        document = stored[2] if self.wraps(name) and isinstance(stored, list) and len(stored) == 3 else stored
-        if not isinstance(document, dict):
-            raise DeserializationError(f"the entry {name!r} of {self._collection!r} holds no dict; somebody else wrote it")
-        return document
+        match stored:
+            case [_, _, dict(document)] if self.wraps(name):
+                return document
+            case dict() if not self.wraps(name):
+                return stored
+        raise DeserializationError(f"the entry {name!r} of {self._collection!r} is not ours, somebody else wrote it")
 
 
 def _names(keys: Sequence[str]) -> list[str]:

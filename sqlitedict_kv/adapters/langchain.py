@@ -56,7 +56,7 @@ class SQLiteCache(BaseCache):
         """Keep an answer; TypeError if it holds what LangChain has no JSON for."""
         self._answers.set(_key(prompt, llm_string), dumps(list(return_val)))
 
-    def clear(self, **kwargs: Any) -> None:
+    def clear(self, **kwargs: Any) -> None:  # noqa: ARG002 - the interface has them
         """Remove all answers."""
         self._answers.clear()
 
@@ -68,7 +68,7 @@ class SQLiteCache(BaseCache):
         """Keep an answer; TypeError if it holds what LangChain has no JSON for."""
         await self._awaitable.set(_key(prompt, llm_string), dumps(list(return_val)))
 
-    async def aclear(self, **kwargs: Any) -> None:
+    async def aclear(self, **kwargs: Any) -> None:  # noqa: ARG002 - the interface has them
         """Remove all answers."""
         await self._awaitable.clear()
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from litestar.stores.base import NamespacedStore
 
 from sqlitedict_kv.adapters.limits import fitting_key, fitting_ttl
 from sqlitedict_kv.aio import AsyncStore
+from sqlitedict_kv.arguments import MAX_TTL
 from sqlitedict_kv.codecs import BYTES
 
 SEPARATOR = "/"
@@ -16,8 +16,6 @@ SEPARATOR = "/"
 
 class SQLiteStore(NamespacedStore):
     """Implements Litestar's Store on a namespace; it may be used before the application starts and after it ends."""
-
-    __slots__ = ("_entries", "_store")
 
     def __init__(self, store: AsyncStore, namespace: str = "litestar") -> None:
         """Keep values in a namespace of *store*, which remains its owner's to close."""
@@ -55,11 +53,12 @@ class SQLiteStore(NamespacedStore):
             renew_for: seconds for which it lives from now on, if it was to expire at all; in one step with the read.
         """
         seconds = _seconds(renew_for)
-        name = fitting_key(key)
-        found: Any = await (
-            self._entries.get(name) if seconds is None else self._entries.renew(name, fitting_ttl(seconds))
-        )
-        return None if found is None else bytes(found)
+        found: bytes | None
+        if seconds is None:
+            found = await self._entries.get(fitting_key(key))
+        else:
+            found = await self._entries.renew(fitting_key(key), min(seconds, MAX_TTL))
+        return found
 
     async def delete(self, key: str) -> None:
         """Remove a key, if it is there."""

@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from sqlitedict_kv.store import MEMORY, Store
+from sqlitedict_kv.settings import MEMORY
+from sqlitedict_kv.store import Store
 
 OPTIONS = frozenset(Store.__init__.__kwdefaults__ or ())  # those that Store has besides the path
 

@@ -16,7 +16,8 @@ from weakref import WeakKeyDictionary
 from sqlitedict_kv.arguments import checked_callable, checked_int, checked_key
 from sqlitedict_kv.errors import KVError, LockLostError
 from sqlitedict_kv.locks.lease import Entries, Lease, checked_entries, checked_lease_ttl, take
-from sqlitedict_kv.locks.waiting import checked_patience, in_thread, pauses
+from sqlitedict_kv.locks.waiting import checked_patience, pauses
+from sqlitedict_kv.tasks import in_thread
 
 MAX_SLOTS = 10_000  # each is an entry, and a full semaphore is asked for all of them
 

@@ -13,7 +13,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 from sqlitedict_kv.arguments import checked_callable, checked_int, checked_key, checked_number
 from sqlitedict_kv.errors import ConflictError
 from sqlitedict_kv.locks.lease import JSON, Entries, checked_entries
-from sqlitedict_kv.locks.waiting import SHORTEST_PAUSE, checked_patience, in_thread
+from sqlitedict_kv.locks.waiting import SHORTEST_PAUSE, checked_patience
+from sqlitedict_kv.tasks import in_thread
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -365,10 +365,12 @@ class SQLiteEngine:
 
     # -- coherence
 
-    def marker(self) -> Callable[[], bytes | None]:
+    def marker(self, *, waiting: bool = True) -> Callable[[], bytes | None]:
         """Return a function that returns the mark; see :class:`sqlitedict_kv.engine.Engine`."""
         mark = self._main.mark
-        return (lambda: self._database.run(lambda _: mark.read())) if mark.needs_lock else mark.read
+        if not mark.needs_lock:
+            return mark.read
+        return (lambda: self._database.run(lambda _: mark.read())) if waiting else lambda: None
 
     def observe(self, observer: Observer) -> None:
         """Tell *observer* of each commit of this object, in their order."""
