@@ -17,6 +17,7 @@ from langchain_core.stores import BaseStore
 
 from sqlitedict_kv.aio import AsyncStore
 from sqlitedict_kv.codecs import BYTES, TEXT
+from sqlitedict_kv.errors import CodecError
 from sqlitedict_kv.store import Store
 
 KEYS_PER_PAGE = 1000
@@ -53,8 +54,8 @@ class SQLiteCache(BaseCache):
         return _answer(self._answers.get(_key(prompt, llm_string)))
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
-        """Keep an answer; TypeError if it holds what LangChain has no JSON for."""
-        self._answers.set(_key(prompt, llm_string), dumps(list(return_val)))
+        """Keep an answer; CodecError if LangChain's own JSON would not give it back as it is."""
+        self._answers.set(_key(prompt, llm_string), _text(return_val))
 
     def clear(self, **kwargs: Any) -> None:  # noqa: ARG002 - the interface has them
         """Remove all answers."""
@@ -65,8 +66,8 @@ class SQLiteCache(BaseCache):
         return _answer(await self._awaitable.get(_key(prompt, llm_string)))
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
-        """Keep an answer; TypeError if it holds what LangChain has no JSON for."""
-        await self._awaitable.set(_key(prompt, llm_string), dumps(list(return_val)))
+        """Keep an answer; CodecError if LangChain's own JSON would not give it back as it is."""
+        await self._awaitable.set(_key(prompt, llm_string), _text(return_val))
 
     async def aclear(self, **kwargs: Any) -> None:  # noqa: ARG002 - the interface has them
         """Remove all answers."""
@@ -138,6 +139,18 @@ class SQLiteByteStore(BaseStore[str, bytes]):
 def _key(prompt: str, llm_string: str) -> str:
     """Return a key that no other pair of prompt and model has; prompts are mostly longer than a key may be."""
     return sha256(json.dumps([prompt, llm_string]).encode()).hexdigest()
+
+
+def _text(answer: Sequence[Generation]) -> str:
+    """Return the JSON of an answer; LangChain writes what it cannot read, and only says so when it is read."""
+    text: str = dumps(list(answer))
+    try:
+        found = loads(text, allowed_objects=ANSWERS)
+    except Exception as error:  # whatever the classes of an answer raise; the message may quote it
+        raise CodecError(f"LangChain's JSON cannot keep this answer ({type(error).__name__})") from None
+    if found != list(answer):
+        raise CodecError("LangChain's JSON would change this answer; a tuple, say, in generation_info")
+    return text
 
 
 def _answer(text: str | None) -> Sequence[Generation] | None:
