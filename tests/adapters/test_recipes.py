@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -313,9 +314,17 @@ def test_responses_leave_the_store_when_they_can_be_of_no_more_use(recipe, make_
     (storage_class,) = loaded(recipe, ["NamespaceStorage"])
     entries = make_store(path).ns("requests")
     storage = storage_class(entries)
-    storage["k"] = CachedResponse(status_code=200)
-    assert json.loads(entries["k"])["status_code"] == 200
-    assert entries.get_with_meta("k").meta.expires_at is None
+    storage["for ever"] = CachedResponse(status_code=200)
+    storage["soon"] = CachedResponse(expires=datetime.now(UTC) + timedelta(seconds=60))
+    storage["past"] = CachedResponse(expires=datetime.now(UTC) - timedelta(days=60))
+    assert json.loads(entries["for ever"])["status_code"] == 200
+    lives = [entries.get_with_meta(key).meta.expires_at for key in ("for ever", "soon", "past")]
+    now = datetime.fromtimestamp(clock(), UTC)
+    assert lives[0] is None
+    assert timedelta(hours=1, seconds=1) <= lives[1] - now <= timedelta(hours=1, seconds=60)
+    assert lives[2] - now == timedelta(hours=1)
+    clock.advance(3600)
+    assert set(storage) == {"for ever", "soon"}
 
 
 @pytest.mark.parametrize("recipe", ["starsessions"], indirect=True)
