@@ -143,6 +143,8 @@ class Memoize:
             if isinstance(function, classmethod | staticmethod):
                 return type(function)(decorator(function.__func__))
             checked = checked_function(function)
+            if place.off_loop is not None and not inspect.iscoroutinefunction(checked):
+                raise TypeError("this store is awaited, and so is what it memoizes: an async def function")
             keys = Keys(checked, name=name, version=version, ignore=ignore, typed=typed, key=key)
             return _decorated(checked, keys, Results(place, policy), policy)
 
@@ -182,6 +184,8 @@ def _decorated(function: Callable[..., Any], keys: Keys, results: Results, polic
     for verb in (cache_key, peek, forget, cache_info, cache_clear):
         verb.__doc__ = getattr(Memoized, verb.__name__).__doc__
         setattr(wrapper, verb.__name__, verb)
+    if results.off_loop is not None:
+        memoize_async.let_await(wrapper, ("peek", "forget", "cache_clear"), results.off_loop)
     return wrapper
 
 

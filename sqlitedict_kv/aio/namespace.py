@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlitedict_kv.aio.access import Access, Door
 from sqlitedict_kv.arguments import (
@@ -11,6 +11,7 @@ from sqlitedict_kv.arguments import (
     Default,
     checked_bool,
     checked_content_type,
+    checked_keys,
     checked_namespace,
     checked_number,
     checked_prefix,
@@ -21,11 +22,16 @@ from sqlitedict_kv.edits import Edits, collected
 from sqlitedict_kv.engine import Edit, Span
 from sqlitedict_kv.listing import Page
 from sqlitedict_kv.lru import NotHeldError
+from sqlitedict_kv.memoize import Memoize
 from sqlitedict_kv.namespace import Namespace, NamespaceStats
 from sqlitedict_kv.record import Record
+from sqlitedict_kv.results import OffLoop, Place
 from sqlitedict_kv.steps import drive
 from sqlitedict_kv.tasks import in_thread
+from sqlitedict_kv.transaction import Transaction
 from sqlitedict_kv.verbs import Verbs
+
+T = TypeVar("T")
 
 
 class _Bound:
@@ -40,8 +46,8 @@ class _Bound:
         # Reads by it are served from memory, or raise NotHeldError.
         self.quick = None if access.quick is None else Namespace(access.quick, name, defaults)
 
-    async def commit(self, edits: list[Edit]) -> list[int | None]:
-        return await self.access.commit(edits)
+    def commit(self, edits: list[Edit]) -> Awaitable[list[int | None]]:
+        return self.access.commit(edits)
 
 
 class AsyncNamespace:
@@ -67,6 +73,29 @@ class AsyncNamespace:
     def name(self) -> str:
         """The name of the namespace."""
         return self._name
+
+    @property
+    def sync_namespace(self) -> Namespace:
+        """The same namespace for code that may block, in a thread say; its first call opens the store."""
+        return Namespace(self._door.late_core, self._name, self._defaults)
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Return what *function* returns, which blocks and uses the store: it runs in the thread of its writes.
+
+        If the caller is cancelled before its turn it is not called, and else it ends first.
+        """
+        return await (await self._door.enter()).write(function)
+
+    @property
+    def memoize(self) -> Memoize:
+        """Keeps the results of ``async def`` functions in this namespace; see :attr:`AsyncStore.memoize`."""
+
+        def place(ns: str | None) -> Place:
+            if ns is not None:
+                raise ValueError("ns is for AsyncStore.memoize; a namespace keeps the results itself")
+            return memoize_place(self._door, self, self._defaults)
+
+        return Memoize(place)
 
     async def _bind(self) -> _Bound:
         bound = self._bound = _Bound(await self._door.enter(), self._name, self._defaults)
@@ -95,7 +124,7 @@ class AsyncNamespace:
     async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """Return the values of those keys that have one, as of one moment."""
         bound = self._bound or await self._bind()
-        return await bound.access.read(bound.sync.get_many, keys)
+        return await bound.access.read(bound.sync.get_many, checked_keys(keys))  # looked through here, not in a thread
 
     async def get_many_with_meta(self, keys: Iterable[str]) -> dict[str, Entry[Any]]:
         """Return the entries of those keys that have one, values with versions and times, as of one moment."""
@@ -267,22 +296,23 @@ class AsyncNamespace:
         """Yield the keys in order, by pages: others may write meanwhile."""
         return self.keys()
 
-    async def keys(self) -> AsyncIterator[str]:
-        """Yield the keys in order."""
+    async def keys(self, *, reverse: bool = False) -> AsyncIterator[str]:
+        """Yield the keys in order, or from the last to the first."""
+        span = Span(self._name, reverse=checked_bool(reverse, "reverse"))
         bound = self._bound or await self._bind()
-        pages = bound.access.core.key_pages(Span(self._name))
+        pages = bound.access.core.key_pages(span)
         while page := await bound.access.read(next, pages, None):
             for key in page:
                 yield key
 
-    async def values(self) -> AsyncIterator[Any]:
+    async def values(self, *, reverse: bool = False) -> AsyncIterator[Any]:
         """Yield the values, in the order of their keys."""
-        async for key, record in self._records(Span(self._name)):
+        async for key, record in self._records(Span(self._name, reverse=checked_bool(reverse, "reverse"))):
             yield self._value(key, record)
 
-    async def items(self) -> AsyncIterator[tuple[str, Any]]:
+    async def items(self, *, reverse: bool = False) -> AsyncIterator[tuple[str, Any]]:
         """Yield keys and values, in the order of the keys."""
-        async for key, record in self._records(Span(self._name)):
+        async for key, record in self._records(Span(self._name, reverse=checked_bool(reverse, "reverse"))):
             yield key, self._value(key, record)
 
     async def scan(self, prefix: str = "", *, reverse: bool = False) -> AsyncIterator[tuple[str, Entry[Any]]]:
@@ -316,3 +346,19 @@ class AsyncNamespace:
     def __repr__(self) -> str:
         """Return the name and the file; nothing is asked."""
         return f"<AsyncNamespace {self._name!r} of {self._door.label!r}>"
+
+
+def memoize_place(door: Door, results: AsyncNamespace, defaults: Defaults) -> Place:
+    """Return where memoize keeps results: hits are awaited, and the other steps run in the thread of the writes."""
+    core = door.late_core
+    leases = Namespace(core, checked_namespace(f"{results.name}.leases", "ns with .leases"), Defaults(None, None))
+    return Place(
+        core,
+        results.sync_namespace,
+        leases,
+        lambda: Transaction(core),
+        core.clock,
+        defaults.ttl,
+        defaults.content_type,
+        OffLoop(results.get, results.get_with_meta, results.in_thread),
+    )

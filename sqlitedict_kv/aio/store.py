@@ -10,11 +10,13 @@ from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 from sqlitedict_kv import arguments
-from sqlitedict_kv.aio.access import Door
-from sqlitedict_kv.aio.namespace import AsyncNamespace
+from sqlitedict_kv.aio.access import Door, Late
+from sqlitedict_kv.aio.namespace import AsyncNamespace, memoize_place
 from sqlitedict_kv.aio.transaction import AsyncTransaction
 from sqlitedict_kv.codecs import Codec
+from sqlitedict_kv.core import Defaults
 from sqlitedict_kv.engine import CheckReport
+from sqlitedict_kv.memoize import Memoize
 from sqlitedict_kv.settings import MEMORY, checked_settings
 from sqlitedict_kv.store import Health, Store, StoreStats
 from sqlitedict_kv.tasks import in_thread
@@ -80,7 +82,8 @@ class AsyncStore:
             on_corrupt=on_corrupt,
         )
         self._clock = settings.clock
-        self._door = Door(partial(Store._of, settings), settings.codecs, settings.path)  # noqa: SLF001 - its other face
+        late = Late(settings.path, settings.codecs, settings.clock, settings.max_value_bytes)
+        self._door = Door(partial(Store._of, settings), late)  # noqa: SLF001 - its other face
 
     @classmethod
     def over(cls, store: Store) -> Self:
@@ -94,11 +97,8 @@ class AsyncStore:
 
     @property
     def sync_store(self) -> Store:
-        """The store itself, for code that may block; RuntimeError if it was not opened yet."""
-        access = self._door.access
-        if access is None:
-            raise RuntimeError("the store is not open yet; use `async with`, or await one of its verbs, before")
-        return access.store
+        """The store itself, for code that may block; it is opened for that if it was not yet."""
+        return self._door.open().store
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -119,6 +119,16 @@ class AsyncStore:
         Nothing is sent before the block ends, so other things may be awaited in it.
         """
         return AsyncTransaction(self._door)
+
+    @property
+    def memoize(self) -> Memoize:
+        """Keeps the results of ``async def`` functions: ``@store.memoize(ttl=60)``; see :class:`Memoize`.
+
+        What the decorated function has beside itself is awaited too: ``await report.forget("2026-11-23")``.
+        """
+        return Memoize(
+            lambda ns: memoize_place(self._door, self.ns("memoize" if ns is None else ns), Defaults(None, None))
+        )
 
     async def drop(self, name: str) -> int:
         """Remove all entries of a namespace in bounded batches, and return how many there were."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sqlitedict_kv import ConflictError
+from tests.awaited import AwaitedStore
 
 
 def test_an_entry_expires_exactly_at_its_time(store, clock):
@@ -211,7 +212,7 @@ def test_renew_leaves_an_entry_that_never_expires_as_it_is(store, clock):
 def test_renew_is_one_step_whatever_happens_in_the_middle_of_it(store, clock, monkeypatch, meanwhile, found, lives):
     users = store.ns("users")
     users.set("k", "old", ttl=10)
-    engine = store._core.engine
+    engine = (store.store.sync_store if isinstance(store, AwaitedStore) else store)._core.engine
     read = engine.read
     pending = [meanwhile]
 

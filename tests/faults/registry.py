@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.faults import cancel
 from tests.faults.campaign import Campaign
 
-CAMPAIGNS: tuple[Campaign, ...] = ()
+CAMPAIGNS: tuple[Campaign, ...] = (cancel.CAMPAIGN,)

@@ -10,10 +10,23 @@ from itertools import islice
 from typing import Any, TypeVar
 from zlib import crc32
 
-from sqlitedict_kv.engine import Change, Check, CheckReport, Delete, Edit, Figures, Observer, Put, Span, Touch, Value
-from sqlitedict_kv.engines.sqlite.connection import TELL
+from sqlitedict_kv.engine import (
+    Change,
+    Check,
+    CheckReport,
+    Delete,
+    Edit,
+    Figures,
+    Observer,
+    Outcome,
+    Put,
+    Span,
+    Touch,
+    Value,
+)
+from sqlitedict_kv.engines.sqlite.connection import TELL, AsleepError
 from sqlitedict_kv.engines.sqlite.database import Database, Durability, OnCorrupt, in_transaction
-from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError
+from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError, is_busy, translate
 from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE
 from sqlitedict_kv.engines.sqlite.rows import EXPECTED_CRC, SMALL, Row, checksum, crc, is_checked, record_of, seal
 from sqlitedict_kv.engines.sqlite.upkeep import RAISE_FLOOR, Upkeep, raise_floors
@@ -53,7 +66,7 @@ UPSERT_MANY = """
         value = excluded.value, content_type = excluded.content_type, version = kv.version + 1,
         expires_at = excluded.expires_at, updated_at = excluded.updated_at,
         checksum = (kv.version + 1 & 0x7FFFFFFF) << 32 | (excluded.checksum & 0xFFFFFFFF)
-    RETURNING key, version
+    RETURNING ns, key, version
 """
 VERSION = "SELECT version, expires_at FROM kv WHERE ns = ? AND key = ?"
 DELETE = "DELETE FROM kv WHERE ns = ? AND key = ?"
@@ -104,6 +117,11 @@ CHECK_ROWS = 200
 MAX_CODE_POINT = 0x10FFFF
 SURROGATES = range(0xD800, 0xE000)
 
+# by the number of rows
+UPSERT_ROWS = {
+    rows: UPSERT_MANY.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * rows))
+    for rows in (2**power for power in range(ENTRIES_PER_WRITE.bit_length()))
+}
 READ_MANY_FULL = READ_MANY.format(", ".join(["?"] * KEYS_PER_READ))
 
 
@@ -282,23 +300,37 @@ class SQLiteEngine:
         self._database.tell([values[:2]], before, changed=True)
         return self._main.told
 
+    def put_at_once(self, edit: Put, now: int) -> int | None:
+        """Write one entry as :meth:`put` does; None if others hold the lock: nothing was written."""
+        self._database.require_writable()
+        values, main = _values(edit, now), self._main
+        error: sqlite3.Error | None = None
+        with main.lock:
+            try:
+                version = self._put(main.cursor, values)
+            except BaseException as caught:
+                main.settle()
+                if not isinstance(caught, sqlite3.Error):
+                    raise
+                error = caught
+        if error is not None:
+            if isinstance(error, AsleepError) or is_busy(error):
+                return None
+            raise self._database.failure(error) from error
+        self._upkeep.wrote(1, len(edit.body), now)
+        return version
+
     def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
         """Write entries with distinct keys of one namespace, all or none; return their versions."""
 
-        def work(cursor: sqlite3.Cursor) -> dict[str, int]:
-            versions: dict[str, int] = {}
-            floor = _floor(cursor, edits[0].namespace)
-            for batch in _batches(edits, ENTRIES_PER_WRITE):
-                values = [value for edit in batch for value in _row(edit, floor + 1, now)]
-                statement = UPSERT_MANY.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * len(batch)))
-                versions.update(cursor.execute(statement, values).fetchall())
-            return versions
+        def work(cursor: sqlite3.Cursor) -> list[int]:
+            return _put_rows(cursor, edits, now)
 
         if not edits:
             return {}
         versions = self._database.transact(work, lambda _: _keys(edits), aside=len(edits) > LONG_COMMIT)
         self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits), now)
-        return {edit.key: versions[edit.key] for edit in edits}
+        return {edit.key: version for edit, version in zip(edits, versions, strict=True)}
 
     def commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
         """Apply edits in order, all or none."""
@@ -313,6 +345,66 @@ class SQLiteEngine:
             raise
         self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits if isinstance(edit, Put)), now)
         return versions
+
+    def commit_groups(self, claim: Callable[[], Sequence[Sequence[Edit]]], clock: Callable[[], int]) -> list[Outcome]:
+        """Apply groups of edits in one transaction, in order, each group all or none."""
+        edits: list[Edit] = []
+        now = 0
+
+        def work(cursor: sqlite3.Cursor) -> list[Outcome]:
+            nonlocal edits, now
+            groups = claim()  # between BEGIN and the first write: the lock is ours
+            edits, now = [edit for group in groups for edit in group], clock()
+            return self._apply_groups(cursor, groups, now)
+
+        outcomes = self._database.transact(work, lambda _: _keys(edits))
+        self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits if isinstance(edit, Put)), now)
+        return outcomes
+
+    def _apply_groups(self, cursor: sqlite3.Cursor, groups: Sequence[Sequence[Edit]], now: int) -> list[Outcome]:
+        """Apply groups; plain writes of different entries, one after the other, go into one statement."""
+        outcomes: list[Outcome] = [[] for _ in groups]
+        plain: dict[tuple[str, str], tuple[int, Put]] = {}
+
+        def flush() -> None:
+            if plain:
+                versions = self._put_plainly(cursor, [put for _, put in plain.values()], now)
+                for (number, _), version in zip(plain.values(), versions, strict=True):
+                    outcomes[number] = [version]
+                plain.clear()
+
+        for number, group in enumerate(groups):
+            first = group[0]
+            if len(group) == 1 and type(first) is Put and first.expected is None:
+                name = first[:2]
+                if name in plain:
+                    flush()
+                plain[name] = number, first
+            else:
+                flush()
+                outcomes[number] = self._apply_group(cursor, group, now)
+        flush()
+        return outcomes
+
+    def _put_plainly(self, cursor: sqlite3.Cursor, puts: Sequence[Put], now: int) -> list[int]:
+        if len(puts) > 1:
+            return _put_rows(cursor, puts, now)
+        cursor.execute(UPSERT_TELLING, _values(puts[0], now))
+        return [self._main.told]
+
+    def _apply_group(self, cursor: sqlite3.Cursor, edits: Sequence[Edit], now: int) -> Outcome:
+        """Apply one group; an error of the driver concerns all of them, but for text that cannot be read."""
+        try:
+            if len(edits) == 1:  # every single edit raises before it writes
+                return [self._apply(cursor, edits[0], now)]
+            with _savepoint(cursor):
+                return [self._apply(cursor, edit, now) for edit in edits]
+        except sqlite3.Error as error:
+            if not isinstance(translate(error, self.label), UndecodableTextError):
+                raise
+            return _damage_in(cursor, edits) or error
+        except Exception as error:
+            return error
 
     def _name_damage(self, names: Iterable[tuple[str, str]]) -> None:
         """Raise DamagedEntryError for the one of these entries that cannot be read."""
@@ -514,6 +606,41 @@ def _row(edit: Put, version: int, now: int) -> tuple[object, ...]:
     return namespace, key, body, content_type, version, expires_at, now, checksum(version, sealed)
 
 
+def _put_rows(cursor: sqlite3.Cursor, puts: Sequence[Put], now: int) -> list[int]:
+    """Write entries, no two of them under one key, and return their versions."""
+    floors = {namespace: _floor(cursor, namespace) for namespace in {put.namespace for put in puts}}
+    versions: dict[tuple[str, str], int] = {}
+    for batch in _halving_batches(puts, ENTRIES_PER_WRITE):
+        values = [value for put in batch for value in _row(put, floors[put.namespace] + 1, now)]
+        for namespace, key, version in cursor.execute(UPSERT_ROWS[len(batch)], values).fetchall():
+            versions[namespace, key] = version
+    return [versions[put.namespace, put.key] for put in puts]
+
+
+@contextlib.contextmanager
+def _savepoint(cursor: sqlite3.Cursor) -> Iterator[None]:
+    """Undo what the block did, and nothing before it, if it raises."""
+    cursor.execute("SAVEPOINT one_group")
+    try:
+        yield
+    except BaseException:
+        if cursor.connection.in_transaction:  # some errors make SQLite undo all
+            cursor.execute("ROLLBACK TO one_group")
+            cursor.execute("RELEASE one_group")
+        raise
+    cursor.execute("RELEASE one_group")
+
+
+def _damage_in(cursor: sqlite3.Cursor, edits: Iterable[Edit]) -> DamagedEntryError | None:
+    """Return the error that names which of these entries holds text that is none."""
+    for namespace, key in _keys(edits):
+        try:
+            cursor.execute(READ, (namespace, key)).fetchone()
+        except sqlite3.Error:
+            return DamagedEntryError(namespace, key, "it holds text that is not UTF-8")
+    return None
+
+
 def _floor(cursor: sqlite3.Cursor, namespace: str) -> int:
     row = cursor.execute(FLOOR, (namespace,)).fetchone()
     return int(row[0]) if row else 0
@@ -582,6 +709,16 @@ def _successor(prefix: str) -> str | bytes:
         return BEHIND_ALL_KEYS
     following = ord(stem[-1]) + 1
     return stem[:-1] + chr(SURROGATES.stop if following in SURROGATES else following)
+
+
+def _halving_batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Yield batches of *size*, a power of two, and of smaller ones at the end: so few statements are prepared."""
+    done = 0
+    while done < len(items):
+        while size > len(items) - done:
+            size //= 2
+        yield items[done : done + size]
+        done += size
 
 
 def _batches(items: Sequence[T], size: int) -> Iterator[list[T]]:
