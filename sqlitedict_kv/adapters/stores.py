@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from sqlitedict_kv.aio import AsyncStore
 from sqlitedict_kv.settings import MEMORY
 from sqlitedict_kv.store import Store
 
@@ -14,6 +15,7 @@ OPTIONS = frozenset(Store.__init__.__kwdefaults__ or ())  # those that Store has
 Key = tuple[object, ...]
 
 _stores: dict[Key, Store] = {}
+_faces: dict[Store, AsyncStore] = {}
 
 
 def shared_store(path: str | os.PathLike[str], options: Mapping[str, Any]) -> Store:
@@ -40,7 +42,13 @@ def shared_store(path: str | os.PathLike[str], options: Mapping[str, Any]) -> St
     return store
 
 
+def shared_face(store: Store) -> AsyncStore:
+    """Return the asynchronous face of a shared store, the same for all tasks and event loops."""
+    return _faces.get(store) or _faces.setdefault(store, AsyncStore.over(store))
+
+
 def close_shared_stores() -> None:
     """Close all of them, in tests say; a backend that is in use then raises StoreClosedError."""
+    _faces.clear()
     while _stores:
         _stores.popitem()[1].close()

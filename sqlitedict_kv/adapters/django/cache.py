@@ -1,22 +1,25 @@
 """Django's cache interface on a namespace of a store."""
 
+# ruff: noqa: ASYNC109 - timeout is Django's word for what a store calls ttl
+
 from __future__ import annotations
 
-import asyncio
 import os
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache, InvalidCacheBackendError
 
 from sqlitedict_kv.adapters.django.values import ALLOW_PICKLE, codecs
 from sqlitedict_kv.adapters.limits import fitting_key, fitting_ttl
-from sqlitedict_kv.adapters.stores import OPTIONS, shared_store
+from sqlitedict_kv.adapters.stores import OPTIONS, shared_face, shared_store
 from sqlitedict_kv.arguments import checked_bool
+from sqlitedict_kv.core import Entry
 from sqlitedict_kv.errors import ConflictError
 from sqlitedict_kv.store import Store
+from sqlitedict_kv.transaction import TransactionNamespace
 
 NAMESPACE = "django"
 
@@ -46,8 +49,10 @@ class SQLiteCache(BaseCache):
         super().__init__(params)
         options = dict(params.get("OPTIONS") or {})
         self._namespace = options.pop("namespace", NAMESPACE)
+        self._clock = options.get("clock", time.time)
         self._store = _open(location, options)
         self._entries = self._store.ns(self._namespace)
+        self._awaited = shared_face(self._store).ns(self._namespace)
 
     @property
     def store(self) -> Store:
@@ -114,21 +119,31 @@ class SQLiteCache(BaseCache):
         Raises:
             ValueError: there is no entry.
         """
-        before = self.version if version is None else version
-        after: int = before + delta
-        old, new = self._key(key, before), self._key(key, after)
+        old, new, after = self._move(key, delta, version)
         while True:
             entry = self._entries.get_with_meta(old)
-            ttl = None if entry is None else _left(entry.meta.expires_at)
-            if entry is None or _gone(ttl):
-                raise _not_found(key)
+            ttl = self._left(key, entry)
             with suppress(ConflictError):  # somebody wrote it meanwhile: look again
                 with self._store.atomic() as tx:
-                    entries = tx.ns(self._namespace)
-                    entries.check(old, entry.meta.version)
-                    entries.delete(old)
-                    entries.set(new, entry.value, ttl=ttl)
+                    _record_move(tx.ns(self._namespace), old, new, entry, ttl)
                 return after
+
+    def _move(self, key: Any, delta: int, version: int | None) -> tuple[str, str, int]:
+        """Return the key as it is, as it will be, and the version that it will have."""
+        before = self.version if version is None else version
+        after = before + delta
+        return self._key(key, before), self._key(key, after), after
+
+    def _left(self, key: Any, entry: Entry[Any] | None) -> float | None:
+        """Return the seconds that an entry has left, None for ever; raise ValueError if there is none."""
+        if entry is None:
+            raise _not_found(key)
+        if entry.meta.expires_at is None:
+            return None
+        ttl: float = entry.meta.expires_at.timestamp() - self._clock()
+        if _gone(ttl):
+            raise _not_found(key)
+        return ttl
 
     # -- many keys
 
@@ -157,11 +172,82 @@ class SQLiteCache(BaseCache):
         """Remove every entry of the namespace in one step, whatever its prefix and version."""
         self._entries.clear()
 
-    # -- in tasks
+    # -- in tasks: the same, without a thread that all of them share
 
     async def aget(self, key: Any, default: Any = None, version: int | None = None) -> Any:
-        """Return what :meth:`get` does."""
-        return await asyncio.to_thread(self.get, key, default, version)
+        """Return what :meth:`get` does; what the LRU holds without leaving the event loop."""
+        return await self._awaited.get(self._key(key, version), default)
+
+    async def aset(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> None:
+        """Write a value as :meth:`set` does."""
+        name, ttl = self._key(key, version), self._ttl(timeout)
+        if _gone(ttl):
+            await self._awaited.delete(name)
+        else:
+            await self._awaited.set(name, value, ttl=ttl)
+
+    async def aadd(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
+        """Write a value if there is none; see :meth:`add`."""
+        name, ttl = self._key(key, version), self._ttl(timeout)
+        if _gone(ttl):
+            return not await self._awaited.contains(name)
+        return await self._awaited.add(name, value, ttl=ttl) is not None
+
+    async def atouch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
+        """Let an entry end *timeout* seconds from now; see :meth:`touch`."""
+        name, ttl = self._key(key, version), self._ttl(timeout)
+        return await (self._awaited.delete(name) if _gone(ttl) else self._awaited.touch(name, ttl))
+
+    async def adelete(self, key: Any, version: int | None = None) -> bool:
+        """Remove an entry and return whether it was there."""
+        return await self._awaited.delete(self._key(key, version))
+
+    async def ahas_key(self, key: Any, version: int | None = None) -> bool:
+        """Return whether there is an entry, without reading its value."""
+        return await self._awaited.contains(self._key(key, version))
+
+    async def aincr(self, key: Any, delta: float = 1, version: int | None = None) -> int | float:
+        """Add to a number in one step; see :meth:`incr`."""
+        try:
+            return await self._awaited.incr(self._key(key, version), delta, default=None)
+        except KeyError:
+            raise _not_found(key) from None
+
+    async def aincr_version(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """Move an entry to another version in one step; see :meth:`incr_version`."""
+        old, new, after = self._move(key, delta, version)
+        while True:
+            entry = await self._awaited.get_with_meta(old)
+            ttl = self._left(key, entry)
+            with suppress(ConflictError):  # as above
+                async with shared_face(self._store).atomic() as tx:
+                    _record_move(tx.ns(self._namespace), old, new, entry, ttl)
+                return after
+
+    async def aget_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
+        """Return the values of those keys that have one; see :meth:`get_many`."""
+        names = {key: self._key(key, version) for key in keys}
+        found = await self._awaited.get_many(names.values())
+        return {key: found[name] for key, name in names.items() if name in found}
+
+    async def aset_many(
+        self, data: Mapping[Any, Any], timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> list[Any]:
+        """Write all the values, or none; see :meth:`set_many`."""
+        entries, ttl = {self._key(key, version): value for key, value in data.items()}, self._ttl(timeout)
+        if _gone(ttl):
+            await self._awaited.delete_many(entries)
+        else:
+            await self._awaited.set_many(entries, ttl=ttl)
+        return []
+
+    async def adelete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
+        """Remove all these entries in one step."""
+        await self._awaited.delete_many([self._key(key, version) for key in keys])
+
+    async def aclear(self) -> None:
+        """Remove every entry of the namespace; see :meth:`clear`."""
+        await self._awaited.clear()
 
 
 def _open(location: str | os.PathLike[str], options: dict[str, Any]) -> Store:
@@ -186,13 +272,18 @@ def _open(location: str | os.PathLike[str], options: dict[str, Any]) -> Store:
     return shared_store(location, options)
 
 
+def _record_move(
+    entries: TransactionNamespace, old: str, new: str, entry: Entry[Any] | None, ttl: float | None
+) -> None:
+    """Let an entry that nobody wrote meanwhile have another key."""
+    assert entry is not None  # _left has raised
+    entries.check(old, entry.meta.version)
+    entries.delete(old)
+    entries.set(new, entry.value, ttl=ttl)
+
+
 def _gone(ttl: float | None) -> bool:
     return ttl is not None and ttl <= 0
-
-
-def _left(expires_at: datetime | None) -> float | None:
-    """Return the seconds until then."""
-    return None if expires_at is None else (expires_at - datetime.now(UTC)).total_seconds()
 
 
 def _not_found(key: Any) -> ValueError:

@@ -120,8 +120,8 @@ def _signature(key: str | bytes, body: bytes) -> bytes:
 def _refuse(value: Any) -> bytes:
     kind = type(value)
     raise CodecError(
-        f"no codec keeps {kind.__module__}.{kind.__qualname__} exactly, or what is in it; convert it to built-in types, give "
-        f"OPTIONS a codec for it in 'codecs', or if need be let it be pickled: see {ALLOW_PICKLE!r}"
+        f"no codec keeps {kind.__module__}.{kind.__qualname__} exactly, or what is in it; convert it to built-in "
+        f"types, give OPTIONS a codec for it in 'codecs', or if need be let it be pickled: see {ALLOW_PICKLE!r}"
     )
 
 
