@@ -110,18 +110,26 @@ def _downloaded(distribution: str, version: str, directory: Path) -> Path:
     return archives[0]
 
 
-def run_pytest(*arguments: object, directory: Path, path: tuple[object, ...] = (), **variables: object) -> Counts:
+def run_pytest(
+    *arguments: object,
+    directory: Path,
+    path: tuple[object, ...] = (),
+    coroutines: bool = False,
+    **variables: object,
+) -> Counts:
     """Run pytest in a process of its own and return the outcome.
 
     Args:
         arguments: of pytest.
         directory: the working directory, which also gets the log: ``suite.log``.
         path: directories in which modules are found, before the package under test.
+        coroutines: whether pytest-asyncio runs the tests that are coroutines; others fail of its warnings.
         variables: of the environment.
     """
+    plugins = [] if coroutines else ["-p", "no:asyncio"]
     results = directory / "suite.xml"
     run_logged(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={results}", *arguments],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugins, f"--junitxml={results}", *arguments],
         directory=directory,
         path=path,
         **variables,

@@ -55,7 +55,7 @@ def test_it_passes_the_standard_tests_of_langchain(tmp_path):
     ini = tmp_path / "suite.ini"
     ini.write_text("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
     suite = Path(__file__).with_name("langchain_suite.py")
-    counts = run_pytest("-c", ini, suite, directory=tmp_path)
+    counts = run_pytest("-c", ini, suite, directory=tmp_path, coroutines=True)
     report("LangChain", f"{CORE} (langchain-tests {SUITES})", counts)
     assert counts.failed == counts.skipped == 0, (tmp_path / "suite.log").read_text(encoding="utf-8")
     assert counts.passed >= 40

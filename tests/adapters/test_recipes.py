@@ -111,7 +111,7 @@ def test_the_backend_for_aiocache_passes_its_acceptance_tests(recipe):
         "markers =\n  memcached\n  redis\n"
     )
     options = ["-c", "suite.ini", "-m", "not redis and not memcached", "-k", f"not {AIOCACHE_LEFT_OUT}"]
-    counts = run_pytest(*options, "tests", directory=recipe, path=(recipe,))
+    counts = run_pytest(*options, "tests", directory=recipe, path=(recipe,), coroutines=True)
     report("aiocache", version, counts)
     assert counts.failed == counts.skipped == 0, (recipe / "suite.log").read_text(encoding="utf-8")
     assert counts.passed >= 50
@@ -154,8 +154,8 @@ def test_the_storage_for_requests_cache_passes_its_tests_of_storages(recipe):
     shutil.copytree(source / "tests", recipe / "tests")
     (recipe / "tests" / "integration" / "test_recipe.py").write_text(REQUESTS_CACHE_TESTS)
     (recipe / "suite.ini").write_text("[pytest]\n")
-    options = ["-c", "suite.ini", "-p", "no:asyncio"]
-    counts = run_pytest(*options, "tests/integration/test_recipe.py", directory=recipe, path=(recipe,))
+    suite = "tests/integration/test_recipe.py"
+    counts = run_pytest("-c", "suite.ini", suite, directory=recipe, path=(recipe,))
     report("requests-cache", version, counts)
     assert counts.failed == counts.skipped == 0, (recipe / "suite.log").read_text(encoding="utf-8")
     assert counts.passed >= 17
