@@ -30,6 +30,16 @@ Write = Callable[[str], Awaitable[Any]]
 UPSERT = "INSERT INTO kv (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
 
+async def connected(path: Path, **options: Any) -> aiosqlite.Connection:
+    """Return a connection of aiosqlite to a new file."""
+    connection = await aiosqlite.connect(path, **options)
+    await connection.execute("PRAGMA journal_mode = WAL")
+    await connection.execute("PRAGMA synchronous = NORMAL")
+    await connection.execute("CREATE TABLE kv (key TEXT PRIMARY KEY, value BLOB NOT NULL)")
+    await connection.commit()
+    return connection
+
+
 class Peers:
     """The stores of one run."""
 
@@ -41,10 +51,8 @@ class Peers:
         """Open all of them."""
         self.ours = AsyncStore(self._directory / "ours.db", lru_bytes="64 MB")
         self._plain = Store(self._directory / "plain.db")
-        self._raw = await aiosqlite.connect(self._directory / "aiosqlite.db", isolation_level=None)
-        await self._raw.execute("PRAGMA journal_mode = WAL")
-        await self._raw.execute("PRAGMA synchronous = NORMAL")
-        await self._raw.execute("CREATE TABLE kv (key TEXT PRIMARY KEY, value BLOB NOT NULL)")
+        self._raw = await connected(self._directory / "aiosqlite.db", isolation_level=None)
+        self._usual = await connected(self._directory / "usual.db")
         self._cache = diskcache.Cache(str(self._directory / "diskcache"))
 
     async def close(self) -> None:
@@ -52,19 +60,26 @@ class Peers:
         await self.ours.close()
         self._plain.close()
         await self._raw.close()
+        await self._usual.close()
         self._cache.close()
 
     def writes(self) -> dict[str, Write]:
         """Return how each of them writes the dict under a key."""
         ours, plain, raw, cache = self.ours.ns("n"), self._plain.ns("n"), self._raw, self._cache
+        usual = self._usual
 
         async def with_aiosqlite(key: str) -> None:
             await raw.execute(UPSERT, (key, json.dumps(DICT)))  # a statement is a commit, in autocommit mode
 
+        async def and_commit(key: str) -> None:  # as most programs have it; at once they commit for each other
+            await usual.execute(UPSERT, (key, json.dumps(DICT)))
+            await usual.commit()
+
         return {
             "AsyncStore": lambda key: ours.set(key, DICT),
             "Store, asyncio.to_thread": lambda key: asyncio.to_thread(plain.set, key, DICT),
-            "aiosqlite, a commit each": with_aiosqlite,
+            "aiosqlite, autocommit": with_aiosqlite,
+            "aiosqlite, execute and commit": and_commit,
             "diskcache, asyncio.to_thread": lambda key: asyncio.to_thread(cache.set, key, DICT),
         }
 
@@ -80,7 +95,8 @@ class Peers:
         return {
             "AsyncStore": ours.get,
             "Store, asyncio.to_thread": lambda key: asyncio.to_thread(plain.get, key),
-            "aiosqlite, a commit each": with_aiosqlite,
+            "aiosqlite, autocommit": with_aiosqlite,
+            "aiosqlite, execute and commit": with_aiosqlite,
             "diskcache, asyncio.to_thread": lambda key: asyncio.to_thread(cache.get, key),
         }
 

@@ -86,9 +86,11 @@ class SQLiteCache(BaseCache):
 
     def _ttl(self, timeout: float | timedelta | None) -> float | None:
         """Return seconds, None for ever; what is negative is gone at once."""
-        seconds = self._normalize_timeout(timeout)
-        if isinstance(seconds, timedelta):  # releases before 0.17 leave it to us
+        seconds = self._normalize_timeout(timeout)  # releases before 0.17 leave the rest to us
+        if isinstance(seconds, timedelta):
             seconds = seconds.total_seconds()
+        if not isinstance(seconds, int | float):
+            raise TypeError(f"timeout must be a number of seconds or a timedelta, not {type(seconds).__name__}")
         return fitting_ttl(seconds) if seconds else None
 
     # -- one key

@@ -34,6 +34,9 @@ class Call:
 
     __slots__ = ("answered", "edits", "error", "function", "future", "loop", "result", "state")
 
+    error: BaseException | None
+    result: Any
+
     def __init__(self, function: Callable[[], Any] | None, edits: Sequence[Edit] | None) -> None:
         """Describe a call for the task that runs: a function, or edits that may be committed with those of others."""
         self.function = function
@@ -42,8 +45,7 @@ class Call:
         self.future: asyncio.Future[Any] = loop.create_future()
         self.state = QUEUED
         self.answered = False
-        self.result: Any = None
-        self.error: BaseException | None = None
+        self.error = None
 
     def make(self) -> None:
         """Call the function and note what comes of it."""

@@ -22,7 +22,7 @@ from sqlitedict_kv.edits import Edits, collected
 from sqlitedict_kv.engine import Edit, Span
 from sqlitedict_kv.listing import Page
 from sqlitedict_kv.lru import NotHeldError
-from sqlitedict_kv.memoize import Memoize
+from sqlitedict_kv.memoize import AsyncDecorator, Memoize
 from sqlitedict_kv.namespace import Namespace, NamespaceStats
 from sqlitedict_kv.record import Record
 from sqlitedict_kv.results import OffLoop, Place
@@ -87,7 +87,7 @@ class AsyncNamespace:
         return await (await self._door.enter()).write(function)
 
     @property
-    def memoize(self) -> Memoize:
+    def memoize(self) -> Memoize[AsyncDecorator]:
         """Keeps the results of ``async def`` functions in this namespace; see :attr:`AsyncStore.memoize`."""
 
         def place(ns: str | None) -> Place:

@@ -5,8 +5,9 @@
 from pathlib import Path
 
 import pytest
-from conftest import VirtualClock
 from suites import failures_in, report, run_pytest, source_of, version_of
+
+from tests.conftest import VirtualClock
 
 CACHING = version_of("flask-caching")
 SESSION = version_of("flask-session")

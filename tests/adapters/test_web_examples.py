@@ -1,7 +1,6 @@
 """The example sites, asked through HTTP while several processes answer."""
 
 import json
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +9,10 @@ from pathlib import Path
 from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 import pytest
-from conftest import integrity_of
-from processes import PACKAGE_PARENT
+from processes import environment
 from suites import version_of
+
+from tests.conftest import integrity_of
 
 WEB = Path(__file__).parents[2] / "examples" / "web"
 NEEDS = {"flask_app.py": ("flask-caching", "flask-session"), "django_site.py": ("django",)}
@@ -29,7 +29,7 @@ class Site:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": PACKAGE_PARENT},
+            env=environment(measured=False),  # they are ended by a signal
         )
 
     def __enter__(self):
@@ -121,7 +121,7 @@ def test_the_django_site_caches_a_fragment_and_cleans_up(path):
             [sys.executable, "-W", "error", WEB / "manage.py", "sqlite_cache", "--purge"],
             capture_output=True,
             text=True,
-            env={**os.environ, "PYTHONPATH": PACKAGE_PARENT, "SITE_DB": str(path)},
+            env={**environment(), "SITE_DB": str(path)},
             timeout=60,
             check=True,
         )
