@@ -256,8 +256,8 @@ case("cas_set() without version", lambda env: env.users.cas_set("k", 1), TypeErr
 case("tx.check(version=None)", lambda env: in_tx(env, "check", "k", None), TypeError, "version")
 case("delete(version=0)", lambda env: env.users.delete("k", version=0), ValueError, "version")
 
-for name in ("delta", "default"):
-    for bad in ("1", None, True, [1], 1j, Decimal(1)):
+for name, others in (("delta", [None]), ("default", [])):  # default=None demands that there is an entry
+    for bad in ("1", True, [1], 1j, Decimal(1), *others):
         for verb in ("incr", "decr"):
             case(
                 f"{verb}({name}={bad!r})",
