@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from copy import copy
 from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import Lock, Thread, local
 from typing import Any
 from weakref import WeakSet
 
@@ -83,6 +83,16 @@ class Call:
                 await self.future
 
 
+class _Asked(local):
+    """What the loop of a thread has asked for in the turn that it is in."""
+
+    loop: asyncio.AbstractEventLoop | None = None
+
+    def __init__(self) -> None:
+        """Begin with nothing, in each thread."""
+        self.calls: list[Call] = []
+
+
 class Lane:
     """Makes calls in their order, in a thread that is there only while it is needed."""
 
@@ -94,7 +104,8 @@ class Lane:
         _all.add(self)
 
     def _begin(self) -> None:
-        self._queue: SimpleQueue[Call | None] = SimpleQueue()  # None: nobody will come any more
+        self._queue: SimpleQueue[list[Call] | None] = SimpleQueue()  # None: nobody will come any more
+        self._asked = _Asked()
         self._lock = Lock()  # held while the thread comes or goes, and while a call is begun or withdrawn
         self._thread: Thread | None = None
 
@@ -108,9 +119,12 @@ class Lane:
 
     async def answer_to(self, call: Call) -> Any:
         """Return what comes of a call; edits are applied in one transaction with those of other tasks."""
-        self._queue.put(call)
-        if self._thread is None:
-            self._start(call)
+        asked = self._asked
+        if asked.loop is call.loop and asked.calls:
+            asked.calls.append(call)
+        else:  # what another loop left here when it was closed is not made
+            asked.loop, asked.calls = call.loop, [call]
+            call.loop.call_soon(self._send)
         try:
             return await call.future
         except asyncio.CancelledError:
@@ -118,33 +132,45 @@ class Lane:
                 await call.ended()
             raise
 
+    def _send(self) -> None:
+        """Hand over what the tasks of this turn of the loop asked for, so that the thread is woken once.
+
+        At once, call by call, the thread and the loop would take the interpreter's lock from each other.
+        """
+        calls, self._asked.calls = self._asked.calls, []
+        self._queue.put(calls)
+        if self._thread is None:
+            self._start(calls)
+
     def _withdraw(self, call: Call) -> bool:
         with self._lock:
             if call.state == QUEUED:
                 call.state = WITHDRAWN
         return call.state == WITHDRAWN
 
-    def _start(self, call: Call) -> None:
+    def _start(self, calls: list[Call]) -> None:
         with self._lock:
             if self._thread is None:
                 thread = Thread(target=self._run, name=self._name, daemon=True)
                 try:
                     thread.start()
-                except RuntimeError:  # no memory, or the interpreter is about to end
-                    call.state = WITHDRAWN
-                    raise
+                except RuntimeError as error:  # no memory, or the interpreter is about to end
+                    for call in calls:
+                        call.state, call.error = WITHDRAWN, error
+                        call.answer()
+                    return
                 self._thread = thread
 
     def _run(self) -> None:
         queue = self._queue
         while True:
             try:
-                call = queue.get(timeout=IDLE_SECONDS)
+                calls = queue.get(timeout=IDLE_SECONDS)
             except Empty:
-                call = None
-            if call is not None:
-                self._serve(call)
-                del call  # and what it holds
+                calls = None
+            if calls is not None:
+                self._serve(calls)
+                del calls  # and what they hold
             elif self._may_leave():
                 return
 
@@ -161,9 +187,9 @@ class Lane:
             self._thread = thread
             return False
 
-    def _serve(self, first: Call) -> None:
+    def _serve(self, calls: list[Call]) -> None:
         """Make calls until none waits."""
-        waiting = deque([first])
+        waiting = deque(calls)
         while waiting:
             self._collect(waiting)
             if waiting[0].edits is None:
@@ -175,9 +201,7 @@ class Lane:
         """Take all who have come."""
         queue = self._queue
         while not queue.empty():  # nobody else takes any
-            call = queue.get_nowait()
-            if call is not None:
-                waiting.append(call)
+            waiting.extend(queue.get_nowait() or ())
 
     def _make_some(self, waiting: deque[Call]) -> None:
         made: list[Call] = []
