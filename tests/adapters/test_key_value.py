@@ -499,6 +499,7 @@ if "KEY_VALUE_RELEASE" in os.environ:
 
 else:
 
+    @pytest.mark.timeout(600)  # of all of this
     def test_the_oldest_release_that_is_supported_passes_the_same_tests(tmp_path):
         release = wheel_of("py-key-value-aio", OLDEST)
         counts = run_pytest(__file__, "-q", directory=tmp_path, path=(release,), KEY_VALUE_RELEASE=OLDEST)

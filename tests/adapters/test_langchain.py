@@ -51,6 +51,7 @@ def cache(store):
     return SQLiteCache(store)
 
 
+@pytest.mark.timeout(600)  # of a whole suite
 def test_it_passes_the_standard_tests_of_langchain(tmp_path):
     ini = tmp_path / "suite.ini"
     ini.write_text("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")

@@ -94,6 +94,7 @@ def cache(memory_cache):
 AIOCACHE_LEFT_OUT = "test_raw"
 
 
+@pytest.mark.timeout(600)  # of a whole suite
 @pytest.mark.parametrize("recipe", ["aiocache"], indirect=True)
 def test_the_backend_for_aiocache_passes_its_acceptance_tests(recipe):
     version = version_of("aiocache")
@@ -147,6 +148,7 @@ class TestStorage(BaseStorageTest):
 """
 
 
+@pytest.mark.timeout(600)  # of a whole suite
 @pytest.mark.parametrize("recipe", ["requests-cache"], indirect=True)
 def test_the_storage_for_requests_cache_passes_its_tests_of_storages(recipe):
     version = version_of("requests-cache")
