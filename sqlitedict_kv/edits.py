@@ -65,6 +65,12 @@ class Edits:
         name, seconds = checked_key(key), checked_ttl(ttl)
         return Touch(self._name, name, self._core.deadline(seconds))
 
+    def renew(self, key: object, ttl: object) -> Touch:
+        """Return the edit that changes when an entry expires which is to expire at all."""
+        if ttl is None:
+            raise TypeError("ttl must be a number of seconds, not None; touch(key, None) lets an entry live for ever")
+        return self.touch(key, ttl)._replace(expiring=True)
+
     def check(self, key: object, version: object) -> Check:
         """Return the edit that demands a version; 0 is absent."""
         return Check(self._name, checked_key(key), checked_version(version))

@@ -44,6 +44,7 @@ class Touch(NamedTuple):
     namespace: str
     key: str
     expires_at: int | None
+    expiring: bool = False  # leave an entry that never expires as it is
 
 
 class Check(NamedTuple):

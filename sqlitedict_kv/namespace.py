@@ -122,13 +122,11 @@ class Namespace(MutableMapping[str, Any]):
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """Return the values of those keys that have one, as of one moment."""
-        wanted = checked_keys(keys)
-        records = self._engine.read_many(self._name, wanted)
-        now = self._core.now()
-        live = {key: records[key] for key in wanted if key in records and records[key].is_live(now)}
-        self._counters.hits += len(live)
-        self._counters.misses += len(wanted) - len(live)
-        return {key: self._value(key, record) for key, record in live.items()}
+        return {key: self._value(key, record) for key, record in self._read_many(keys).items()}
+
+    def get_many_with_meta(self, keys: Iterable[str]) -> dict[str, Entry[Any]]:
+        """Return the entries of those keys that have one, values with versions and times, as of one moment."""
+        return {key: self._core.entry(self._name, key, record) for key, record in self._read_many(keys).items()}
 
     def __contains__(self, key: object) -> bool:
         """Return whether there is an entry; it counts as no read."""
@@ -142,6 +140,16 @@ class Namespace(MutableMapping[str, Any]):
     def __bool__(self) -> bool:
         """Return whether there is any entry."""
         return bool(self._engine.keys(Span(self._name), 1, self._core.now()))
+
+    def _read_many(self, keys: Iterable[str]) -> dict[str, Record]:
+        """Return the live records of those keys that have one and count the reads."""
+        wanted = checked_keys(keys)
+        records = self._engine.read_many(self._name, wanted)
+        now = self._core.now()
+        live = {key: records[key] for key in wanted if key in records and records[key].is_live(now)}
+        self._counters.hits += len(live)
+        self._counters.misses += len(wanted) - len(live)
+        return live
 
     def _value(self, key: str, record: Record) -> Any:
         return self._decode(self._name, key, record.body, record.content_type)
@@ -277,6 +285,18 @@ class Namespace(MutableMapping[str, Any]):
         """
         (version,) = self._commit([self._edits.touch(key, ttl)])
         return version is not None
+
+    def renew(self, key: str, ttl: float, default: Any = None) -> Any:
+        """Return the value and, if it is to expire at all, let it expire *ttl* seconds from now, in one step.
+
+        An entry that never expires stays so. Value and version are not changed.
+
+        Args:
+            key: the key.
+            ttl: seconds.
+            default: what to return where there is no value.
+        """
+        return run(self._verbs().renew(key, ttl, default))
 
     def _commit(self, edits: Sequence[Edit]) -> list[int | None]:
         return self._engine.commit(edits, self._core.now())

@@ -170,6 +170,11 @@ class Store:
         """What was done with a damaged file when this store was opened; None if nothing was."""
         return self._engine.quarantined
 
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The clock that decides what has expired; it returns the Unix time in seconds."""
+        return self._core.clock
+
     def ns(self, name: str, *, ttl: float | None = None, content_type: str | None = None) -> Namespace:
         """Return a namespace as a mapping; it exists as soon as it has an entry.
 

@@ -73,6 +73,22 @@ class Verbs(NamedTuple):
                 continue
             return changed
 
+    def renew(self, key: str, ttl: float, default: Any) -> Steps[Any]:
+        """See :meth:`Namespace.renew`."""
+        self.edits.renew(key, ttl)  # before anything is read
+        while True:
+            record = yield self.read(key)
+            if record is None:
+                return default
+            value = self._value(key, record)
+            if record.expires_at is None:
+                return value
+            try:
+                yield self.commit([self.edits.check(key, record.version), self.edits.renew(key, ttl)])
+            except ConflictError:
+                continue
+            return value
+
     def pop(self, key: str, default: Any) -> Steps[Any]:
         """See :meth:`Namespace.pop`."""
         while True:

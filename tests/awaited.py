@@ -52,6 +52,10 @@ class AwaitedStore:
             self.loop.close()
             raise
 
+    @property
+    def clock(self):
+        return self.store.clock
+
     def ns(self, name, **options):
         return AwaitedNamespace(self.loop, self.store.ns(name, **options))
 
@@ -172,8 +176,8 @@ class AwaitedNamespace(MutableMapping):
 
 VERBS = (
     "add", "cas_set", "clear", "contains", "copy", "count", "decr", "delete", "delete_many", "get", "get_many",
-    "get_with_meta", "incr", "list", "pop", "popitem", "purge_expired", "set", "set_many", "setdefault", "stats",
-    "touch", "update",
+    "get_many_with_meta", "get_with_meta", "incr", "list", "pop", "popitem", "purge_expired", "renew", "set",
+    "set_many", "setdefault", "stats", "touch", "update",
 )  # fmt: skip
 for name in VERBS:
     setattr(AwaitedNamespace, name, awaited(name))

@@ -145,6 +145,7 @@ KEY_VERBS = {
     "decr": (),
     "modify": (str,),
     "touch": (5,),
+    "renew": (5,),
     "__delitem__": (),
     "delete": (),
     "pop": ("default",),
@@ -154,7 +155,7 @@ for verb, rest in KEY_VERBS.items():
     case(f"{verb}(None)", lambda env, n=verb, r=rest: getattr(env.users, n)(None, *r), TypeError, "key")
     case(f"{verb}(surrogate)", lambda env, n=verb, r=rest: getattr(env.users, n)(SURROGATE, *r), ValueError, "key")
     case(f"{verb}(too long)", lambda env, n=verb, r=rest: getattr(env.users, n)("é" * 513, *r), TooLargeError, "key")
-for verb in ("get_many", "delete_many"):
+for verb in ("get_many", "get_many_with_meta", "delete_many"):
     for bad in (None, 5, "abc", b"abc", [5], [None], ["k", 5], [b"k"], [["k"]]):
         case(f"{verb}({bad!r})", lambda env, n=verb, v=bad: getattr(env.users, n)(v), TypeError, "keys")
     for bad in ([SURROGATE], ["k", "x" * 1025]):
@@ -213,6 +214,7 @@ WRITERS = {
     "tx.add": lambda env, **o: in_tx(env, "add", "new", 1, **o),
     "touch": lambda env, **o: env.users.touch("k", **o),
     "tx.touch": lambda env, **o: in_tx(env, "touch", "k", **o),
+    "renew": lambda env, **o: env.users.renew("k", **o),
 }
 for verb, call in WRITERS.items():
     for bad in ("5", True, [5]):
@@ -235,6 +237,7 @@ for verb, call in WRITERS.items():
                 "content_type",
             )
     case(f"{verb}(unknown option)", lambda env, c=call: c(env, expire=5), TypeError, "expire")
+case("renew(ttl=None)", lambda env: env.users.renew("k", None), TypeError, "ttl")
 for bad, error in ((5, TypeError), (b"x", TypeError), ("", ValueError), ("image/png", ValueError)):
     case(f"get(content_type={bad!r})", lambda env, v=bad: env.users.get("k", content_type=v), error, "content_type")
 
@@ -253,8 +256,8 @@ case("cas_set() without version", lambda env: env.users.cas_set("k", 1), TypeErr
 case("tx.check(version=None)", lambda env: in_tx(env, "check", "k", None), TypeError, "version")
 case("delete(version=0)", lambda env: env.users.delete("k", version=0), ValueError, "version")
 
-for name in ("delta", "default"):
-    for bad in ("1", None, True, [1], 1j, Decimal(1)):
+for name, others in (("delta", [None]), ("default", [])):  # default=None demands that there is an entry
+    for bad in ("1", True, [1], 1j, Decimal(1), *others):
         for verb in ("incr", "decr"):
             case(
                 f"{verb}({name}={bad!r})",

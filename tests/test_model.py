@@ -149,6 +149,13 @@ class Model(RuleBasedStateMachine):
         if there:
             self.kept[space][key] = self.kept[space][key]._replace(expires_at=self.deadline(ticks))
 
+    @rule(space=SPACES, key=KEYS, ticks=TTLS.filter(bool))
+    def renew(self, space, key, ticks):
+        kept = self.live(space).get(key)
+        assert self.store.ns(space).renew(key, seconds(ticks), "absent") == (kept.value if kept else "absent")
+        if kept and kept.expires_at is not None:
+            self.kept[space][key] = kept._replace(expires_at=self.deadline(ticks))
+
     @rule(space=SPACES, key=KEYS, delta=st.integers(-3, 3), default=st.integers(-5, 5), ttl=TTLS)
     def incr(self, space, key, delta, default, ttl):
         kept = self.live(space).get(key)

@@ -13,6 +13,8 @@ assert_type(users.set("k", 1, ttl=None), int)
 assert_type(users.add("k", 1), int | None)
 assert_type(users.list("a", limit=3), Page)
 assert_type(users.get_many(["a"]), dict[str, Any])
+assert_type(users.get_many_with_meta(["a"]), dict[str, Entry[Any]])
+assert_type(store.clock(), float)
 assert_type(store.stats(), StoreStats)
 mapping: MutableMapping[str, Any] = users
 assert_type(Lock(users, "k").acquire(timeout=1), bool)

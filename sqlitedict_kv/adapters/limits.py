@@ -9,15 +9,19 @@ from sqlitedict_kv.arguments import MAX_KEY_BYTES, MAX_TTL
 HASHED = "\x01"  # the first character of a key that stands for another
 
 
-def fitting_key(key: str) -> str:
+def fitting_key(key: str, limit: int = MAX_KEY_BYTES) -> str:
     """Return a key that a store takes: the same, or a hash where it is too long or no valid Unicode.
 
     Keys that begin as the hashes do are hashed too, so no two keys ever become the same.
+
+    Args:
+        key: any str.
+        limit: the number of bytes of UTF-8 that fit.
     """
-    if key.isascii() and len(key) <= MAX_KEY_BYTES and not key.startswith(HASHED):
+    if key.isascii() and len(key) <= limit and not key.startswith(HASHED):
         return key
     encoded = key.encode(errors="surrogatepass")
-    if len(encoded) <= MAX_KEY_BYTES and not key.startswith(HASHED) and _is_unicode(key):
+    if len(encoded) <= limit and not key.startswith(HASHED) and _is_unicode(key):
         return key
     return HASHED + sha256(encoded).hexdigest()
 

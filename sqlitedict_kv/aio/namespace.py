@@ -126,6 +126,11 @@ class AsyncNamespace:
         bound = self._bound or await self._bind()
         return await bound.access.read(bound.sync.get_many, checked_keys(keys))  # looked through here, not in a thread
 
+    async def get_many_with_meta(self, keys: Iterable[str]) -> dict[str, Entry[Any]]:
+        """Return the entries of those keys that have one, values with versions and times, as of one moment."""
+        bound = self._bound or await self._bind()
+        return await bound.access.read(bound.sync.get_many_with_meta, keys)
+
     async def contains(self, key: object) -> bool:
         """Return whether there is an entry; it counts as no read."""
         bound = self._bound or await self._bind()
@@ -235,6 +240,10 @@ class AsyncNamespace:
         bound = self._bound or await self._bind()
         (version,) = await bound.commit([bound.edits.touch(key, ttl)])
         return version is not None
+
+    async def renew(self, key: str, ttl: float, default: Any = None) -> Any:
+        """Return the value and, if it is to expire at all, move its deadline; see :meth:`Namespace.renew`."""
+        return await drive((await self._verbs()).renew(key, ttl, default))
 
     # -- removing
 

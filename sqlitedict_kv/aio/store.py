@@ -81,6 +81,7 @@ class AsyncStore:
             allow_unsafe_filesystem=allow_unsafe_filesystem,
             on_corrupt=on_corrupt,
         )
+        self._clock = settings.clock
         late = Late(settings.path, settings.codecs, settings.clock, settings.max_value_bytes)
         self._door = Door(partial(Store._of, settings), late)  # noqa: SLF001 - its other face
 
@@ -90,13 +91,19 @@ class AsyncStore:
         if not isinstance(store, Store):
             raise TypeError(f"store must be a Store, not {type(store).__name__}")
         face = cls.__new__(cls)
-        face._door = Door.to(store)  # noqa: SLF001 - a second way to make one
+        face._clock = store.clock  # noqa: SLF001 - a second way to make one
+        face._door = Door.to(store)  # noqa: SLF001
         return face
 
     @property
     def sync_store(self) -> Store:
         """The store itself, for code that may block; it is opened for that if it was not yet."""
         return self._door.open().store
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The clock that decides what has expired; it returns the Unix time in seconds."""
+        return self._clock
 
     def ns(self, name: str, *, ttl: float | None = None, content_type: str | None = None) -> AsyncNamespace:
         """Return a namespace; the arguments are those of :meth:`Store.ns`."""

@@ -64,6 +64,34 @@ def source_of(distribution: str, version: str) -> Path:
     return target
 
 
+def wheel_of(distribution: str, version: str) -> Path:
+    """Return a directory with a release in it, without what it needs, or skip the test where it cannot be had."""
+    cache = Path(os.environ.get(CACHE) or REPOSITORY / ".pytest_cache" / "suites")
+    target = cache / f"{distribution}-{version}-installed"
+    if target.is_dir():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=cache) as work:
+        options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--target", f"{work}/installed"]
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "install", *options, f"{distribution}=={version}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        if done.returncode != 0:
+            reason = (done.stderr.strip() or "pip does not say why").splitlines()[-1]
+            pytest.skip(f"{distribution} {version} cannot be installed: {reason}")
+        try:
+            Path(work, "installed").rename(target)
+        except OSError:  # another process was faster
+            if not target.is_dir():
+                raise
+    return target
+
+
 def _downloaded(distribution: str, version: str, directory: Path) -> Path:
     # Not `--no-binary :all:`, which would hold for what is needed to build it, too.
     options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--no-binary", distribution]
@@ -82,18 +110,26 @@ def _downloaded(distribution: str, version: str, directory: Path) -> Path:
     return archives[0]
 
 
-def run_pytest(*arguments: object, directory: Path, path: tuple[object, ...] = (), **variables: object) -> Counts:
+def run_pytest(
+    *arguments: object,
+    directory: Path,
+    path: tuple[object, ...] = (),
+    coroutines: bool = False,
+    **variables: object,
+) -> Counts:
     """Run pytest in a process of its own and return the outcome.
 
     Args:
         arguments: of pytest.
         directory: the working directory, which also gets the log: ``suite.log``.
         path: directories in which modules are found, before the package under test.
+        coroutines: whether pytest-asyncio runs the tests that are coroutines; others fail of its warnings.
         variables: of the environment.
     """
+    plugins = [] if coroutines else ["-p", "no:asyncio"]
     results = directory / "suite.xml"
     run_logged(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={results}", *arguments],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugins, f"--junitxml={results}", *arguments],
         directory=directory,
         path=path,
         **variables,

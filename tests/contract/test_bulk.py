@@ -69,6 +69,17 @@ def test_get_many_returns_those_that_are_there_in_the_order_asked(store, clock):
     assert list(found.items()) == [("c", 3), ("a", 1), ("b", None)]
 
 
+def test_get_many_with_meta_returns_the_same_entries_as_get_with_meta(store, clock):
+    users = store.ns("users")
+    users.set_many({"a": 1, "b": None}, ttl=60)
+    users["c"] = b"bytes"
+    users.set("old", 0, ttl=1)
+    clock.advance(1)
+    found = users.get_many_with_meta(["c", "nope", "a", "old", "b", "a"])
+    assert list(found.items()) == [(key, users.get_with_meta(key)) for key in "cab"]
+    assert users.get_many_with_meta([]) == {}
+
+
 @pytest.mark.parametrize("keys", [[], (), set(), iter([]), {}])
 def test_get_many_and_delete_many_of_nothing_find_nothing(store, keys):
     users = store.ns("users")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sqlitedict_kv import ConflictError
+from tests.awaited import AwaitedStore
 
 
 def test_an_entry_expires_exactly_at_its_time(store, clock):
@@ -163,6 +164,75 @@ def test_touch_changes_nothing_but_the_deadline(store, clock):
     assert users.get_with_meta("k").meta.expires_at is None
     clock.advance(10**9)
     assert users["k"] == [1]
+
+
+def test_renew_returns_the_value_and_moves_the_deadline_alone(store, clock):
+    users = store.ns("users")
+    users.set("k", [1], ttl=10)
+    before = users.get_with_meta("k").meta
+    clock.advance(9.999)
+    assert users.renew("k", 10) == [1]
+    after = users.get_with_meta("k").meta
+    assert after == before._replace(expires_at=before.expires_at + timedelta(seconds=9.999))
+    clock.advance(9.999)
+    assert users["k"] == [1]
+    clock.advance(0.001)
+    assert users.renew("k", 10) is None
+    assert users.renew("k", 10, "default") == "default"
+    assert "k" not in users
+
+
+def test_renew_may_shorten_a_deadline(store, clock):
+    users = store.ns("users")
+    users.set("k", 1, ttl=100)
+    assert users.renew("k", 1) == 1
+    clock.advance(1)
+    assert "k" not in users
+
+
+def test_renew_leaves_an_entry_that_never_expires_as_it_is(store, clock):
+    users = store.ns("users", ttl=5)
+    users.set("k", None, ttl=None)
+    before = users.get_with_meta("k")
+    assert users.renew("k", 1, "default") is None
+    assert users.get_with_meta("k") == before
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "found", "lives"),
+    [
+        (lambda users: users.set("k", "new", ttl=1), "new", 60),
+        (lambda users: users.set("k", "new", ttl=None), "new", None),
+        (lambda users: users.touch("k", None), "old", None),
+        (lambda users: users.touch("k", 1), "old", 60),
+        (lambda users: users.delete("k"), "default", 0),
+    ],
+    ids=["written", "written for ever", "touched for ever", "touched", "deleted"],
+)
+def test_renew_is_one_step_whatever_happens_in_the_middle_of_it(store, clock, monkeypatch, meanwhile, found, lives):
+    users = store.ns("users")
+    users.set("k", "old", ttl=10)
+    engine = (store.store.sync_store if isinstance(store, AwaitedStore) else store)._core.engine
+    read = engine.read
+    pending = [meanwhile]
+
+    def read_and_be_overtaken(namespace, key):
+        record = read(namespace, key)
+        while pending:
+            pending.pop()(users)
+        return record
+
+    monkeypatch.setattr(engine, "read", read_and_be_overtaken)
+    assert users.renew("k", 60, "default") == found
+    assert not pending
+    clock.advance(59.999)
+    assert ("k" in users) is (lives != 0)
+    clock.advance(0.001)
+    assert ("k" in users) is (lives is None)
+
+
+def test_the_clock_of_a_store_is_the_one_it_was_opened_with(store, clock):
+    assert store.clock is clock
 
 
 def test_set_without_a_ttl_takes_the_deadline_away(store, clock):

@@ -879,7 +879,7 @@ def _touch(cursor: sqlite3.Cursor, edit: Touch, now: int) -> int | None:
     namespace, key = edit.namespace, edit.key
     row = cursor.execute(READ, (namespace, key)).fetchone()
     record = record_of(namespace, key, row) if row else None
-    if record is None or not record.is_live(now):
+    if record is None or not record.is_live(now) or (edit.expiring and record.expires_at is None):
         return None
     # What came without a checksum of its version stays without: nobody has vouched for it.
     check = row[5]
