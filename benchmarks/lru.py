@@ -32,6 +32,7 @@ def reads(directory: Path) -> dict[str, Callable[[], Any]]:
     for key in values:
         warm.ns("n").get(key)
     keys = itertools.cycle(KEYS)
+    twice = itertools.cycle([key for key in KEYS for _ in range(2)])
     without, hit, miss = plain.ns("n").get, warm.ns("n").get, full.ns("n").get
     return {
         "diskcache, a dict": lambda: cache.get(next(keys)),
@@ -41,7 +42,9 @@ def reads(directory: Path) -> dict[str, Callable[[], Any]]:
         "LRU hit, a dict": lambda: hit(next(keys)),
         "LRU hit, bytes": lambda: hit("bytes"),
         "LRU hit, str": lambda: hit("str"),
-        "LRU miss that is filled, a dict": lambda: miss(next(keys)),
+        "full LRU, a miss, a dict": lambda: miss(next(keys)),
+        "no LRU, each key twice": lambda: without(next(twice)),
+        "full LRU, each key twice, a miss each time": lambda: miss(next(twice)),
     }
 
 
@@ -64,8 +67,10 @@ def main(rounds: int) -> None:
     for kind in ("a dict", "bytes", "str"):
         times = medians[f"diskcache, {kind}"] / medians[f"LRU hit, {kind}"]
         print(f"| LRU hit, {kind}: times as fast as diskcache | {times:.1f} |")
-    times = medians["LRU miss that is filled, a dict"] / medians["no LRU, a dict"]
-    print(f"| a miss that is filled, and evicts: times a read without LRU | {times:.2f} |")
+    times = medians["full LRU, a miss, a dict"] / medians["no LRU, a dict"]
+    print(f"| a miss of a full LRU: times a read without LRU | {times:.2f} |")
+    times = medians["full LRU, each key twice, a miss each time"] / medians["no LRU, each key twice"]
+    print(f"| misses of a full LRU of which every second one evicts, the most there can be: likewise | {times:.2f} |")
 
 
 if __name__ == "__main__":

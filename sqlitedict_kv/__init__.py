@@ -8,6 +8,8 @@
 {'name': 'Ada'}
 """
 
+from typing import TYPE_CHECKING, Any
+
 from sqlitedict_kv.codecs import Codec
 from sqlitedict_kv.core import Entry, Meta
 from sqlitedict_kv.engine import CheckReport
@@ -40,14 +42,21 @@ from sqlitedict_kv.errors import (
 from sqlitedict_kv.listing import Page
 from sqlitedict_kv.lru import LRUStats
 from sqlitedict_kv.memoize import Memoize
-from sqlitedict_kv.memoized import CacheInfo, Memoized
+from sqlitedict_kv.memoized import AsyncMemoized, CacheInfo, Memoized
 from sqlitedict_kv.namespace import Namespace, NamespaceStats
 from sqlitedict_kv.store import Health, Store, StoreStats
 from sqlitedict_kv.transaction import Transaction, TransactionNamespace
 
+if TYPE_CHECKING:
+    from sqlitedict_kv.aio import AsyncNamespace, AsyncStore
+    from sqlitedict_kv.diagnosis import Diagnosis, diagnose
+
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncMemoized",
+    "AsyncNamespace",
+    "AsyncStore",
     "CacheInfo",
     "CheckReport",
     "Codec",
@@ -56,6 +65,7 @@ __all__ = [
     "CorruptStoreError",
     "DamagedEntryError",
     "DecodeError",
+    "Diagnosis",
     "Entry",
     "ForeignDatabaseError",
     "ForkedStoreError",
@@ -89,4 +99,18 @@ __all__ = [
     "TransactionNamespace",
     "UnsafeFilesystemError",
     "__version__",
+    "diagnose",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is rarely needed when it is asked for: asyncio, say, takes longer to import than all of this."""
+    if name in ("AsyncNamespace", "AsyncStore"):
+        from sqlitedict_kv import aio  # noqa: PLC0415
+
+        return getattr(aio, name)
+    if name in ("Diagnosis", "diagnose"):
+        from sqlitedict_kv import diagnosis  # noqa: PLC0415
+
+        return getattr(diagnosis, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -29,7 +29,8 @@ class Codec(NamedTuple):
         content_type: the name that is stored with each entry, such as ``"image/png"``.
         encode: makes bytes of a value; what it raises is reported as a CodecError.
         decode: makes an equal value of the same types from those bytes.
-        types: the exact types whose values are encoded so when no content type is asked for.
+        types: the exact types whose values are encoded so when no content type is asked for; ``object`` stands
+            for all that no other codec of the store keeps.
     """
 
     content_type: str
@@ -94,6 +95,7 @@ class Codecs:
         ordered = {codec.content_type: codec for codec in (*BUILT_IN, *custom)}
         self._by_content_type = ordered
         self._by_type = {kind: codec for codec in ordered.values() for kind in codec.types}
+        self._last = self._by_type.pop(object, None)
         # for Namespace.get, which calls them itself
         self.decoders = {content_type: codec.decode for content_type, codec in ordered.items()}
 
@@ -118,7 +120,12 @@ class Codecs:
         name = scientific.content_type_of(kind)
         if name is not None:
             return self._encoded(self._by_content_type[name], value), name
-        return packing.pack(value), MSGPACK
+        try:
+            return packing.pack(value), MSGPACK
+        except CodecError:
+            if self._last is None:
+                raise
+        return self._encoded(self._last, value), self._last.content_type
 
     def _encoded(self, codec: Codec, value: Any) -> bytes:
         try:

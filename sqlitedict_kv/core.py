@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
-from sqlitedict_kv.arguments import Default, checked_content_type, checked_key, checked_number, checked_ttl
+from sqlitedict_kv.arguments import Default, checked_content_type, checked_key, checked_ttl
 from sqlitedict_kv.codecs import Codecs
-from sqlitedict_kv.engine import Change, Engine, Put, Value
+from sqlitedict_kv.engine import Engine, Put, Span, Value
 from sqlitedict_kv.errors import TooLargeError
 from sqlitedict_kv.lru import LRU
 from sqlitedict_kv.record import Record
@@ -17,6 +18,8 @@ from sqlitedict_kv.record import Record
 V = TypeVar("V")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+KEYS_PER_PAGE = 500
+RECORDS_PER_PAGE = 200
 HALF_MICROSECOND = 0.0005  # in milliseconds: what a float of today's Unix time may be off by is less
 
 
@@ -71,6 +74,14 @@ class Core:
         self.counters = Counters()
         self.read_value: Callable[[str, str], Value | None] = engine.read_value if lru is None else lru.read_value
 
+    def at_once(self) -> Core | None:
+        """Return a core whose read_value never waits and raises NotHeldError instead; None without an LRU."""
+        if self.lru is None:
+            return None
+        quick = copy(self)
+        quick.read_value = self.lru.held_value
+        return quick
+
     def now(self) -> int:
         """Return the Unix time in milliseconds, by the store's clock."""
         return int(self.clock() * 1000 + HALF_MICROSECOND)
@@ -115,6 +126,31 @@ class Core:
             f"raise max_value_bytes, or max_bytes if that is what limits it"
         )
 
+    def read(self, namespace: str, key: object) -> Record | None:
+        """Return the live record of a key and count the read."""
+        record = self.engine.read(namespace, checked_key(key))
+        if record is None or (record.expires_at is not None and not record.is_live(self.now())):
+            self.counters.misses += 1
+            return None
+        self.counters.hits += 1
+        return record
+
+    def last(self, namespace: str) -> list[tuple[str, Record]]:
+        """Return the last key of a namespace with its record, or nothing."""
+        return self.engine.records(Span(namespace, reverse=True), 1, self.now())
+
+    def key_pages(self, span: Span) -> Iterator[list[str]]:
+        """Yield the keys of a span by pages; no lock is held between them."""
+        while keys := self.engine.keys(span, KEYS_PER_PAGE, self.now()):
+            yield keys
+            span = span._replace(after=keys[-1])
+
+    def pages(self, span: Span) -> Iterator[list[tuple[str, Record]]]:
+        """Yield the keys and records of a span by pages; no lock is held between them."""
+        while records := self.engine.records(span, RECORDS_PER_PAGE, self.now()):
+            yield records
+            span = span._replace(after=records[-1][0])
+
     def entry(self, namespace: str, key: str, record: Record) -> Entry[Any]:
         """Return a record as its reader sees it."""
         value = self.codecs.decode(namespace, key, record.body, record.content_type)
@@ -131,31 +167,6 @@ class Defaults(NamedTuple):
         """Return the time to live and the content type of a write."""
         chosen = self.ttl if isinstance(ttl, Default) else checked_ttl(ttl)
         return chosen, checked_content_type(content_type, codecs) or self.content_type
-
-
-def incr_edit(
-    core: Core, namespace: str, defaults: Defaults, key: object, delta: object, default: object
-) -> tuple[Change, list[int | float]]:
-    """Return the edit of :meth:`Namespace.incr` and where it leaves its sums; an engine may run it several times."""
-    name, step = checked_key(key), checked_number(delta, "delta")
-    start = checked_number(default, "default")
-    results: list[int | float] = []
-
-    def change(record: Record | None) -> Put:
-        number = start if record is None else _number(core, namespace, name, record)
-        total = checked_number(number + step, "delta: the sum")
-        results.append(total)
-        edit = core.put(namespace, name, total, ttl=defaults.ttl, content_type=defaults.content_type)
-        return edit if record is None else edit._replace(expires_at=record.expires_at)
-
-    return Change(namespace, name, change), results
-
-
-def _number(core: Core, namespace: str, key: str, record: Record) -> int | float:
-    value = core.codecs.decode(namespace, key, record.body, record.content_type)
-    if type(value) is int or type(value) is float:
-        return value
-    raise TypeError(f"the entry {key!r} in namespace {namespace!r} is a {type(value).__name__}, not a number")
 
 
 def meta_of(record: Record) -> Meta:

@@ -66,6 +66,7 @@ class Change(NamedTuple):
 
 
 Edit = Put | Delete | Touch | Check | Change
+Outcome = list[int | None] | Exception  # of a group of edits: their versions, or why none of them was applied
 
 
 class Span(NamedTuple):
@@ -150,6 +151,25 @@ class Engine(Protocol):
         there was nothing to touch or remove.
         """
 
+    def put_at_once(self, edit: Put, now: int) -> int | None:
+        """Write one entry whatever is there and return its version; None if others hold the lock: nothing was written.
+
+        Unlike all other verbs it does not wait for them.
+        """
+
+    def commit_groups(self, claim: Callable[[], Sequence[Sequence[Edit]]], clock: Callable[[], int]) -> list[Outcome]:
+        """Apply groups of edits in one transaction, in order, each group all or none.
+
+        Args:
+            claim: returns the groups; called when nothing is left to wait for, and again if that attempt fails, so
+                that who comes while others hold the lock is in the group.
+            clock: returns the Unix time in milliseconds at which they apply; called after *claim*.
+
+        Returns for each group what :meth:`commit` would return, or the error that it would raise for what is in
+        that group alone: a conflict, a missing key, a damaged entry, what a Change raised. A failing storage is
+        raised, and no group was applied.
+        """
+
     def exclusive(self, now: Callable[[], int]) -> AbstractContextManager[Engine]:
         """Give an engine for one thread whose calls are one write transaction, during which others only read.
 
@@ -208,11 +228,12 @@ class Engine(Protocol):
     def sync(self) -> None:
         """Make all that was acknowledged survive a power cut."""
 
-    def marker(self) -> Callable[[], bytes | None]:
+    def marker(self, *, waiting: bool = True) -> Callable[[], bytes | None]:
         """Return a function that returns the mark: bytes that differ after each commit of anybody.
 
         A mark that is read again unchanged proves that nothing was committed in between. None is unknown:
-        the connection was closed, and the engine must be asked for another function.
+        the connection was closed, and the engine must be asked for another function; or the answer would have to
+        wait for somebody else's call, and *waiting* is False.
         """
 
     def observe(self, observer: Observer) -> None:

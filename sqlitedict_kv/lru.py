@@ -11,6 +11,10 @@ not by the sqlite3 shell. Three rules keep that true:
 
 By the third rule a hit takes no lock. Nor does it move its entry to an end of a list, as a textbook LRU does:
 it leaves a note on it, and an entry with a note gets a second chance when room is needed (CLOCK, Corbato 1968).
+
+While it is full, a key has to be missed twice before others make room for it: what is read only once, by a walk
+through many keys say, neither takes the place of what is in use nor costs the work of a change (this is the
+doorkeeper of TinyLFU, Einziger, Friedman and Manes 2017, https://arxiv.org/abs/1512.00727).
 """
 
 from __future__ import annotations
@@ -50,6 +54,10 @@ class LRUStats(NamedTuple):
     invalidations: int
 
 
+class NotHeldError(Exception):
+    """Says that memory alone does not know the newest value."""
+
+
 class _Entry:
     """A value, and whether it was used since room was made last."""
 
@@ -74,6 +82,7 @@ class LRU:
         self._engine = engine
         self._max_bytes = max_bytes
         self._read_mark = engine.marker()
+        self._glance = engine.marker(waiting=False)
         self._begin()
         _all.add(self)
         engine.observe(self)
@@ -83,6 +92,7 @@ class LRU:
         self._mark = UNKNOWN
         self._entries: OrderedDict[Name, _Entry] = OrderedDict()
         self._bytes = 0
+        self._knocked: set[int] = set()  # hashes of names that were missed once while there was no room
         self._hits = 0
         self._misses = 0
         self._evictions = 0
@@ -107,15 +117,26 @@ class LRU:
             self._fill(name, value, mark, read_mark)
         return value
 
+    def held_value(self, namespace: str, key: str) -> Value:
+        """Return the newest value, expired or not, and never wait; raise NotHeldError if :meth:`read_value` has to."""
+        glance = self._glance
+        known = self._mark
+        entry = self._entries.get((namespace, key))
+        if entry is None or glance() != known:
+            raise NotHeldError
+        entry.used = True
+        self._hits += 1
+        return entry.value
+
     def _follow_new_connection(self) -> None:
         """Forget everything, and only then ask the mark of the connection that is open now.
 
         While none was open, the log may have begun anew, and its mark may look like an earlier one.
         """
-        read_mark = self._engine.marker()
+        read_mark, glance = self._engine.marker(), self._engine.marker(waiting=False)
         with self._lock:
             self._forget_all(UNKNOWN)
-            self._read_mark = read_mark
+            self._read_mark, self._glance = read_mark, glance
 
     def _fill(self, name: Name, value: Value, mark: bytes, read_mark: Callable[[], bytes | None]) -> None:
         """Keep a value that was read after *mark* was, unless somebody committed since."""
@@ -123,7 +144,10 @@ class LRU:
         if size > self._max_bytes:
             return
         # The engine is not asked under our lock: a commit takes the two in the other order.
-        if mark != self._mark and read_mark() != mark:
+        if mark != self._mark:
+            if read_mark() != mark:
+                return
+        elif self._bytes + size > self._max_bytes and self._is_first_knock(hash(name)):
             return
         with self._lock:
             if read_mark is not self._read_mark:  # the log may have begun anew, and look as it did
@@ -135,6 +159,16 @@ class LRU:
                 self._bytes += size
                 if self._bytes > self._max_bytes:
                     self._make_room()
+
+    def _is_first_knock(self, name: int) -> bool:
+        """Return whether a name was not missed of late, and remember it; without the lock, as it is but a guess."""
+        knocked = self._knocked
+        if name in knocked:
+            return False
+        if len(knocked) > len(self._entries):
+            self._knocked = knocked = set()
+        knocked.add(name)
+        return True
 
     def _make_room(self) -> None:
         while self._bytes > self._max_bytes and self._entries:

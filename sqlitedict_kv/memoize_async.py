@@ -1,22 +1,24 @@
 """The calls of a memoized ``async def`` function.
 
-A hit is read on the event loop; what may wait for the lock of the store runs in a thread. A computation is a
-task of its own, so that a caller that is cancelled takes nothing from the others.
+A hit is read on the event loop, unless the store may only be awaited (see OffLoop); what may wait for the lock of
+the store runs in a thread. A computation is a task of its own, so that a caller that is cancelled takes nothing from
+the others.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from copy import deepcopy
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from sqlitedict_kv.flights import KEPT, Flight, Flights
 from sqlitedict_kv.keys import Keys
 from sqlitedict_kv.leases import pauses
-from sqlitedict_kv.results import MISSING, Results, Shared, shared
+from sqlitedict_kv.results import MISSING, OffLoop, Results, Shared, shared
+from sqlitedict_kv.tasks import finished
 
 Obtain = Callable[[str], Awaitable[tuple[Any, Any]]]
 
@@ -24,12 +26,16 @@ Obtain = Callable[[str], Awaitable[tuple[Any, Any]]]
 def decorate(function: Callable[..., Any], keys: Keys, results: Results, flights: Flights, *, soft: bool) -> Any:
     """Return *function* with its results kept; *soft* is whether they are refreshed before they expire."""
     calls = Calls(function, keys, results, flights)
-    key_of, get, counters, miss = keys.of, results.get, results.counters, calls.miss
+    key_of, counters, miss, off_loop = keys.of, results.counters, calls.miss, results.off_loop
+    get: Callable[..., Any] = results.get if off_loop is None else off_loop.get
+    peek: Callable[..., Any] = results.peek if off_loop is None else off_loop.get_with_meta
 
     @wraps(function)
     async def hard_wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
         value = get(key, MISSING)
+        if off_loop is not None:
+            value = await value
         if value is MISSING:
             return await miss(key, args, kwargs)
         counters.hits += 1
@@ -38,7 +44,9 @@ def decorate(function: Callable[..., Any], keys: Keys, results: Results, flights
     @wraps(function)
     async def soft_wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
-        entry = results.peek(key)
+        entry = peek(key)
+        if off_loop is not None:
+            entry = await entry
         if entry is None:
             return await miss(key, args, kwargs)
         counters.hits += 1
@@ -77,7 +85,7 @@ class Calls:
             if outcome is not KEPT:
                 self._results.counters.computed += 1
                 return await self._function(*args, **kwargs)
-            value = self._results.look(key)
+            value = await self._ask(self._results.look, key)
             if value is not MISSING:
                 return value
 
@@ -140,19 +148,19 @@ class Calls:
                 return value, KEPT
             if lease is not None:
                 return await self._compute(key, lease, args, kwargs, self._results.fail)
-            while self._results.leases.is_busy(key):  # noqa: ASYNC110 - no event comes from another process
+            while await self._ask(self._results.leases.is_busy, key):  # noqa: ASYNC110 - no event comes from others
                 await asyncio.sleep(next(waits))
 
     async def _leased(self, key: str, take: Callable[[], tuple[int | None, Any]]) -> tuple[Any, Any]:
         """Take a lease in a thread; if this task is cancelled meanwhile, give it back."""
-        taking = asyncio.ensure_future(asyncio.to_thread(take))
+        taking = asyncio.ensure_future(self._apart(take))
         try:
             return await asyncio.shield(taking)
         except asyncio.CancelledError:
             with suppress(Exception):
                 lease, _ = await taking
                 if lease is not None:
-                    await asyncio.to_thread(self._results.leases.release, key, lease)
+                    await self._apart(self._results.leases.release, key, lease)
             raise
 
     async def _compute(
@@ -167,15 +175,15 @@ class Calls:
             with self._results.computing(key, lease):
                 value = await self._function(*args, **kwargs)
         except Exception as error:
-            return Shared.twice(await _in_thread(fail, key, lease, error))
+            return Shared.twice(await self._apart(fail, key, lease, error))
         except BaseException:
-            await _in_thread(self._results.leases.release, key, lease)
+            await self._apart(self._results.leases.release, key, lease)
             raise
-        return value, await _in_thread(self._results.finish, key, lease, value)
+        return value, await self._apart(self._results.finish, key, lease, value)
 
     def refresh_soon(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Compute a result anew in the background, unless somebody does."""
-        if key in self._flights or self._results.leases.is_held(key):
+        if key in self._flights or (self._results.off_loop is None and self._results.leases.is_held(key)):
             return
         flight, first = self._flights.board(key)
         if not first:
@@ -184,6 +192,8 @@ class Calls:
 
         async def obtain(key: str) -> tuple[Any, Any]:
             with self._results.in_background(key):
+                if self._results.off_loop is not None and await self._ask(self._results.leases.is_held, key):
+                    return None, KEPT
                 lease, _ = await self._leased(key, lambda: (self._results.start_refresh(key), MISSING))
                 if lease is not None:
                     return await self._compute(key, lease, args, kwargs, self._results.fail_refresh)
@@ -191,16 +201,36 @@ class Calls:
 
         self._launch(flight, obtain)
 
+    async def _ask(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return what a function returns that reads a little."""
+        off_loop = self._results.off_loop
+        return function(*args) if off_loop is None else await off_loop.in_thread(partial(function, *args))
 
-async def _in_thread(function: Callable[..., Any], *args: Any) -> Any:
-    """Run the last step of a computation in a thread; being cancelled does not leave it half done."""
-    running = asyncio.ensure_future(asyncio.to_thread(function, *args))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        with suppress(Exception):
-            await running
-        raise
+    async def _apart(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run a step that may block; being cancelled leaves it neither undone nor half done."""
+        off_loop = self._results.off_loop
+        call = partial(function, *args)
+        running = asyncio.ensure_future(asyncio.to_thread(call) if off_loop is None else off_loop.in_thread(call))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                await finished(running)
+            raise
+
+
+def let_await(wrapper: Any, verbs: Iterable[str], off_loop: OffLoop) -> None:
+    """Make verbs of a decorated function, which may block, into ones that are awaited."""
+    for name in verbs:
+        setattr(wrapper, name, _awaited(getattr(wrapper, name), off_loop))
+
+
+def _awaited(verb: Callable[..., Any], off_loop: OffLoop) -> Callable[..., Awaitable[Any]]:
+    @wraps(verb)
+    async def asynchronous(*args: Any, **kwargs: Any) -> Any:
+        return await off_loop.in_thread(partial(verb, *args, **kwargs))
+
+    return asynchronous
 
 
 def _landing(flight: Flight) -> asyncio.Future[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from sqlitedict_kv.arguments import (
@@ -10,31 +10,27 @@ from sqlitedict_kv.arguments import (
     MAX_KEY_BYTES,
     Default,
     checked_bool,
-    checked_callable,
     checked_content_type,
     checked_int,
     checked_key,
     checked_keys,
-    checked_mapping,
     checked_namespace,
     checked_number,
     checked_optional_int,
     checked_prefix,
-    checked_ttl,
-    checked_version,
 )
-from sqlitedict_kv.core import Core, Defaults, Entry, incr_edit
-from sqlitedict_kv.engine import AgeSpan, Delete, Put, Span, Touch
-from sqlitedict_kv.errors import ConflictError, KVError
+from sqlitedict_kv.core import Core, Defaults, Entry
+from sqlitedict_kv.edits import Edits, collected
+from sqlitedict_kv.engine import AgeSpan, Edit, Span
+from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.listing import Page, age_cursor, ages_of, cursor_after, key_of
-from sqlitedict_kv.memoize import Memoize
+from sqlitedict_kv.memoize import Decorator, Memoize
 from sqlitedict_kv.record import Record
 from sqlitedict_kv.results import Place
+from sqlitedict_kv.steps import run
 from sqlitedict_kv.transaction import Transaction
+from sqlitedict_kv.verbs import Verbs
 from sqlitedict_kv.views import NamespaceItems, NamespaceKeys, NamespaceValues
-
-KEYS_PER_PAGE = 500
-RECORDS_PER_PAGE = 200
 
 
 class NamespaceStats(NamedTuple):
@@ -56,7 +52,7 @@ class Namespace(MutableMapping[str, Any]):
     an entry that has expired is absent, and each value that is read is a new object.
     """
 
-    __slots__ = ("_core", "_counters", "_decode", "_decoders", "_defaults", "_engine", "_fetch", "_name")
+    __slots__ = ("_core", "_counters", "_decode", "_decoders", "_defaults", "_edits", "_engine", "_fetch", "_name")
 
     def __init__(self, core: Core, name: str, defaults: Defaults) -> None:
         """Make a view; the name is checked already."""
@@ -68,6 +64,7 @@ class Namespace(MutableMapping[str, Any]):
         self._decoders = core.codecs.decoders
         self._name = name
         self._defaults = defaults
+        self._edits = Edits(core, name, defaults)
 
     @property
     def name(self) -> str:
@@ -113,14 +110,14 @@ class Namespace(MutableMapping[str, Any]):
 
     def _get_as(self, key: str, default: Any, content_type: str) -> Any:
         wanted = checked_content_type(content_type, self._core.codecs)
-        record = self._read(key)
+        record = self._core.read(self._name, key)
         if record is None or record.content_type != wanted:
             return default
         return self._value(key, record)
 
     def get_with_meta(self, key: str, default: Any = None) -> Any:
         """Return an :class:`Entry`, the value with its version and times, or *default* if there is none."""
-        record = self._read(key)
+        record = self._core.read(self._name, key)
         return default if record is None else self._core.entry(self._name, key, record)
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
@@ -145,16 +142,6 @@ class Namespace(MutableMapping[str, Any]):
     def __bool__(self) -> bool:
         """Return whether there is any entry."""
         return bool(self._engine.keys(Span(self._name), 1, self._core.now()))
-
-    def _read(self, key: str) -> Record | None:
-        """Return the live record of a key and count the read."""
-        key = checked_key(key)
-        record = self._engine.read(self._name, key)
-        if record is None or (record.expires_at is not None and not record.is_live(self._core.now())):
-            self._counters.misses += 1
-            return None
-        self._counters.hits += 1
-        return record
 
     def _value(self, key: str, record: Record) -> Any:
         return self._decode(self._name, key, record.body, record.content_type)
@@ -199,10 +186,7 @@ class Namespace(MutableMapping[str, Any]):
         self, key: str, value: Any, *, ttl: float | None | Default = DEFAULT, content_type: str | None = None
     ) -> int | None:
         """Write a value if the key is absent; return its version, or None if something is there."""
-        try:
-            return self.cas_set(key, value, 0, ttl=ttl, content_type=content_type)
-        except ConflictError:
-            return None
+        return run(self._verbs().add(key, value, ttl, content_type))
 
     def cas_set(
         self,
@@ -225,54 +209,40 @@ class Namespace(MutableMapping[str, Any]):
         Raises:
             ConflictError: the entry is at another version or is gone; nothing was changed.
         """
-        expected = checked_version(version)
-        edit = self._edit(key, value, ttl, content_type)._replace(expected=expected)
-        (written,) = self._engine.commit([edit], self._core.now())
+        (written,) = self._commit([self._edits.put_at(key, value, version, ttl, content_type)])
         assert written is not None
         return written
 
     def set_many(self, mapping: Mapping[str, Any], *, ttl: float | None | Default = DEFAULT) -> dict[str, int]:
         """Write all the values of a mapping, or none, and return their versions by key."""
-        entries = checked_mapping(mapping, "mapping")
-        chosen, content_type = self._defaults.choose(ttl, None, self._core.codecs)
-        edits = [
-            self._core.put(self._name, key, value, ttl=chosen, content_type=content_type)
-            for key, value in entries.items()
-        ]
-        return self._engine.put_many(edits, self._core.now())
+        return self._engine.put_many(self._edits.put_many(mapping, ttl), self._core.now())
 
     def update(self, other: Any = (), /, **entries: Any) -> None:
         """Write all that dict.update would write, in one step: a mapping, an iterable of pairs, keywords."""
         # A namespace is copied by pages: dict would look each key up, and fail where another process removes one.
-        collected = other.copy() if isinstance(other, Namespace) else dict(other)
-        collected.update(entries)
-        self.set_many(collected)
+        self.set_many(collected(other.copy() if isinstance(other, Namespace) else other, entries))
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """Return the value of a key, or write *default* and return it if there is none, in one step."""
-        while True:
-            record = self._read(key)
-            if record is not None:
-                return self._value(key, record)
-            if self.add(key, default) is not None:
-                return default
+        return run(self._verbs().setdefault(key, default))
 
-    def incr(self, key: str, delta: float = 1, *, default: float = 0) -> int | float:
+    def incr(self, key: str, delta: float = 1, *, default: float | None = 0) -> int | float:
         """Add to a number and return the sum; the time to live of an entry that is there stays.
 
         Args:
             key: the key.
             delta: what to add, an int or a float.
-            default: the number that an absent entry counts as.
+            default: the number that an absent entry counts as; None: there must be an entry.
 
         Raises:
             TypeError: what is there is no number; it stays as it is.
+            KeyError: nothing is there, and *default* is None.
         """
-        edit, results = incr_edit(self._core, self._name, self._defaults, key, delta, default)
-        self._engine.commit([edit], self._core.now())
+        edit, results = self._edits.incr(key, delta, default)
+        self._commit([edit])
         return results[-1]
 
-    def decr(self, key: str, delta: float = 1, *, default: float = 0) -> int | float:
+    def decr(self, key: str, delta: float = 1, *, default: float | None = 0) -> int | float:
         """Subtract from a number and return the difference; see :meth:`incr`."""
         return self.incr(key, -checked_number(delta, "delta"), default=default)
 
@@ -298,45 +268,22 @@ class Namespace(MutableMapping[str, Any]):
         Raises:
             KeyError: there is no value, and no default.
         """
-        checked_callable(function, "function")
-        while True:
-            record = self._read(key)
-            if record is not None:
-                value = self._value(key, record)
-            elif isinstance(default, Default):
-                raise KeyError(key)
-            else:
-                value = self._copy(default)
-            changed = function(value)
-            edit = self._edit(key, changed, ttl, None)._replace(expected=record.version if record else 0)
-            if record is not None and isinstance(ttl, Default):
-                edit = edit._replace(expires_at=record.expires_at)
-            try:
-                self._engine.commit([edit], self._core.now())
-            except ConflictError:
-                continue
-            return changed
+        return run(self._verbs().modify(key, function, default, ttl))
 
     def touch(self, key: str, ttl: float | None) -> bool:
         """Let an entry expire *ttl* seconds from now, None is never; return whether it was there.
 
         Its value, its version and the time of its last update stay.
         """
-        name, seconds = checked_key(key), checked_ttl(ttl)
-        (version,) = self._engine.commit([Touch(self._name, name, self._core.deadline(seconds))], self._core.now())
+        (version,) = self._commit([self._edits.touch(key, ttl)])
         return version is not None
 
-    def _edit(self, key: object, value: Any, ttl: object, content_type: object) -> Put:
-        if ttl is DEFAULT and content_type is None:
-            seconds, encoding = self._defaults.ttl, self._defaults.content_type
-        else:
-            seconds, encoding = self._defaults.choose(ttl, content_type, self._core.codecs)
-        return self._core.put(self._name, key, value, ttl=seconds, content_type=encoding)
+    def _commit(self, edits: Sequence[Edit]) -> list[int | None]:
+        return self._engine.commit(edits, self._core.now())
 
-    def _copy(self, value: Any) -> Any:
-        """Return an equal object that shares nothing with *value*."""
-        body, content_type = self._core.encoded(value, self._defaults.content_type)
-        return self._decode(self._name, "", body, content_type)
+    def _verbs(self) -> Verbs:
+        core, name = self._core, self._name
+        return Verbs(core, name, self._edits, lambda key: core.read(name, key), lambda: core.last(name), self._commit)
 
     # -- removing
 
@@ -355,45 +302,22 @@ class Namespace(MutableMapping[str, Any]):
         Raises:
             ConflictError: a version was given, and the entry is at another one or is gone.
         """
-        name = checked_key(key)
-        expected = None if version is None else checked_version(version, lowest=1)
-        (removed,) = self._engine.commit([Delete(self._name, name, expected)], self._core.now())
+        (removed,) = self._commit([self._edits.delete(key, version)])
         return removed is not None
 
     def delete_many(self, keys: Iterable[str]) -> int:
         """Remove all these entries in one step and return how many were there."""
-        edits = [Delete(self._name, key) for key in checked_keys(keys)]
-        removed = self._engine.commit(edits, self._core.now()) if edits else []
+        edits = self._edits.delete_many(keys)
+        removed = self._commit(edits) if edits else []
         return sum(version is not None for version in removed)
 
     def pop(self, key: str, default: Any = DEFAULT) -> Any:
         """Remove an entry and return its value, in one step; without it, *default*, or KeyError."""
-        while True:
-            record = self._read(key)
-            if record is None:
-                if isinstance(default, Default):
-                    raise KeyError(key)
-                return default
-            value = self._value(key, record)
-            if self._remove(key, record.version):
-                return value
+        return run(self._verbs().pop(key, default))
 
     def popitem(self) -> tuple[str, Any]:
         """Remove the last entry, by key, and return key and value; raise KeyError if there is none."""
-        while True:
-            last = self._engine.records(Span(self._name, reverse=True), 1, self._core.now())
-            if not last:
-                raise KeyError(f"popitem(): namespace {self._name!r} is empty")
-            key, record = last[0]
-            value = self._value(key, record)
-            if self._remove(key, record.version):
-                return key, value
-
-    def _remove(self, key: str, version: int) -> bool:
-        try:
-            return self.delete(key, version=version)
-        except ConflictError:
-            return False
+        return run(self._verbs().popitem())
 
     def clear(self) -> None:
         """Remove every entry in one step; :meth:`Store.drop` does it in bounded batches."""
@@ -415,20 +339,14 @@ class Namespace(MutableMapping[str, Any]):
         return self._walk_keys(reverse=True)
 
     def _walk_keys(self, *, reverse: bool) -> Iterator[str]:
-        span = Span(self._name, reverse=reverse)
-        while keys := self._engine.keys(span, KEYS_PER_PAGE, self._core.now()):
-            yield from keys
-            span = span._replace(after=keys[-1])
-
-    def _walk(self, span: Span) -> Iterator[tuple[str, Record]]:
-        while records := self._engine.records(span, RECORDS_PER_PAGE, self._core.now()):
-            yield from records
-            span = span._replace(after=records[-1][0])
+        for page in self._core.key_pages(Span(self._name, reverse=reverse)):
+            yield from page
 
     def walk(self, *, reverse: bool = False) -> Iterator[tuple[str, Any]]:
         """Yield keys and values in the order of the keys, as ``items()`` does."""
-        for key, record in self._walk(Span(self._name, reverse=checked_bool(reverse, "reverse"))):
-            yield key, self._value(key, record)
+        for page in self._core.pages(Span(self._name, reverse=checked_bool(reverse, "reverse"))):
+            for key, record in page:
+                yield key, self._value(key, record)
 
     def keys(self) -> NamespaceKeys:
         """Return a view of the keys, a set that follows the namespace."""
@@ -490,12 +408,13 @@ class Namespace(MutableMapping[str, Any]):
     def scan(self, prefix: str = "", *, reverse: bool = False) -> Iterator[tuple[str, Entry[Any]]]:
         """Yield keys that begin with *prefix* and their entries, in order, by pages."""
         span = Span(self._name, checked_prefix(prefix), None, checked_bool(reverse, "reverse"))
-        return ((key, self._core.entry(self._name, key, record)) for key, record in self._walk(span))
+        pages = self._core.pages(span)
+        return ((key, self._core.entry(self._name, key, record)) for page in pages for key, record in page)
 
     # -- results of functions
 
     @property
-    def memoize(self) -> Memoize:
+    def memoize(self) -> Memoize[Decorator]:
         """Keeps the results of functions in this namespace: ``@users.memoize(ttl=60)``; see :class:`Memoize`.
 
         The leases of computations are in a namespace beside it, of the same name and ``.leases``.

@@ -6,7 +6,7 @@ its key with a mark before it, an exception (``!``) or a copy that outlives it (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import deepcopy
@@ -46,6 +46,20 @@ class ResultSpace(LeaseSpace, Protocol):
         """Return a page of keys."""
 
 
+class OffLoop(NamedTuple):
+    """How tasks reach a store that they may only await.
+
+    Attributes:
+        get: as that of a namespace, awaited.
+        get_with_meta: likewise.
+        in_thread: calls a function that may block, and ends only when that has.
+    """
+
+    get: Callable[[str, Any], Awaitable[Any]]
+    get_with_meta: Callable[[str], Awaitable[Any]]
+    in_thread: Callable[[Callable[[], Any]], Awaitable[Any]]
+
+
 class Place(NamedTuple):
     """Where results are kept, and by which clock they age.
 
@@ -57,6 +71,7 @@ class Place(NamedTuple):
         clock: returns the Unix time in seconds.
         ttl: how long a result lives where memoize is not told.
         content_type: how a result is encoded where memoize is not told.
+        off_loop: the way to all this from tasks; None is that a read may be made on the loop.
     """
 
     store: object
@@ -66,6 +81,7 @@ class Place(NamedTuple):
     clock: Callable[[], float]
     ttl: float | None = None
     content_type: str | None = None
+    off_loop: OffLoop | None = None
 
 
 class Policy(NamedTuple):
@@ -123,6 +139,7 @@ class Results:
         self.leases = Leases(place.leases, self._renew, policy.lease)
         self.counters = Counters()
         self.get = place.results.get
+        self.off_loop = place.off_loop
 
     # -- before the function is called
 

@@ -11,22 +11,21 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from sqlitedict_kv import arguments
 from sqlitedict_kv.arguments import checked_content_type, checked_namespace, checked_optional_int, checked_ttl
-from sqlitedict_kv.codecs import Codec, Codecs
+from sqlitedict_kv.codecs import Codec
 from sqlitedict_kv.core import Core, Defaults
 from sqlitedict_kv.engine import CheckReport
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.exclusive import Exclusive, exclusively
 from sqlitedict_kv.lru import LRU, LRUStats
-from sqlitedict_kv.memoize import Memoize
+from sqlitedict_kv.memoize import Decorator, Memoize
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.results import Place
+from sqlitedict_kv.settings import MEMORY, Settings, checked_settings
 from sqlitedict_kv.transaction import Transaction
 
 if TYPE_CHECKING:
     from sqlitedict_kv.engines.sqlite.quarantine import Quarantine
-
-MEMORY = ":memory:"
 
 
 class StoreStats(NamedTuple):
@@ -124,38 +123,47 @@ class Store:
             TypeError, ValueError: an argument is not as described.
             OpenError: the path cannot be opened as a store; its subclasses say why.
         """
-        location = arguments.checked_path(path)
-        checked_readonly = arguments.checked_bool(readonly, "readonly")
-        if checked_readonly and location == MEMORY:
-            raise ValueError("readonly=True needs the path of a file; memory would stay empty")
-        arguments.checked_choice(on_corrupt, "on_corrupt", ("raise", "quarantine"))
-        if checked_readonly and on_corrupt == "quarantine":
-            raise ValueError("on_corrupt='quarantine' needs to write; open without readonly=True")
-        largest = arguments.checked_size(max_value_bytes, "max_value_bytes", lowest=1)
-        limit = arguments.checked_size(max_bytes, "max_bytes", lowest=arguments.MIN_MAX_BYTES)
-        if largest is None:
-            raise TypeError("max_value_bytes must be a number of bytes, not None")
-        if largest > arguments.MAX_VALUE_BYTES:
-            raise ValueError(f"max_value_bytes must be at most {arguments.MAX_VALUE_BYTES}, not {largest}")
-        memory = arguments.checked_size(lru_bytes, "lru_bytes", lowest=1)
-        self._durability = arguments.checked_choice(durability, "durability", ("process", "power"))
-        chosen = Codecs(arguments.checked_codecs(codecs))
-        arguments.checked_callable(clock, "clock")
+        self._open(
+            checked_settings(
+                path,
+                readonly=readonly,
+                durability=durability,
+                timeout=timeout,
+                max_bytes=max_bytes,
+                max_entries=max_entries,
+                max_value_bytes=max_value_bytes,
+                lru_bytes=lru_bytes,
+                codecs=codecs,
+                clock=clock,
+                allow_unsafe_filesystem=allow_unsafe_filesystem,
+                on_corrupt=on_corrupt,
+            )
+        )
+
+    @classmethod
+    def _of(cls, settings: Settings) -> Self:
+        """Open a store by options that are checked already."""
+        store = cls.__new__(cls)
+        store._open(settings)  # noqa: SLF001 - a second way to make one
+        return store
+
+    def _open(self, settings: Settings) -> None:
         engine = SQLiteEngine(
-            None if location == MEMORY else location,
-            readonly=checked_readonly,
-            durability=durability,
-            timeout=arguments.checked_timeout(timeout),
-            max_bytes=limit,
-            max_entries=checked_optional_int(max_entries, "max_entries", lowest=1),
-            allow_unsafe_filesystem=arguments.checked_bool(allow_unsafe_filesystem, "allow_unsafe_filesystem"),
-            on_corrupt=on_corrupt,
+            None if settings.path == MEMORY else settings.path,
+            readonly=settings.readonly,
+            durability=settings.durability,
+            timeout=settings.timeout,
+            max_bytes=settings.max_bytes,
+            max_entries=settings.max_entries,
+            allow_unsafe_filesystem=settings.allow_unsafe_filesystem,
+            on_corrupt=settings.on_corrupt,
         )
         if engine.quarantined is not None:
             _warn(engine.label, engine.quarantined)
+        self._durability = settings.durability
         self._engine = engine
-        lru = None if memory is None else LRU(engine, memory)
-        self._core = Core(engine, chosen, clock, min(largest, limit // 2) if limit else largest, lru)
+        lru = None if settings.lru_bytes is None else LRU(engine, settings.lru_bytes)
+        self._core = Core(engine, settings.codecs, settings.clock, settings.max_value_bytes, lru)
 
     @property
     def quarantined(self) -> Quarantine | None:
@@ -196,7 +204,7 @@ class Store:
         return exclusively(self._core)
 
     @property
-    def memoize(self) -> Memoize:
+    def memoize(self) -> Memoize[Decorator]:
         """Keeps the results of functions: ``@store.memoize(ttl=60)``; see :class:`Memoize`."""
         return Memoize(self._place)
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from sqlitedict_kv.arguments import (
-    DEFAULT,
-    Default,
-    checked_content_type,
-    checked_key,
-    checked_namespace,
-    checked_ttl,
-    checked_version,
-)
-from sqlitedict_kv.core import Core, Defaults, incr_edit
-from sqlitedict_kv.engine import Change, Check, Delete, Edit, Put, Touch
+from sqlitedict_kv.arguments import DEFAULT, Default, checked_content_type, checked_namespace, checked_ttl
+from sqlitedict_kv.core import Core, Defaults
+from sqlitedict_kv.edits import Edits
+from sqlitedict_kv.engine import Change, Edit, Put
 
 
 class Transaction:
@@ -37,7 +31,7 @@ class Transaction:
     def ns(self, name: str, *, ttl: float | None = None, content_type: str | None = None) -> TransactionNamespace:
         """Return what records for a namespace; the arguments are those of :meth:`Store.ns`."""
         defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, self._core.codecs))
-        return TransactionNamespace(self, self._core, checked_namespace(name), defaults)
+        return TransactionNamespace(self, Edits(self._core, checked_namespace(name), defaults))
 
     @property
     def versions(self) -> dict[tuple[str, str], int]:
@@ -68,13 +62,20 @@ class Transaction:
             ConflictError: an entry is not at the version that was demanded; nothing was changed.
             KeyError: an entry that ``del`` was to remove is absent; nothing was changed.
         """
+        edits = self.end(broken=kind is not None)
+        if edits is not None:
+            self.finish(self._core.engine.commit(edits, self._core.now()) if edits else [])
+
+    def end(self, *, broken: bool) -> list[Edit] | None:
+        """Record no more, and return what is to be committed; None if the block was *broken* by an exception."""
         self._ended = True
-        if kind is not None:
-            return
-        results = self._core.engine.commit(self._edits, self._core.now()) if self._edits else []
+        return None if broken else self._edits
+
+    def finish(self, versions: Sequence[int | None]) -> None:
+        """Take the versions that the commit gave to the edits."""
         self._versions = {
             (edit.namespace, edit.key): version
-            for edit, version in zip(self._edits, results, strict=True)
+            for edit, version in zip(self._edits, versions, strict=True)
             if isinstance(edit, Put | Change) and version is not None
         }
 
@@ -82,22 +83,20 @@ class Transaction:
 class TransactionNamespace:
     """Records edits of one namespace; reads go to the store itself."""
 
-    def __init__(self, transaction: Transaction, core: Core, name: str, defaults: Defaults) -> None:
-        """Record into *transaction*; the name is checked already."""
+    def __init__(self, transaction: Transaction, edits: Edits) -> None:
+        """Record *edits* into *transaction*."""
         self._transaction = transaction
-        self._core = core
-        self._name = name
-        self._defaults = defaults
+        self._edits = edits
 
     def check(self, key: str, version: int) -> None:
         """Demand that the entry is at *version* when the block ends; 0 is absent."""
-        self._transaction.record(Check(self._name, checked_key(key), checked_version(version)))
+        self._transaction.record(self._edits.check(key, version))
 
     def set(
         self, key: str, value: Any, *, ttl: float | None | Default = DEFAULT, content_type: str | None = None
     ) -> None:
         """Write a value; the arguments are those of :meth:`Namespace.set`."""
-        self._put(key, value, ttl, content_type, None)
+        self._transaction.record(self._edits.put(key, value, ttl, content_type))
 
     def __setitem__(self, key: str, value: Any) -> None:
         """Write a value."""
@@ -107,27 +106,21 @@ class TransactionNamespace:
         self, key: str, value: Any, *, ttl: float | None | Default = DEFAULT, content_type: str | None = None
     ) -> None:
         """Write a value, and demand that the key is absent."""
-        self._put(key, value, ttl, content_type, 0)
+        self._transaction.record(self._edits.put(key, value, ttl, content_type, 0))
 
     def delete(self, key: str) -> None:
         """Remove an entry if it is there."""
-        self._transaction.record(Delete(self._name, checked_key(key)))
+        self._transaction.record(self._edits.delete(key))
 
     def __delitem__(self, key: str) -> None:
         """Remove an entry, and demand that it is there."""
-        self._transaction.record(Delete(self._name, checked_key(key), required=True))
+        self._transaction.record(self._edits.delete(key, required=True))
 
     def touch(self, key: str, ttl: float | None) -> None:
         """Let an entry, if it is there, expire *ttl* seconds from now."""
-        name, seconds = checked_key(key), checked_ttl(ttl)
-        self._transaction.record(Touch(self._name, name, self._core.deadline(seconds)))
+        self._transaction.record(self._edits.touch(key, ttl))
 
-    def incr(self, key: str, delta: float = 1, *, default: float = 0) -> None:
+    def incr(self, key: str, delta: float = 1, *, default: float | None = 0) -> None:
         """Add to a number; the arguments are those of :meth:`Namespace.incr`."""
-        edit, _ = incr_edit(self._core, self._name, self._defaults, key, delta, default)
-        self._transaction.record(edit)
-
-    def _put(self, key: object, value: Any, ttl: object, content_type: object, expected: int | None) -> None:
-        seconds, encoding = self._defaults.choose(ttl, content_type, self._core.codecs)
-        edit = self._core.put(self._name, key, value, ttl=seconds, content_type=encoding, expected=expected)
+        edit, _ = self._edits.incr(key, delta, default)
         self._transaction.record(edit)

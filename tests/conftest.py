@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sqlitedict_kv import Store
+from tests.awaited import AwaitedStore
 
 START = 1_700_000_000 * 10**9  # some moment of 2023, in nanoseconds
 
@@ -47,8 +48,8 @@ def make_store(clock):
     """Make stores as Store() does, by the test's clock; they are closed and their files checked after the test."""
     stores, files = [], []
 
-    def make(path=":memory:", **options):
-        store = Store(path, **{"clock": clock, **options})
+    def make(path=":memory:", kind=Store, **options):
+        store = kind(path, **{"clock": clock, **options})
         stores.append(store)
         if path != ":memory:":
             files.append(Path(path))
@@ -57,12 +58,14 @@ def make_store(clock):
     yield make
     for store in stores:
         store.close()
+        if isinstance(store, AwaitedStore):
+            store.loop.close()
     for file in dict.fromkeys(files):
         if file.exists():
             assert integrity_of(file) == ["ok"], f"{file.name} is damaged"
 
 
-# A new engine is one more entry here.
+# A new engine is one more entry here, and in tests/contract/conftest.py.
 @pytest.fixture(params=["file", "memory"])
 def open_store(request, make_store, path):
     """Open stores with options; all that one test opens on the file engine share one file."""

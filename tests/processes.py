@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 from types import TracebackType
@@ -19,15 +20,17 @@ PATIENCE = 60.0  # seconds until a worker that does not end is a failure
 class Worker:
     """A process that runs Python code and talks with its parent by lines."""
 
-    def __init__(self, code: str, *arguments: object, measured: bool = True) -> None:
-        """Start *code*; it finds *arguments* in sys.argv[1:] and may `say` and `hear` lines."""
+    def __init__(
+        self, code: str, *arguments: object, measured: bool = True, variables: Mapping[str, str] | None = None
+    ) -> None:
+        """Start *code*; it finds *arguments* in sys.argv[1:], *variables* in its environment, may `say` and `hear`."""
         self._process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", PROLOGUE + dedent(code), *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(measured=measured),
+            env=environment(measured=measured) | (variables or {}),
         )
 
     def hear(self) -> str:

@@ -249,3 +249,36 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"numpy", "panda
     assert done.stderr == ""
     assert done.stdout.strip() in ("[]", "['pickle']"), "pickle may come with the standard library, and is never called"
     assert "numpy" not in done.stdout
+
+
+def test_a_codec_for_object_gets_what_no_other_keeps():
+    seen = []
+
+    def encode(value):
+        seen.append(value)
+        return repr(value).encode()
+
+    last = Codec("application/x-last", encode, lambda body: (body,), types=(object,))
+    with Store(codecs=[last, FRACTIONS]) as store:
+        users = store.ns("users")
+        for value in ("text", b"bytes", 1, None, {"a": [1]}, (1, {2}), Fraction(1, 3), Decimal(1)):
+            users["k"] = value
+            assert users["k"] == value
+        assert seen == []
+
+        for value in (ValueError, [len], {"a": Fraction(1, 3)}, object()):
+            users["k"] = value
+            assert users.get_with_meta("k").meta.content_type == "application/x-last"
+            assert users["k"] == (repr(value).encode(),)
+        with pytest.raises(CodecError, match="JSON"):
+            users.set("k", len, content_type=JSON)
+
+
+def test_what_the_codec_for_object_refuses_is_refused():
+    def encode(_value):
+        raise CodecError("not this one either")
+
+    with Store(codecs=[Codec("application/x-last", encode, bytes, types=(object,))]) as store:
+        with pytest.raises(CodecError, match="not this one either"):
+            store.ns("users")["k"] = len
+        assert "k" not in store.ns("users")

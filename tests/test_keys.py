@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from processes import environment, run
 
 from sqlitedict_kv.arguments import MAX_KEY_BYTES
-from sqlitedict_kv.keys import Keys, canonical, canonical_untyped
+from sqlitedict_kv.keys import REMEMBERED, Keys, canonical, canonical_untyped
 
 
 def report(day, *, limit=10):
@@ -349,3 +349,21 @@ if __name__ == "__main__":
         assert re.fullmatch(r"job-[0-9a-f]{8}\.f\(<job-[0-9a-f]{8}\.Thing>\)", parent)
         shown.append(parent)
     assert shown[0] != shown[1]
+
+
+def test_keys_that_are_remembered_are_told_apart_by_the_types_of_their_arguments():
+    def function(a): ...
+
+    of = Keys(function).of
+    for _ in range(2):
+        written = [of((value,), {}) for value in (1, True, 1.0, 0.0, -0.0, "1", b"1", None)]
+        assert len(set(written)) == 8
+
+
+def test_more_keys_than_are_remembered_stay_the_same():
+    def function(a): ...
+
+    of = Keys(function).of
+    first = [of((number,), {}) for number in range(3 * REMEMBERED)]
+    assert [of((number,), {}) for number in range(3 * REMEMBERED)] == first
+    assert len(set(first)) == len(first)

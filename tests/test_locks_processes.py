@@ -4,11 +4,11 @@ import signal
 from contextlib import ExitStack
 
 import pytest
-from conftest import START
 from processes import Worker
 
 from sqlitedict_kv import Store
 from sqlitedict_kv.locks import Lock, RLock, Semaphore, Throttle
+from tests.conftest import START
 
 # What all workers share: a store whose clock the test sets by lines, if it wants to.
 LOCKS = """

@@ -683,7 +683,7 @@ def test_the_memory_stays_under_the_limit_and_what_does_not_fit_is_dropped(open_
     n = store.ns("n")
     n.update({str(number): b"x" * 100 for number in range(100)})
     for number in range(100):
-        n[str(number)]
+        n[str(number)], n[str(number)]  # a key that is missed once only is not let in when there is no room
         assert lru_of(store).bytes <= 20 * ENTRY_OVERHEAD
     stats = lru_of(store)
     assert 10 <= stats.entries <= 20
@@ -699,9 +699,30 @@ def test_an_entry_that_is_used_gets_a_second_chance(open_cached):
     n["hot"] = b"x" * 100
     warmed(n, "hot")
     for number in range(200):
-        n[str(number)]
+        n[str(number)], n[str(number)]
         assert is_held(store, n, "hot")
     assert lru_of(store).evictions > 100
+
+
+def test_a_walk_through_many_keys_does_not_take_the_place_of_those_in_use(open_cached):
+    store = open_cached(lru_bytes=10 * (ENTRY_OVERHEAD + 200))
+    n = store.ns("n")
+    n.update({f"{number:03}": b"x" * 100 for number in range(200)})
+    warmed(n, *list(n)[:10])
+    for key in n:
+        n[key]
+    assert all(is_held(store, n, key) for key in list(n)[:10])
+    assert lru_of(store).evictions == 0
+
+
+def test_what_is_asked_for_again_takes_the_place_of_what_is_not_used(open_cached):
+    store = open_cached(lru_bytes=10 * (ENTRY_OVERHEAD + 200))
+    n = store.ns("n")
+    n.update({f"{number:03}": b"x" * 100 for number in range(40)})
+    keys = list(n)
+    warmed(n, *keys[:20])
+    warmed(n, *keys[20:25], *keys[20:25])
+    assert all(is_held(store, n, key) for key in keys[20:25])
 
 
 def test_a_value_larger_than_all_its_room_is_read_and_not_kept(open_cached):

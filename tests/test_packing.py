@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from sqlitedict_kv import CodecError, DecodeError, Store
 from sqlitedict_kv.packing import pack, unpack
+from tests.processes import run
 
 
 def picture(value):
@@ -474,6 +475,54 @@ def test_random_bytes_unpack_or_raise_an_ordinary_error(body):
         unpack(body)
     except Exception as error:
         assert not isinstance(error, SystemError)
+
+
+@pytest.mark.parametrize("wrap", [lambda v: (v,), lambda v: frozenset({v}), lambda v: ({(v,): {1: (v, [v])}},)])
+def test_containers_within_containers_come_back_as_what_they_were(wrap):
+    value = 1.5
+    for _ in range(6):
+        try:
+            value = wrap(value)
+        except TypeError:  # a dict is no key
+            break
+    assert picture(unpack(pack(value))) == picture(value)
+
+
+def test_nesting_that_is_too_deep_is_an_error_and_not_the_end_of_the_process():
+    """Both in values and in crafted bytes, in the main thread and in one with little stack."""
+    code = """
+        import threading
+        import msgpack
+        from sqlitedict_kv.packing import pack, unpack
+from tests.processes import run
+
+        def work(most):
+            for code in (1, 2, 3, 7, 9, 10):
+                for depth in (10, 100, 150, 200, 300, 1000, 5000):
+                    value, body = 1, msgpack.packb(1)
+                    for _ in range(depth):
+                        body = msgpack.packb(msgpack.ExtType(code, bytes([0x91]) + body))
+                    try:
+                        unpack(body)
+                    except Exception as error:
+                        assert not isinstance(error, SystemError), error
+                    if depth > most:
+                        continue
+                    for _ in range(depth):
+                        value = (value,)
+                    try:
+                        assert unpack(pack(value)) == value
+                    except CodecError:
+                        assert depth > 100, depth
+
+        work(5000)
+        threading.stack_size(2**18)
+        thread = threading.Thread(target=work, args=(100,))
+        thread.start()
+        thread.join()
+        say("alive")
+    """
+    assert run(code) == ["alive"]
 
 
 def raises_decode_error(content_type, body):

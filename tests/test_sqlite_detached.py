@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from accidents import delete, delete_all, delete_log, lose_locks, rename, replace
 from processes import Worker, run
 
 from sqlitedict_kv import KVError, Store, StoreDetachedError
@@ -47,35 +48,6 @@ def write_elsewhere(path, **entries):
         path,
         entries,
     )
-
-
-def lose_locks(path):
-    """What an innocent copy does: closing any descriptor of a file drops the process's locks on it."""
-    for name in (path, f"{path}-wal", f"{path}-shm"):
-        os.close(os.open(name, os.O_RDONLY))
-
-
-def delete(path):
-    os.unlink(path)
-
-
-def delete_all(path):
-    for name in (path, f"{path}-wal", f"{path}-shm"):
-        os.unlink(name)
-
-
-def delete_log(path):
-    os.unlink(f"{path}-wal")
-
-
-def replace(path):
-    with Store(f"{path}.new") as other:
-        other.ns("n")["other"] = "file"
-    os.replace(f"{path}.new", path)
-
-
-def rename(path):
-    os.rename(path, f"{path}.moved")
 
 
 def rob(path):
@@ -305,4 +277,16 @@ def test_a_log_that_is_lost_takes_writes_with_it_and_that_is_said(path):
         n["k"] = 2
     with pytest.raises(StoreDetachedError):
         n["k"] = 3
+    store.close()
+
+
+def test_damage_that_is_read_in_a_file_that_was_taken_away_is_called_by_its_name(path):
+    """Pages of a lost log beside pages that others rewrote read like this too, and the new file may be sound."""
+    with Store(path) as store:
+        store.ns("n").set_many({f"{number}": "x" * 3000 for number in range(300)})
+    store = Store(path)
+    os.rename(path, f"{path}.moved")
+    run('with open(sys.argv[1], "r+b") as file: file.seek(4096); file.write(b"?" * 2**20)', f"{path}.moved")
+    with pytest.raises(StoreDetachedError, match="lost its locks"):
+        store.ns("n").copy()
     store.close()

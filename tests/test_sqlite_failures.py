@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sqlite3
 import sys
@@ -12,6 +14,7 @@ from processes import run
 from sqlitedict_kv import (
     CorruptStoreError,
     KVError,
+    OpenError,
     ReadOnlyError,
     Store,
     StoreBusyError,
@@ -21,7 +24,7 @@ from sqlitedict_kv import (
     TooLargeError,
 )
 from sqlitedict_kv.engine import Change, Delete, Put, Span, Touch
-from sqlitedict_kv.engines.sqlite import SQLiteEngine
+from sqlitedict_kv.engines.sqlite import SQLiteEngine, location
 from sqlitedict_kv.engines.sqlite import engine as sqlite_engine
 from sqlitedict_kv.engines.sqlite.failures import translate
 
@@ -247,6 +250,22 @@ def test_after_a_failed_storage_no_statement_is_sent_any_more(engine, faults, ve
     assert faults.sent == []
 
 
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_CORRUPT])
+def test_the_last_connection_of_a_store_that_stopped_makes_no_checkpoint(engine, faults, path, code):
+    """After a failed sync the log may be on the disk in part only; to copy it and sync again would hide that."""
+    write(engine, put("k1"))
+    with open(path, "rb") as file:  # no other process is there whose locks this would drop
+        before = file.read()
+    faults.arm(lambda number, sql: driver_error(code) if "wal_checkpoint" in sql else None)
+    with pytest.raises(KVError):
+        engine.vacuum()
+    faults.disarm()
+    engine.close()
+    assert os.path.getsize(f"{path}-wal") > 0
+    with open(path, "rb") as file:
+        assert file.read() == before
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_busy_statement_is_tried_again(engine, faults, verb):
     for number in (1, 2, 3):
@@ -352,6 +371,52 @@ def test_upkeep_that_fails_does_not_fail_the_write_before_it(path, faults):
         engine.close()
 
 
+def failing_stat(monkeypatch, suffix):
+    """Make the system fail to say what is at a path, when the library asks it."""
+    whole = os.stat
+
+    def stat(path, *arguments, **options):
+        if isinstance(path, str) and path.endswith(suffix):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return whole(path, *arguments, **options)
+
+    monkeypatch.setattr(location.os, "stat", stat)
+
+
+def test_a_file_that_cannot_be_looked_at_stops_the_store(engine, path, monkeypatch):
+    assert write(engine, put("k1")) == 2
+    before = content(path)
+    with monkeypatch.context() as patch:
+        failing_stat(patch, os.path.dirname(path))
+        with pytest.raises(StoreIOError):
+            write(engine, put("k1"))
+    for verb in VERBS.values():
+        with pytest.raises(StoreIOError):
+            verb(engine)
+    assert content(path) == before
+
+
+@pytest.mark.parametrize("suffix", [".db", "-wal"])
+def test_a_file_that_cannot_be_looked_at_is_not_opened(path, template, monkeypatch, suffix):
+    shutil.copyfile(template, path)
+    with monkeypatch.context() as patch:
+        failing_stat(patch, suffix)
+        with pytest.raises(OpenError, match="cannot (open|look at)"):
+            SQLiteEngine(path)
+    SQLiteEngine(path).close()
+
+
+def test_a_backup_whose_file_sqlite_cannot_open_is_an_error_of_ours(engine, path, monkeypatch):
+    def refuse(path, **_):
+        raise driver_error(sqlite3.SQLITE_CANTOPEN)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_engine.sqlite3, "connect", refuse)
+        with pytest.raises(OpenError, match="cannot write a backup"):
+            engine.backup(f"{path}.copy")
+    assert write(engine, put("k1")) == 2
+
+
 def test_an_error_while_opening_leaves_no_connection_behind(path, faults):
     for number in range(1, 80):
         faults.arm(lambda n, sql, at=number: driver_error(sqlite3.SQLITE_IOERR) if n == at else None)
@@ -431,6 +496,31 @@ def test_a_disk_that_is_really_full_loses_nothing_and_recovers(tmp_path):
     assert errors
     assert set(errors) <= {"StoreFullError", "StoreIOError"}
     assert lines[-2:] == ["True", "True"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of POSIX")
+def test_a_backup_that_cannot_be_written_does_not_stop_the_store(tmp_path):
+    assert run(
+        """
+        import resource, signal
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        store = Store(sys.argv[1])
+        n = store.ns("n")
+        n.set_many({str(number): "x" * 2000 for number in range(200)})
+        store.vacuum()
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        try:
+            store.backup(sys.argv[1] + ".copy")
+        except OpenError:
+            say("refused")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        n["more"] = 1
+        say(len(n))
+        say(sorted(name for name in os.listdir(os.path.dirname(sys.argv[1])) if "copy" in name))
+        """,
+        tmp_path / "store.db",
+    ) == ["refused", "201", "[]"]
 
 
 def test_a_memory_store_is_not_stopped_by_an_error_of_the_driver(faults):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgpack
 import pytest
-from processes import Worker, run
 
 from sqlitedict_kv import (
     CorruptStoreError,
@@ -23,6 +22,7 @@ from sqlitedict_kv import (
 )
 from sqlitedict_kv.engines.sqlite import schema
 from sqlitedict_kv.engines.sqlite.engine import SQLiteEngine
+from tests.processes import Worker, run
 
 TABLE_OF_THE_FIRST = """
 CREATE TABLE IF NOT EXISTS kv (
@@ -293,6 +293,38 @@ def test_a_file_that_the_first_release_left_in_the_middle_of_a_write_opens(tmp_p
         assert dict(store.ns("notes")) == {"text": "naïve\ntext", "shell": "typed by hand"}
         assert store.namespaces() == ["blobs", "notes", "users"]
         assert store.check().ok
+
+
+@pytest.mark.parametrize("with_log", [False, True])
+def test_a_file_whose_creation_a_power_cut_interrupted_opens(tmp_path, with_log):
+    """The change to WAL mode goes through a journal, which a power cut can leave beside half of the first page."""
+    path, half = tmp_path / "half.db", tmp_path / "store.db"
+    with Worker(
+        """
+        import sqlite3
+        connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("CREATE TABLE t (x)")
+        connection.execute("INSERT INTO t VALUES (zeroblob(100000))")
+        say("half")
+        hear()
+        """,
+        path,
+    ) as worker:
+        worker.hear()
+        worker.kill()
+    journal = Path(f"{path}-journal").read_bytes()
+    assert journal
+    Path(f"{half}-journal").write_bytes(journal)
+    half.write_bytes(bytes(4096))
+    if with_log:
+        Path(f"{half}-wal").touch()
+
+    with opened(half) as store:
+        store.ns("n")["k"] = 1
+        assert store.check().ok
+    assert not os.path.exists(f"{half}-journal")
 
 
 def test_a_log_that_the_first_release_left_behind_is_read(tmp_path):
@@ -571,6 +603,52 @@ def test_a_pipe_is_refused_without_waiting_for_its_other_end(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(LocationError, match="not a regular file"):
         opened(tmp_path / "pipe")
+
+
+def test_a_file_of_one_byte_is_refused_untouched(tmp_path):
+    """SQLite takes it for an empty one, and would write over it."""
+    path = tmp_path / "note"
+    path.write_bytes(b"y")
+    for readonly in (False, True):
+        with pytest.raises(NotADatabaseError, match="single byte"):
+            Store(path, readonly=readonly)
+    assert path.read_bytes() == b"y"
+
+
+@pytest.mark.parametrize(
+    "change", ["version = 'x'", "version = 1.5", "version = 9e999", "version = 'x', expires_at = 'x'"]
+)
+def test_a_row_whose_version_is_no_number_raises_a_typed_error_and_can_be_deleted(tmp_path, change):
+    path = tmp_path / "store.db"
+    with opened(path) as store:
+        n = store.ns("n")
+        n["k"] = 1
+        query(path, f"UPDATE kv SET {change}")
+        for call in (lambda: n.cas_set("k", 2, 1), lambda: n.delete("k", version=1), lambda: n.incr("k"), n.popitem):
+            with pytest.raises(CorruptStoreError):
+                call()
+        assert n.delete("k")
+        assert n.set("k", 2) >= 1
+        n.clear()
+
+
+@pytest.mark.parametrize("floor", ["'x'", "1.5", "-1", str(2**63 - 1)])
+def test_a_floor_that_is_no_version_is_a_typed_error(tmp_path, floor):
+    path = tmp_path / "store.db"
+    with opened(path) as store:
+        query(path, f"INSERT INTO kv_floor VALUES ('n', {floor})")
+        with pytest.raises(CorruptStoreError):
+            store.ns("n").set_many({"k": 1, "l": 2})
+        assert len(store.ns("n")) == 0
+
+
+def test_names_of_namespaces_that_are_no_text_are_damage(tmp_path):
+    path = tmp_path / "store.db"
+    with opened(path) as store:
+        store.ns("n")["k"] = 1
+        query(path, "UPDATE kv SET ns = x'00'")
+        with pytest.raises(CorruptStoreError):
+            store.namespaces()
 
 
 def test_an_empty_file_becomes_a_store(tmp_path):

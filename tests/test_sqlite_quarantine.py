@@ -14,13 +14,13 @@ import sys
 from contextlib import ExitStack, closing
 
 import pytest
-from conftest import integrity_of
 from processes import Worker
 
 from sqlitedict_kv import CorruptStoreError, KVError, NotADatabaseError, OpenError, Store
 from sqlitedict_kv.engines.sqlite import quarantine as module
 from sqlitedict_kv.engines.sqlite.location import Location
 from sqlitedict_kv.engines.sqlite.quarantine import damage_in, quarantine, undo_interrupted
+from tests.conftest import integrity_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no POSIX locks")
 PAGE = 4096

@@ -22,7 +22,8 @@ from sqlitedict_kv.arguments import checked_bool
 from sqlitedict_kv.codecs import Codecs
 from sqlitedict_kv.errors import CodecError, ForeignDatabaseError, StoreNotFoundError, TooLargeError
 from sqlitedict_kv.namespace import Namespace
-from sqlitedict_kv.store import MEMORY, Store
+from sqlitedict_kv.settings import MEMORY
+from sqlitedict_kv.store import Store
 
 TABLES = "sqlitedict.tables"  # the namespace of the names of the tables, for one without entries is not seen
 JOURNAL_MODES = ("DELETE", "TRUNCATE", "PERSIST", "MEMORY", "WAL", "OFF")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from sqlitedict_kv.arguments import checked_ttl
 from sqlitedict_kv.errors import ConflictError, LockLostError
+
+T = TypeVar("T")
 
 JSON = "application/json"  # whatever the namespace's default is: tokens are text, and readable in the file
 
@@ -34,11 +38,36 @@ class Entries(Protocol):
         """Remove an entry that is at *version*, or raise ConflictError."""
 
 
-def checked_entries(namespace: object) -> Entries:
-    """Return a namespace; raise TypeError if it is none."""
+@runtime_checkable
+class AsyncEntries(Protocol):
+    """What locks need of the asynchronous face of a namespace."""
+
+    @property
+    def sync_namespace(self) -> Entries:
+        """The same namespace, for calls that may block."""
+
+    def in_thread(self, function: Callable[[], T]) -> Coroutine[Any, Any, T]:
+        """Return what a function returns that may block."""
+
+
+class InThread(Protocol):
+    """Calls a function that may block, from a task."""
+
+    def __call__(self, function: Callable[[], T]) -> Coroutine[Any, Any, T]:
+        """Return what *function* returns."""
+
+
+def checked_entries(namespace: object) -> tuple[Entries, InThread]:
+    """Return a namespace for calls that may block, and how tasks make them; raise TypeError if it is none."""
+    if isinstance(namespace, AsyncEntries):
+        return namespace.sync_namespace, namespace.in_thread
     if not isinstance(namespace, Entries):
         raise TypeError(f"namespace must be a Namespace, as store.ns() returns it, not {type(namespace).__name__}")
-    return namespace
+    return namespace, _in_some_thread
+
+
+async def _in_some_thread(function: Callable[[], T]) -> T:
+    return await asyncio.to_thread(function)
 
 
 def checked_lease_ttl(ttl: object) -> float:

@@ -10,13 +10,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 from sqlitedict_kv.arguments import checked_callable, checked_int, checked_key
 from sqlitedict_kv.errors import KVError, LockLostError
-from sqlitedict_kv.locks.lease import Entries, Lease, checked_entries, checked_lease_ttl, take
-from sqlitedict_kv.locks.waiting import checked_patience, in_thread, pauses
+from sqlitedict_kv.locks.lease import AsyncEntries, Entries, Lease, checked_entries, checked_lease_ttl, take
+from sqlitedict_kv.locks.waiting import checked_patience, pauses
+from sqlitedict_kv.tasks import finished
+
+T = TypeVar("T")
 
 MAX_SLOTS = 10_000  # each is an entry, and a full semaphore is asked for all of them
 
@@ -41,7 +44,7 @@ class Semaphore:
 
     def __init__(
         self,
-        namespace: Entries,
+        namespace: Entries | AsyncEntries,
         key: str,
         value: int,
         *,
@@ -51,7 +54,7 @@ class Semaphore:
         """Describe a semaphore; nothing is written before it is acquired.
 
         Args:
-            namespace: the namespace that keeps it.
+            namespace: the namespace that keeps it, a Namespace or an AsyncNamespace.
             key: its key there.
             value: how many owners it lets in.
             ttl: seconds after which an owner is out, unless it renews.
@@ -60,7 +63,7 @@ class Semaphore:
         Raises:
             TypeError, ValueError: an argument is not as described.
         """
-        self._namespace = checked_entries(namespace)
+        self._namespace, self._in_thread = checked_entries(namespace)
         self._key = checked_key(key)
         self._slots = self._keys(checked_int(value, "value", lowest=1, highest=MAX_SLOTS))
         self._ttl = checked_lease_ttl(ttl)
@@ -107,14 +110,20 @@ class Semaphore:
         """Take it as :meth:`acquire` does, for the task that runs; a cancelled wait leaves nothing behind."""
         patience = checked_patience(timeout, blocking)
         held = self._held()
-        lease = await in_thread(lambda: self._again(held, patience)) if held else None
+        lease = await self._finished(lambda: self._again(held, patience)) if held else None
         if lease is None:
             for pause in pauses(patience, self._clock):
                 if pause:
                     await asyncio.sleep(pause)
-                if (lease := await in_thread(self._take, undo=_give_back)) is not None:
+                if (lease := await self._finished(self._take, undo=_give_back)) is not None:
                     break
         return self._keep(held, lease)
+
+    async def _finished(self, function: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
+        """Return what a function returns that asks the store; see :func:`sqlitedict_kv.tasks.finished`."""
+        if undo is None:
+            return await finished(self._in_thread(function))
+        return await finished(self._in_thread(function), lambda result: self._in_thread(lambda: undo(result)))
 
     def _again(self, held: list[Lease], patience: float | None) -> Lease | None:  # noqa: ARG002 # it has no rule
         """Return what an owner gets that has a lease already; None: it asks for one as everybody does."""
@@ -156,7 +165,7 @@ class Semaphore:
         """Free it as :meth:`release` does; a cancellation takes effect when that is done."""
         lease = self._let_go()
         if lease is not None:
-            await in_thread(lease.release)
+            await self._finished(lease.release)
 
     def _let_go(self) -> Lease | None:
         """Forget the last acquisition and return the lease that is to be released, if it was its only one."""
@@ -183,7 +192,7 @@ class Semaphore:
         """Renew it as :meth:`renew` does."""
         seconds = self._ttl if ttl is None else checked_lease_ttl(ttl)
         leases = dict.fromkeys(self._mine())
-        return (await in_thread(lambda: [lease.renew(seconds) for lease in leases]))[-1]
+        return (await self._finished(lambda: [lease.renew(seconds) for lease in leases]))[-1]
 
     def owned(self) -> bool:
         """Return whether this thread or task holds it and nothing of it has ended; it asks the store."""
@@ -259,7 +268,12 @@ class Lock(Semaphore):
     """
 
     def __init__(
-        self, namespace: Entries, key: str, *, ttl: float = 30.0, clock: Callable[[], float] = time.monotonic
+        self,
+        namespace: Entries | AsyncEntries,
+        key: str,
+        *,
+        ttl: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Describe a lock; the arguments are those of :class:`Semaphore`, and the entry is at *key* itself."""
         super().__init__(namespace, key, 1, ttl=ttl, clock=clock)

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from sqlitedict_kv.arguments import checked_callable, checked_key
 from sqlitedict_kv.errors import LockTimeoutError
-from sqlitedict_kv.locks.lease import Entries, checked_entries, checked_lease_ttl
+from sqlitedict_kv.locks.lease import AsyncEntries, Entries, checked_entries, checked_lease_ttl
 from sqlitedict_kv.locks.lock import RLock
 from sqlitedict_kv.locks.waiting import checked_patience
 
@@ -19,14 +19,14 @@ R = TypeVar("R")
 
 
 def single_run(
-    namespace: Entries, key: str | None = None, *, ttl: float = 30.0, timeout: float | None = None
+    namespace: Entries | AsyncEntries, key: str | None = None, *, ttl: float = 30.0, timeout: float | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Return a decorator: of all processes only one at a time runs the function, the others wait.
 
     It may call itself: the lock is an :class:`RLock`. An ``async def`` function is waited for without blocking.
 
     Args:
-        namespace: the namespace that keeps the lock.
+        namespace: the namespace that keeps the lock, a Namespace or an AsyncNamespace.
         key: the key of the lock; None is the module and the qualified name of the function.
         ttl: seconds that a run may take; after that the next one begins and this one raises.
         timeout: seconds to wait; 0 is not at all, None is as long as it takes.
@@ -35,14 +35,15 @@ def single_run(
         LockTimeoutError: (from a call) others ran it for the whole timeout.
         LockLostError: (from a call) the function returned, but took longer than *ttl*.
     """
-    entries, seconds, patience = checked_entries(namespace), checked_lease_ttl(ttl), checked_patience(timeout, True)
+    checked_entries(namespace)
+    seconds, patience = checked_lease_ttl(ttl), checked_patience(timeout, True)
     name = None if key is None else checked_key(key)
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         checked_callable(function, "function")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError("function must not be a generator: it runs after the call, when the lock is gone")
-        lock = RLock(entries, _name_of(function) if name is None else name, ttl=seconds)
+        lock = RLock(namespace, _name_of(function) if name is None else name, ttl=seconds)
 
         def refused() -> LockTimeoutError:
             return LockTimeoutError(f"{lock!r} was held by others for {patience} s; nothing was run")

@@ -12,8 +12,9 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from sqlitedict_kv.arguments import checked_callable, checked_int, checked_key, checked_number
 from sqlitedict_kv.errors import ConflictError
-from sqlitedict_kv.locks.lease import JSON, Entries, checked_entries
-from sqlitedict_kv.locks.waiting import SHORTEST_PAUSE, checked_patience, in_thread
+from sqlitedict_kv.locks.lease import JSON, AsyncEntries, Entries, checked_entries
+from sqlitedict_kv.locks.waiting import SHORTEST_PAUSE, checked_patience
+from sqlitedict_kv.tasks import finished
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,7 +32,7 @@ class Throttle:
 
     def __init__(
         self,
-        namespace: Entries,
+        namespace: Entries | AsyncEntries,
         key: str,
         *,
         count: int,
@@ -42,7 +43,7 @@ class Throttle:
         """Describe a limit; nothing is written before it is used, and a key that is there goes on as it is.
 
         Args:
-            namespace: the namespace that keeps it.
+            namespace: the namespace that keeps it, a Namespace or an AsyncNamespace.
             key: its key there.
             count: how many calls, the same in all processes.
             seconds: in which time; at most a million calls a second.
@@ -52,7 +53,7 @@ class Throttle:
         Raises:
             TypeError, ValueError: an argument is not as described.
         """
-        self._namespace = checked_entries(namespace)
+        self._namespace, self._in_thread = checked_entries(namespace)
         self._key = checked_key(key)
         tokens = checked_int(count, "count", lowest=1)
         period = checked_number(seconds, "seconds")
@@ -87,7 +88,7 @@ class Throttle:
     ) -> bool:
         """Take a token as :meth:`acquire` does; a task that is cancelled while it waits takes none."""
         patience = checked_patience(timeout, blocking)
-        while pause := await in_thread(self._take):
+        while pause := await finished(self._in_thread(self._take)):
             if patience is not None and (patience := patience - pause) < 0:
                 return False
             await asyncio.sleep(pause)

@@ -1,15 +1,11 @@
-"""Waiting: for how long, and in a task without harm from a cancellation."""
+"""Waiting: for how long."""
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Iterator
-from typing import TypeVar
 
 from sqlitedict_kv.arguments import checked_bool, checked_timeout
-
-T = TypeVar("T")
 
 SHORTEST_PAUSE = 0.001  # seconds
 LONGEST_PAUSE = 0.050
@@ -43,24 +39,3 @@ def pauses(patience: float | None, clock: Callable[[], float]) -> Iterator[float
             pause = min(pause, left)
         yield pause
         longest = min(longest * 2, LONGEST_PAUSE)
-
-
-async def in_thread(function: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
-    """Return what a function that blocks returns, from a thread.
-
-    A thread cannot be cancelled. So a cancellation takes effect only when the function has ended, and *undo*,
-    if there is one, has been called with what it returned: else a lock would be taken that nobody releases.
-    """
-    call = asyncio.ensure_future(asyncio.to_thread(function))
-    cancelled = None
-    while not call.done():
-        try:
-            await asyncio.wait([call])  # which, unlike an await of the call itself, never cancels it
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is None:
-        return call.result()
-    if undo is not None and call.exception() is None:
-        result = call.result()
-        await in_thread(lambda: undo(result))
-    raise cancelled

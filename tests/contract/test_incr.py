@@ -27,6 +27,26 @@ def test_default_is_what_an_absent_entry_counts_as(store):
     assert hits.incr("f", default=0.5) == 1.5
 
 
+def test_without_a_default_there_must_be_an_entry(store, clock):
+    hits = store.ns("hits")
+    hits.set("old", 1, ttl=1)
+    clock.advance(1)
+    for key in ("new", "old"):
+        with pytest.raises(KeyError, match=key):
+            hits.incr(key, default=None)
+        with pytest.raises(KeyError, match=key):
+            hits.decr(key, default=None)
+        with pytest.raises(KeyError, match=key), store.atomic() as tx:
+            tx.ns("hits")["other"] = "must not be written"
+            tx.ns("hits").incr(key, default=None)
+    assert list(hits) == []
+
+    hits.set("k", 1, ttl=100)
+    deadline = hits.get_with_meta("k").meta.expires_at
+    assert hits.incr("k", default=None) == 2
+    assert hits.get_with_meta("k").meta.expires_at == deadline
+
+
 @pytest.mark.parametrize(
     ("start", "delta", "total"),
     [

@@ -58,4 +58,6 @@ class Round:
         command = f"python -m tests.faults --only {self.campaign.name} --seed {self.seed} --tries {self.size}"
         if self.sabotage:
             command += f" --sabotage '{self.sabotage}'"
+        if self.peer:
+            command += f" --peer {self.peer}"
         raise FaultError(f"{what}\nreplay: {command}")

@@ -2,6 +2,47 @@
 
 from __future__ import annotations
 
+from tests.faults import (
+    bounded,
+    cancel,
+    clocks,
+    damage,
+    detached,
+    forked,
+    formats,
+    full_disk,
+    hostile,
+    io_errors,
+    kill9,
+    linearizable,
+    model,
+    mount_tables,
+    openrace,
+    power_cuts,
+    threads,
+    untrusted,
+    walreset,
+)
 from tests.faults.campaign import Campaign
 
-CAMPAIGNS: tuple[Campaign, ...] = ()
+CAMPAIGNS: tuple[Campaign, ...] = (
+    kill9.CAMPAIGN,
+    *power_cuts.CAMPAIGNS,
+    io_errors.CAMPAIGN,
+    full_disk.CAMPAIGN,
+    openrace.CAMPAIGN,
+    forked.CAMPAIGN,
+    detached.CAMPAIGN,
+    walreset.CAMPAIGN,
+    threads.CAMPAIGN,
+    linearizable.CAMPAIGN,
+    cancel.CAMPAIGN,
+    damage.CAMPAIGN,
+    model.CAMPAIGN,
+    *untrusted.CAMPAIGNS,
+    hostile.CAMPAIGN,
+    formats.CAMPAIGN,
+    mount_tables.CAMPAIGN,
+    clocks.CAMPAIGN,
+    bounded.CAMPAIGN,
+)

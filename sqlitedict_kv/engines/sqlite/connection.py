@@ -7,10 +7,11 @@ import sys
 from threading import Lock
 from typing import Any, NoReturn
 
+from sqlitedict_kv.engines.sqlite.failures import like_driver
 from sqlitedict_kv.engines.sqlite.location import Location, Place
 from sqlitedict_kv.engines.sqlite.mark import Mark, NoMark, mark_of
 
-TELL = "tell_version"  # an SQL function
+TELL = "tell"  # an SQL function: tell(name, version) notes the version and returns it
 
 
 class AsleepError(sqlite3.Error):
@@ -43,7 +44,7 @@ class Connection:
     keeps a fork from happening inside SQLite.
     """
 
-    __slots__ = ("_location", "_place", "cursor", "lock", "mark", "raw", "told")
+    __slots__ = ("_location", "cursor", "lock", "mark", "place", "raw", "told")
 
     def __init__(self, location: Location | None) -> None:
         """Make a connection that is not open yet; *location* is None for one in memory."""
@@ -51,27 +52,33 @@ class Connection:
         self.raw: sqlite3.Connection | None = None
         self.cursor: sqlite3.Cursor = NO_CURSOR
         self._location = location
-        self._place: Place | None = None
+        self.place: Place | None = None
         self.mark: Mark = NO_MARK
-        self.told = 0  # the version of the row that a statement wrote last, as it told the function TELL
+        self.told: dict[str | int, int] = {}  # what statements told the function TELL since it was cleared
 
     def wake(self, raw: sqlite3.Connection, *, marked: bool) -> None:
         """Begin to use an open connection that has read from its file; *marked* to be asked for its mark."""
-        raw.create_function(TELL, 1, self._tell)
         self.raw = raw
+        raw.create_function(TELL, 2, self.told.setdefault)  # of C, where a function of ours would cost twice as much
         self.cursor = raw.cursor()
         if self._location:
-            self._place = Place(self._location)
+            self.place = Place(self._location)
         if marked:
             self.mark = mark_of(raw, self._location.shm if self._location else None)
 
-    def _tell(self, version: int) -> int:
-        self.told = version
-        return version
-
     def moved(self) -> bool:
         """Return whether the file or its log is no longer the one that is open."""
-        return self._place is not None and self._place.has_changed()
+        try:
+            return self.place is not None and self.place.has_changed()
+        except OSError as error:
+            raise like_driver(error) from error
+
+    def lost(self) -> bool:
+        """Return the same, by a look at the path itself, which costs more and misses nothing."""
+        try:
+            return self.place is not None and not self.place.is_here()
+        except OSError as error:
+            raise like_driver(error) from error
 
     def settle(self) -> None:
         """Leave no statement and no transaction open after a call that was interrupted."""
@@ -87,7 +94,9 @@ class Connection:
         raw, self.raw = self.raw, None
         self.cursor.close()
         self.cursor = NO_CURSOR
-        self._place = None
+        place, self.place = self.place, None
+        if place is not None:
+            place.close()
         if raw is not None:
             raw.close()
         mark, self.mark = self.mark, NO_MARK
@@ -96,7 +105,8 @@ class Connection:
     def abandon(self) -> bool:
         """Stop to use the connection without the checkpoint that a close would make; return whether it is closed.
 
-        That checkpoint would copy a log that is no longer the file's own over newer data.
+        That checkpoint would copy a log that is no longer the file's own over newer data, or one of which a failed
+        sync has left only a part on the disk.
         """
         raw = self.raw
         closed = raw is None or sys.version_info >= (3, 12)
@@ -112,7 +122,7 @@ class Connection:
         self.mark.abandon()
         for thing in (self.raw, self.cursor, self.mark):
             make_immortal(thing)
-        self.raw, self.cursor, self.mark, self._place = None, NO_CURSOR, NO_MARK, None
+        self.raw, self.cursor, self.mark, self.place = None, NO_CURSOR, NO_MARK, None
 
 
 def make_immortal(thing: object) -> None:

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 from time import monotonic
 from types import ModuleType
@@ -152,7 +152,7 @@ class Database:
                 return self._attempt(work, patience)
             except sqlite3.Error as another:
                 error = another
-        raise self.failure(error) from error
+        raise self.failure(error) from shown_cause(error)
 
     def transact(self, work: Work[T], touched: Callable[[T], Keys] = anything, *, aside: bool = False) -> T:
         """Call *work* within a write transaction.
@@ -189,12 +189,18 @@ class Database:
                 after = None
             self.observer.committed(keys, before, after, alone=changed and mark.is_next(before, after))
 
+    def told(self, cursor: sqlite3.Cursor) -> dict[str | int, int]:
+        """Return what statements of this cursor's connection tell the function TELL, nothing so far."""
+        told = next(each.told for each in self._connections if each.raw is cursor.connection)
+        told.clear()
+        return told
+
     def patiently(self, work: Callable[[], T]) -> T:
         """Call *work*, which uses a connection that is held already; again while others hold a lock."""
         try:
             return patiently(work, Patience(self._timeout, self.label))
         except sqlite3.Error as error:
-            raise self.failure(error) from error
+            raise self.failure(error) from shown_cause(error)
 
     @contextmanager
     def aside(self, durability: Durability | None = None) -> Iterator[sqlite3.Cursor]:
@@ -208,7 +214,7 @@ class Database:
                     self.main.settle()
                     raise
             return
-        self.run(lambda _: self.require_attached())
+        self.run(lambda _: self.require_attached(by_path=True))
         connection = Connection(self._location)
         with connection.lock:
             with self._gate:
@@ -217,27 +223,35 @@ class Database:
                 self._wake(connection, Patience(self._timeout, self.label), durability)
                 yield connection.cursor
             except sqlite3.Error as error:
-                raise self.failure(error) from error
+                raise self.failure(error) from shown_cause(error)
             finally:
                 if connection.raw is not None:
                     connection.settle()
-                connection.sleep()
+                self._end(connection)
                 self._connections.remove(connection)  # without the gate, for which a fork may be waiting
+
+    def _end(self, connection: Connection) -> None:
+        """Close a connection, without the checkpoint that the last one makes if the store had to stop."""
+        if self._stopped is None or isinstance(self._stopped, StoreClosedError):
+            connection.sleep()
+        else:
+            connection.abandon()
 
     def require_writable(self) -> None:
         """Raise ReadOnlyError if the store was opened to read."""
         if self.readonly:
             raise ReadOnlyError(f"{self.label} was opened with readonly=True; open it without to write")
 
-    def require_attached(self) -> None:
+    def require_attached(self, *, by_path: bool = False) -> None:
         """Stop the store if the file is not the one that was opened; the caller holds the main lock."""
-        if self.main.moved():
-            raise self._stop(
-                StoreDetachedError(
-                    f"{self.label}: the file or its log was deleted, replaced or lost its locks while it was open, so "
-                    f"nothing more is written; what was acknowledged before may be in the old file only"
-                )
-            )
+        if self.main.lost() if by_path else self.main.moved():
+            raise self._stop(self._detached())
+
+    def _detached(self) -> StoreDetachedError:
+        return StoreDetachedError(
+            f"{self.label}: the file or its log was deleted, replaced or lost its locks while it was open, so "
+            f"nothing more is written; what was acknowledged before may be in the old file only"
+        )
 
     def _attempt(self, work: Work[T], patience: Patience) -> T:
         if not self.main.lock.acquire(timeout=patience.remaining()):
@@ -258,6 +272,9 @@ class Database:
         ours = translate(error, self.label)
         if stops(ours) and self._location:
             with self.main.lock:
+                with suppress(sqlite3.Error):  # the system may not tell now
+                    if self.main.moved():  # a log without its file, say, reads as damage, and the file may be sound
+                        ours = self._detached()
                 self._stop(ours)
         return ours
 
@@ -299,9 +316,15 @@ class Database:
             raise again_of(self._stopped)
         try:
             raw = self._open_file(patience, durability) if self._location else self._open_memory()
-        except sqlite3.Error as error:
+            try:
+                connection.wake(raw, marked=connection is self.main)
+            except BaseException:
+                connection.sleep()  # half awake, it would not notice that its file was replaced
+                raise
+        except KVError:  # some are an OSError too
+            raise
+        except (sqlite3.Error, OSError) as error:
             raise OpenError(f"cannot open {self.label}: {error}") from error
-        connection.wake(raw, marked=connection is self.main)
 
     def _open_memory(self) -> sqlite3.Connection:
         raw = self._connected("file::memory:")
@@ -361,7 +384,14 @@ class Database:
             except (KVError, sqlite3.Error):
                 if not self._location.has_companions():
                     raise
-        return self._look_through(self._readable_mode() if self.readonly else "mode=ro", patience)
+        try:
+            return self._look_through(self._readable_mode() if self.readonly else "mode=ro", patience)
+        except sqlite3.Error as error:
+            if self.readonly or getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
+        # A power cut left half a transaction, the creation of a store say. Nobody can read the file before it is
+        # undone, and that is what its owner would do as well.
+        return self._look_through("mode=rw", patience)
 
     def _look_through(self, mode: str, patience: Patience) -> bool:
         assert self._location is not None
@@ -502,6 +532,11 @@ def _quarantine() -> ModuleType:
     from sqlitedict_kv.engines.sqlite import quarantine  # noqa: PLC0415
 
     return quarantine
+
+
+def shown_cause(error: sqlite3.Error) -> sqlite3.Error | None:
+    """Return an error of the driver, unless its message quotes the text that it could not decode: that is a value."""
+    return None if "decode to UTF-8" in str(error) else error
 
 
 def again_of(error: KVError) -> KVError:

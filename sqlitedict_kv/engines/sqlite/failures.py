@@ -50,6 +50,13 @@ def primary_code(error: sqlite3.Error) -> int | None:
     return None if code is None else code & 0xFF
 
 
+def like_driver(error: OSError) -> sqlite3.Error:
+    """Return what the driver would have raised for an error that we met when we asked the system ourselves."""
+    ours = sqlite3.OperationalError(str(error))
+    ours.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSTAT
+    return ours
+
+
 def translate(error: sqlite3.Error, label: str) -> StoreError | TooLargeError:
     """Return the library's own error for one of the driver, naming the store."""
     code = primary_code(error)

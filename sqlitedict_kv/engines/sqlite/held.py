@@ -64,6 +64,10 @@ class Held:
 
         return self.run(within)
 
+    def told(self, cursor: sqlite3.Cursor) -> dict[str | int, int]:
+        """Return what statements tell the function TELL; see :meth:`Database.told`."""
+        return self._database.told(cursor)
+
     def settle(self) -> None:
         """Leave no statement open, and the transaction as it is."""
         self._cursor.close()

@@ -12,7 +12,7 @@ import stat
 import time
 
 from sqlitedict_kv.engines.sqlite.mounts import unsafe_type
-from sqlitedict_kv.errors import LocationError, OpenError, StoreNotFoundError, UnsafeFilesystemError
+from sqlitedict_kv.errors import LocationError, NotADatabaseError, OpenError, StoreNotFoundError, UnsafeFilesystemError
 
 SECOND = 10**9  # nanoseconds
 FINE_TICK = SECOND // 20  # more than the tick of a kernel, by which file systems keep their times
@@ -34,6 +34,7 @@ class Location:
         Raises:
             UnsafeFilesystemError: it is on a network or virtual file system.
             LocationError: it is no regular file, has several names, or is a link to nothing.
+            NotADatabaseError: it holds one byte.
         """
         if os.path.islink(path) and not os.path.exists(path):
             raise LocationError(f"{path} is a link to a file that does not exist; make the file there by its own path")
@@ -60,6 +61,8 @@ class Location:
             raise OpenError(f"cannot look at {self.path}: {error}") from error
         if not stat.S_ISREG(status.st_mode):
             raise LocationError(f"{self.path} is not a regular file")
+        if status.st_size == 1:
+            raise NotADatabaseError(f"{self.path} holds a single byte, which SQLite would take for nothing; delete it")
         if status.st_nlink > 1:
             raise LocationError(
                 f"{self.path} has {status.st_nlink} hard links; SQLite would keep a log for each name and lose data"
@@ -71,14 +74,13 @@ class Location:
             status = os.stat(self.path)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise OpenError(f"cannot look at {self.path}: {error}") from error
         return status.st_dev, status.st_ino
 
     def uri(self, mode: str) -> str:
         """Return SQLite's URI for the path, in which every character means itself."""
-        path = self.path.replace(os.sep, "/")
-        raw = os.fsencode(path if path.startswith("/") else "/" + path)
-        quoted = "".join(chr(byte) if byte in PLAIN else f"%{byte:02X}" for byte in raw)
-        return f"file:{quoted}?{mode}"
+        return uri_of(self.path, mode)
 
     def create(self) -> None:
         """Make an empty file that only its owner can read, and the directories above it; keep one that is there.
@@ -112,6 +114,14 @@ class Location:
             raise StoreNotFoundError(f"there is no store at {self.path}, and readonly=True makes none")
 
 
+def uri_of(path: str, mode: str) -> str:
+    """Return SQLite's URI for a real path, in which every character means itself."""
+    plain = path.replace(os.sep, "/")
+    raw = os.fsencode(plain if plain.startswith("/") else "/" + plain)
+    quoted = "".join(chr(byte) if byte in PLAIN else f"%{byte:02X}" for byte in raw)
+    return f"file:{quoted}?{mode}"
+
+
 class Place:
     """Which file and which log were open at a time, to see whether they still are.
 
@@ -119,7 +129,8 @@ class Place:
     its reckoning, removes the log. What is written after that is lost, so every write asks first.
 
     A look at both costs as much as a third of a small write. But no name in a directory changes its file
-    without a change to the directory's own time, so mostly a look at that is enough.
+    without a change to the directory's own times, so mostly a look at those is enough; and through an open
+    descriptor that takes half as long as by its path. A directory that was moved has a new ctime.
     """
 
     __slots__ = ("_directory", "_inodes", "_location", "_seen")
@@ -127,7 +138,7 @@ class Place:
     def __init__(self, location: Location) -> None:
         """Remember what is open now."""
         self._location = location
-        self._directory = os.path.dirname(location.path)
+        self._directory = _opened(os.path.dirname(location.path))
         self._seen: tuple[int, int] | None = None
         self._inodes = self._look()
 
@@ -135,17 +146,31 @@ class Place:
         """Return whether the file or the log is another one now, or gone."""
         try:
             status = os.stat(self._directory)
-            seen = (status.st_ino, status.st_mtime_ns)
+            seen = (status.st_mtime_ns, status.st_ctime_ns)
             if seen == self._seen:
                 return False
-            same = self._look() == self._inodes
         except FileNotFoundError:
             return True
+        same = self.is_here()
         # A time that is too young could stay the same through another change within the clock's tick.
-        tick = FINE_TICK if status.st_mtime_ns % SECOND else COARSE_TICK
-        if same and time.time_ns() - status.st_mtime_ns > tick:
+        newest = max(seen)
+        tick = FINE_TICK if newest % SECOND else COARSE_TICK
+        if same and time.time_ns() - newest > tick:
             self._seen = seen
         return not same
+
+    def is_here(self) -> bool:
+        """Return whether the path leads to the same file and log as ever: also if a directory far above was moved."""
+        try:
+            return self._look() == self._inodes
+        except FileNotFoundError:
+            return False
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        if isinstance(self._directory, int):
+            os.close(self._directory)
+            self._directory = ""  # a path that leads nowhere
 
     def _look(self) -> tuple[int, int | None]:
         try:
@@ -153,6 +178,14 @@ class Place:
         except FileNotFoundError:  # none yet, or on a read-only medium
             wal = None
         return os.stat(self._location.path).st_ino, wal
+
+
+def _opened(directory: str) -> int | str:
+    """Return a descriptor of a directory; where the system gives none, as Windows, its path serves."""
+    try:
+        return os.open(directory, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
+    except PermissionError:
+        return directory
 
 
 def _make_directories(directory: str) -> None:
@@ -163,9 +196,15 @@ def _make_directories(directory: str) -> None:
     _make_directories(parent)
     with contextlib.suppress(FileExistsError):
         os.mkdir(directory, PRIVATE_DIRECTORY)
-    if os.name == "posix":
-        descriptor = os.open(parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    sync_directory(parent)
+
+
+def sync_directory(directory: str) -> None:
+    """Make the names in a directory survive a power cut, where the system has a way to."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 
+NOWHERE = ""  # where a walk begins
 MOUNT_TABLE = "/proc/self/mountinfo"  # proc(5); other systems have none and are not checked
 
 UNSAFE_TYPES = frozenset(
@@ -21,27 +22,57 @@ UNSAFE_TYPES = frozenset(
 )  # fmt: skip
 
 
-def unsafe_type(path: str, mount_table: str = MOUNT_TABLE) -> str | None:
-    """Return the type of the file system of *path* if WAL is not safe on it, else None."""
+def type_of(path: str, mount_table: str = MOUNT_TABLE) -> str | None:
+    """Return the type of the file system of an absolute path without links; None where there is no mount table."""
     try:
-        with open(mount_table, encoding="utf-8", errors="surrogateescape") as file:
-            table = file.read()
+        with open(mount_table, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            return _type_at(path, file.read())
     except FileNotFoundError:
         return None
-    kind = _type_at(path, table)
-    return kind if kind.split(".")[0] in UNSAFE_TYPES else None
+
+
+def unsafe_type(path: str, mount_table: str = MOUNT_TABLE) -> str | None:
+    """Return the type of the file system of *path* if WAL is not safe on it, else None."""
+    kind = type_of(path, mount_table)
+    return kind if kind is not None and is_unsafe(kind) else None
+
+
+def is_unsafe(kind: str) -> bool:
+    """Return whether WAL is not safe on a type of file system; ``fuse.sshfs`` is a kind of ``fuse``."""
+    return kind.split(".", maxsplit=1)[0] in UNSAFE_TYPES
 
 
 def _type_at(path: str, table: str) -> str:
-    """Return the type of the mount with the longest matching mount point; the later one shadows the earlier."""
-    best, kind = -1, ""
-    for line in table.splitlines():
+    """Return the type of the mount that a walk down the path ends in.
+
+    The longest mount point would not do: one below a directory that was mounted over later is out of reach. So each
+    step goes on only to a mount whose parent is the one where the walk is.
+    """
+    at: dict[tuple[str, str], str] = {}  # a mount by its parent and its point; the later one is on top
+    kinds: dict[str, str] = {NOWHERE: ""}
+    # The kernel escapes blanks, tabs and ends of lines, and no other white space that Python would split at.
+    for line in filter(None, table.split("\n")):
         fields, _, tail = line.partition(" - ")
-        point = _unescape(fields.split()[4])
-        inside = path == point or path.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= best:
-            best, kind = len(point), tail.split()[0]
-    return kind
+        number, parent, _, _, point = fields.split(" ")[:5]
+        at[parent, _unescape(point)] = number
+        kinds[number] = tail.split(" ")[0]
+    # Those whose parents are not in the table: the root, and in a chroot perhaps others in its place.
+    at |= {
+        (NOWHERE, point): number for (parent, point), number in at.items() if parent not in kinds or parent == number
+    }
+    current = NOWHERE
+    for place in _places(path):
+        seen = {current}
+        while (above := at.get((current, place), current)) not in seen:
+            seen.add(above)
+            current = above
+    return kinds[current]
+
+
+def _places(path: str) -> list[str]:
+    """Return the directories on the way down to a path, and the path itself."""
+    parts = [part for part in path.split("/") if part]
+    return ["/", *("/" + "/".join(parts[: depth + 1]) for depth in range(len(parts)))]
 
 
 def _unescape(text: str) -> str:

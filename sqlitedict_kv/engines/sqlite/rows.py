@@ -56,7 +56,7 @@ def record_of(namespace: str, key: str, row: Row) -> Record:
     body, content_type, version, expires_at, updated_at, stored = row
     if type(body) is bytes and type(version) is int and type(stored) is int:
         computed = crc(namespace, key, body, content_type, expires_at)
-        if type(updated_at) is int and stored == checksum(version, seal(computed, updated_at)):
+        if type(updated_at) is int and version > 0 and stored == checksum(version, seal(computed, updated_at)):
             return Record(body, content_type, version, expires_at, updated_at)
     return _unchecked(namespace, key, row)
 

@@ -74,7 +74,7 @@ def found_in(connection: sqlite3.Connection, label: str) -> Found:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (encoding,) = connection.execute("PRAGMA encoding").fetchone()
-        objects = dict(connection.execute(OBJECTS).fetchall())
+        rows = connection.execute(OBJECTS).fetchall()
     except sqlite3.DatabaseError as error:
         code = primary_code(error)
         if code == sqlite3.SQLITE_NOTADB:
@@ -82,6 +82,9 @@ def found_in(connection: sqlite3.Connection, label: str) -> Found:
         if code == sqlite3.SQLITE_CORRUPT:
             raise CorruptStoreError(f"{label} is damaged: {error}; it was not changed") from error
         raise
+    objects = dict(rows)
+    if len(objects) < len(rows):  # a trigger may have the name of a table, and hide behind it
+        raise ForeignDatabaseError(f"{label} is not a store of this library: names are used twice; it was not changed")
     found = _version_of(application, version, objects, encoding, label)
     return Found(found, _useless(objects.values()))
 

@@ -205,6 +205,8 @@ def raise_floors(cursor: sqlite3.Cursor, removed: Iterable[tuple[Any, ...]]) -> 
     """Remember, per namespace, the highest version among the rows removed; they begin with the two."""
     highest: dict[str, int] = {}
     for namespace, version, *_ in removed:
+        if type(version) is not int:  # of a damaged row
+            continue
         highest[namespace] = max(version, highest.get(namespace, 0))
     for floor in highest.items():
         cursor.execute(RAISE_FLOOR, floor)

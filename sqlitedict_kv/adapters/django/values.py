@@ -1,0 +1,129 @@
+"""What Django caches and no built-in codec keeps: safe strings, responses, and if the site allows it pickles.
+
+With codecs for ``SafeString`` and for plain responses, ``{% cache %}``, ``cache_page`` and the middleware of the
+per-site cache work without pickle, which runs code that the file holds. Where other types are to be cached all
+the same, this allows it::
+
+    "OPTIONS": {"allow_pickle_signed_with_secret_key": True}
+
+What the other codecs keep is still not pickled. A pickle is signed with SECRET_KEY, and read only if SECRET_KEY or
+one of SECRET_KEY_FALLBACKS has signed it: who can write to the file, but does not know them, cannot make the site
+run anything but pickles that the site itself has written, though possibly under another key.
+"""
+
+from __future__ import annotations
+
+import hmac
+import pickle
+from http.cookies import Morsel, SimpleCookie
+from typing import Any
+
+from django.conf import settings
+from django.core.signing import BadSignature
+from django.http import HttpResponse, JsonResponse
+from django.http.response import ResponseHeaders
+from django.template.response import SimpleTemplateResponse, TemplateResponse
+from django.utils.crypto import salted_hmac
+from django.utils.safestring import SafeString
+
+from sqlitedict_kv import packing
+from sqlitedict_kv.codecs import Codec
+from sqlitedict_kv.errors import CodecError
+
+ALLOW_PICKLE = "allow_pickle_signed_with_secret_key"
+SAFE_STRING = "text/html; charset=utf-8"
+RESPONSE = "application/x-django-response"
+PICKLE = "application/x-django-pickle; signature=hmac-sha256"
+SIGNATURE_BYTES = 32
+
+RESPONSES = {kind.__name__: kind for kind in (HttpResponse, JsonResponse, SimpleTemplateResponse, TemplateResponse)}
+
+
+class NotPicklableError(CodecError, pickle.PicklingError):
+    """Says that pickle cannot keep a value either."""
+
+
+def codecs(*, pickled: bool) -> tuple[Codec, ...]:
+    """Return the codecs of a cache; *pickled* is whether it may write and read pickles."""
+    last = Codec(PICKLE, _pickle, _unpickle, (object,)) if pickled else Codec(PICKLE, _refuse, _refuse_body, (object,))
+    return (SAFE_STRINGS, RESPONSE_CODEC, last)
+
+
+# -- responses
+
+
+def _encode_response(response: Any) -> bytes:
+    """Return all that pickle would keep of a response, in MessagePack."""
+    state = {**response.__getstate__(), "_container": [response.content]}  # content: raises if it was not rendered
+    headers, cookies = state.pop("headers"), state.pop("cookies")
+    return packing.pack(
+        {
+            "class": type(response).__name__,
+            "headers": list(headers.items()),
+            "cookies": [
+                (
+                    morsel.key,
+                    morsel.value,
+                    morsel.coded_value,
+                    {name: set_to for name, set_to in morsel.items() if set_to},
+                )
+                for morsel in cookies.values()
+            ],
+            "state": state,
+        }
+    )
+
+
+def _decode_response(body: bytes) -> Any:
+    packed = packing.unpack(body)
+    kind = RESPONSES[packed["class"]]
+    response = kind.__new__(kind)
+    cookies: SimpleCookie = SimpleCookie()
+    for key, value, coded_value, attributes in packed["cookies"]:
+        morsel: Morsel[str] = Morsel()
+        morsel.set(key, value, coded_value)
+        morsel.update(attributes)
+        dict.__setitem__(cookies, key, morsel)
+    vars(response).update(packed["state"], headers=ResponseHeaders(dict(packed["headers"])), cookies=cookies)
+    return response
+
+
+SAFE_STRINGS = Codec(SAFE_STRING, lambda text: text.encode(), lambda body: SafeString(body.decode()), (SafeString,))
+RESPONSE_CODEC = Codec(RESPONSE, _encode_response, _decode_response, tuple(RESPONSES.values()))
+
+
+# -- pickles
+
+
+def _pickle(value: Any) -> bytes:
+    try:
+        body = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        # from None: its message may show the value
+        raise NotPicklableError(f"pickle cannot keep this {type(value).__name__} ({type(error).__name__})") from None
+    return _signature(settings.SECRET_KEY, body) + body
+
+
+def _unpickle(signed: bytes) -> Any:
+    signature, body = signed[:SIGNATURE_BYTES], signed[SIGNATURE_BYTES:]
+    for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
+        if hmac.compare_digest(signature, _signature(key, body)):
+            return pickle.loads(body)  # noqa: S301 # the site allows it, and has written it itself
+    raise BadSignature("neither SECRET_KEY nor one of SECRET_KEY_FALLBACKS has signed this pickle")
+
+
+def _signature(key: str | bytes, body: bytes) -> bytes:
+    signature: bytes = salted_hmac(PICKLE, body, secret=key, algorithm="sha256").digest()
+    return signature
+
+
+def _refuse(value: Any) -> bytes:
+    kind = type(value)
+    raise CodecError(
+        f"no codec keeps {kind.__module__}.{kind.__qualname__} exactly, or what is in it; convert it to built-in "
+        f"types, give OPTIONS a codec for it in 'codecs', or if need be let it be pickled: see {ALLOW_PICKLE!r}"
+    )
+
+
+def _refuse_body(_body: bytes) -> Any:
+    raise PermissionError(f"this cache reads no pickles; see {ALLOW_PICKLE!r}")

@@ -1,0 +1,355 @@
+"""A namespace of a store, for tasks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from sqlitedict_kv.aio.access import Access, Door
+from sqlitedict_kv.arguments import (
+    DEFAULT,
+    Default,
+    checked_bool,
+    checked_content_type,
+    checked_keys,
+    checked_namespace,
+    checked_number,
+    checked_prefix,
+    checked_ttl,
+)
+from sqlitedict_kv.core import Defaults, Entry
+from sqlitedict_kv.edits import Edits, collected
+from sqlitedict_kv.engine import Edit, Span
+from sqlitedict_kv.listing import Page
+from sqlitedict_kv.lru import NotHeldError
+from sqlitedict_kv.memoize import AsyncDecorator, Memoize
+from sqlitedict_kv.namespace import Namespace, NamespaceStats
+from sqlitedict_kv.record import Record
+from sqlitedict_kv.results import OffLoop, Place
+from sqlitedict_kv.steps import drive
+from sqlitedict_kv.tasks import in_thread
+from sqlitedict_kv.transaction import Transaction
+from sqlitedict_kv.verbs import Verbs
+
+T = TypeVar("T")
+
+
+class _Bound:
+    """A namespace of a store that is open."""
+
+    __slots__ = ("access", "edits", "quick", "sync")
+
+    def __init__(self, access: Access, name: str, defaults: Defaults) -> None:
+        self.access = access
+        self.edits = Edits(access.core, name, defaults)
+        self.sync = Namespace(access.core, name, defaults)
+        # Reads by it are served from memory, or raise NotHeldError.
+        self.quick = None if access.quick is None else Namespace(access.quick, name, defaults)
+
+    def commit(self, edits: list[Edit]) -> Awaitable[list[int | None]]:
+        return self.access.commit(edits)
+
+
+class AsyncNamespace:
+    """The entries of one namespace for tasks; made by :meth:`AsyncStore.ns`.
+
+    The verbs are those of :class:`Namespace`, awaited, with the same arguments, results and errors. What a dict has
+    operators for has names here: :meth:`contains`, :meth:`count`, and :meth:`pop` or :meth:`delete` for ``del``.
+
+    Values are encoded before the first await, so what a caller changes afterwards is not written. A call that is
+    cancelled before its turn does nothing; one that has begun ends, and only then is the cancellation passed on.
+    """
+
+    __slots__ = ("_bound", "_defaults", "_door", "_name")
+
+    def __init__(self, door: Door, name: str, ttl: float | None, content_type: str | None) -> None:
+        """Make a view of the store behind *door*; the arguments are those of :meth:`AsyncStore.ns`."""
+        self._door = door
+        self._name = checked_namespace(name)
+        self._defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, door.codecs))
+        self._bound: _Bound | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the namespace."""
+        return self._name
+
+    @property
+    def sync_namespace(self) -> Namespace:
+        """The same namespace for code that may block, in a thread say; its first call opens the store."""
+        return Namespace(self._door.late_core, self._name, self._defaults)
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Return what *function* returns, which blocks and uses the store: it runs in the thread of its writes.
+
+        If the caller is cancelled before its turn it is not called, and else it ends first.
+        """
+        return await (await self._door.enter()).write(function)
+
+    @property
+    def memoize(self) -> Memoize[AsyncDecorator]:
+        """Keeps the results of ``async def`` functions in this namespace; see :attr:`AsyncStore.memoize`."""
+
+        def place(ns: str | None) -> Place:
+            if ns is not None:
+                raise ValueError("ns is for AsyncStore.memoize; a namespace keeps the results itself")
+            return memoize_place(self._door, self, self._defaults)
+
+        return Memoize(place)
+
+    async def _bind(self) -> _Bound:
+        bound = self._bound = _Bound(await self._door.enter(), self._name, self._defaults)
+        return bound
+
+    # -- reading
+
+    async def get(self, key: str, default: Any = None, *, content_type: str | None = None) -> Any:
+        """Return the value, or *default* if there is none; see :meth:`Namespace.get`.
+
+        What the LRU holds is returned at once, without a thread.
+        """
+        bound = self._bound or await self._bind()
+        if bound.quick is not None and content_type is None:
+            try:
+                return bound.quick.get(key, default)
+            except NotHeldError:
+                pass
+        return await bound.access.read(lambda: bound.sync.get(key, default, content_type=content_type))
+
+    async def get_with_meta(self, key: str, default: Any = None) -> Any:
+        """Return an :class:`Entry`, or *default* if there is none."""
+        bound = self._bound or await self._bind()
+        return await bound.access.read(bound.sync.get_with_meta, key, default)
+
+    async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Return the values of those keys that have one, as of one moment."""
+        bound = self._bound or await self._bind()
+        return await bound.access.read(bound.sync.get_many, checked_keys(keys))  # looked through here, not in a thread
+
+    async def contains(self, key: object) -> bool:
+        """Return whether there is an entry; it counts as no read."""
+        bound = self._bound or await self._bind()
+        if bound.quick is not None:
+            try:
+                return key in bound.quick
+            except NotHeldError:
+                pass
+        return await bound.access.read(bound.sync.__contains__, key)
+
+    async def count(self) -> int:
+        """Return the number of entries."""
+        bound = self._bound or await self._bind()
+        return await bound.access.read(bound.sync.__len__)
+
+    async def stats(self) -> NamespaceStats:
+        """Return how many entries there are."""
+        bound = self._bound or await self._bind()
+        return await bound.access.read(bound.sync.stats)
+
+    # -- writing
+
+    async def set(
+        self, key: str, value: Any, *, ttl: float | None | Default = DEFAULT, content_type: str | None = None
+    ) -> int:
+        """Write a value, replacing all that was there, and return its version; see :meth:`Namespace.set`."""
+        bound = self._bound or await self._bind()
+        (version,) = await bound.commit([bound.edits.put(key, value, ttl, content_type)])
+        assert version is not None
+        return version
+
+    async def add(
+        self, key: str, value: Any, *, ttl: float | None | Default = DEFAULT, content_type: str | None = None
+    ) -> int | None:
+        """Write a value if the key is absent; return its version, or None if something is there."""
+        return await drive((await self._verbs()).add(key, value, ttl, content_type))
+
+    async def cas_set(
+        self,
+        key: str,
+        value: Any,
+        version: int,
+        *,
+        ttl: float | None | Default = DEFAULT,
+        content_type: str | None = None,
+    ) -> int:
+        """Write a value if the entry is still at *version*, and return the new one; see :meth:`Namespace.cas_set`.
+
+        Raises:
+            ConflictError: the entry is at another version or is gone; nothing was changed.
+        """
+        bound = self._bound or await self._bind()
+        (written,) = await bound.commit([bound.edits.put_at(key, value, version, ttl, content_type)])
+        assert written is not None
+        return written
+
+    async def set_many(self, mapping: Mapping[str, Any], *, ttl: float | None | Default = DEFAULT) -> dict[str, int]:
+        """Write all the values of a mapping, or none, and return their versions by key."""
+        bound = self._bound or await self._bind()
+        edits = bound.edits.put_many(mapping, ttl)
+        core = bound.access.core
+        return await bound.access.write(lambda: core.engine.put_many(edits, core.now()))
+
+    async def update(self, other: Any = (), /, **entries: Any) -> None:
+        """Write all that dict.update would write, in one step; *other* may be a namespace of either face."""
+        if isinstance(other, AsyncNamespace):
+            other = await other.copy()
+        elif isinstance(other, Namespace):
+            other = await in_thread(other.copy)
+        await self.set_many(collected(other, entries))
+
+    async def setdefault(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or write *default* and return it if there is none, in one step."""
+        return await drive((await self._verbs()).setdefault(key, default))
+
+    async def incr(self, key: str, delta: float = 1, *, default: float | None = 0) -> int | float:
+        """Add to a number and return the sum; see :meth:`Namespace.incr`."""
+        bound = self._bound or await self._bind()
+        edit, results = bound.edits.incr(key, delta, default)
+        await bound.commit([edit])
+        return results[-1]
+
+    async def decr(self, key: str, delta: float = 1, *, default: float | None = 0) -> int | float:
+        """Subtract from a number and return the difference; see :meth:`incr`."""
+        return await self.incr(key, -checked_number(delta, "delta"), default=default)
+
+    async def modify(
+        self,
+        key: str,
+        function: Callable[[Any], Any | Awaitable[Any]],
+        *,
+        default: Any = DEFAULT,
+        ttl: float | None | Default = DEFAULT,
+    ) -> Any:
+        """Write what *function* makes of the value, and return it; see :meth:`Namespace.modify`.
+
+        Args:
+            key: the key.
+            function: takes the value and returns the new one; ``async def`` or not, it runs on the loop.
+            default: what it takes if there is no value; left out, that raises KeyError.
+            ttl: seconds until the new value expires; left out, the old deadline stays.
+        """
+        return await drive((await self._verbs()).modify(key, function, default, ttl))
+
+    async def touch(self, key: str, ttl: float | None) -> bool:
+        """Let an entry expire *ttl* seconds from now, None is never; return whether it was there."""
+        bound = self._bound or await self._bind()
+        (version,) = await bound.commit([bound.edits.touch(key, ttl)])
+        return version is not None
+
+    # -- removing
+
+    async def delete(self, key: str, *, version: int | None = None) -> bool:
+        """Remove an entry and return whether it was there; see :meth:`Namespace.delete`."""
+        bound = self._bound or await self._bind()
+        (removed,) = await bound.commit([bound.edits.delete(key, version)])
+        return removed is not None
+
+    async def delete_many(self, keys: Iterable[str]) -> int:
+        """Remove all these entries in one step and return how many were there."""
+        bound = self._bound or await self._bind()
+        edits: list[Edit] = [*bound.edits.delete_many(keys)]
+        removed = await bound.commit(edits) if edits else []
+        return sum(version is not None for version in removed)
+
+    async def pop(self, key: str, default: Any = DEFAULT) -> Any:
+        """Remove an entry and return its value, in one step; without it, *default*, or KeyError."""
+        return await drive((await self._verbs()).pop(key, default))
+
+    async def popitem(self) -> tuple[str, Any]:
+        """Remove the last entry, by key, and return key and value; raise KeyError if there is none."""
+        return await drive((await self._verbs()).popitem())
+
+    async def clear(self) -> None:
+        """Remove every entry in one step; :meth:`AsyncStore.drop` does it in bounded batches."""
+        bound = self._bound or await self._bind()
+        await bound.access.write(bound.sync.clear)
+
+    async def purge_expired(self, limit: int | None = None) -> int:
+        """Remove entries that have expired, *limit* at most, and return how many."""
+        bound = self._bound or await self._bind()
+        return await bound.access.write(bound.sync.purge_expired, limit)
+
+    async def _verbs(self) -> Verbs:
+        bound = self._bound or await self._bind()
+        access, core, name = bound.access, bound.access.core, self._name
+        return Verbs(
+            core,
+            name,
+            bound.edits,
+            lambda key: access.read(core.read, name, key),
+            lambda: access.read(core.last, name),
+            access.commit,
+        )
+
+    # -- walking
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        """Yield the keys in order, by pages: others may write meanwhile."""
+        return self.keys()
+
+    async def keys(self, *, reverse: bool = False) -> AsyncIterator[str]:
+        """Yield the keys in order, or from the last to the first."""
+        span = Span(self._name, reverse=checked_bool(reverse, "reverse"))
+        bound = self._bound or await self._bind()
+        pages = bound.access.core.key_pages(span)
+        while page := await bound.access.read(next, pages, None):
+            for key in page:
+                yield key
+
+    async def values(self, *, reverse: bool = False) -> AsyncIterator[Any]:
+        """Yield the values, in the order of their keys."""
+        async for key, record in self._records(Span(self._name, reverse=checked_bool(reverse, "reverse"))):
+            yield self._value(key, record)
+
+    async def items(self, *, reverse: bool = False) -> AsyncIterator[tuple[str, Any]]:
+        """Yield keys and values, in the order of the keys."""
+        async for key, record in self._records(Span(self._name, reverse=checked_bool(reverse, "reverse"))):
+            yield key, self._value(key, record)
+
+    async def scan(self, prefix: str = "", *, reverse: bool = False) -> AsyncIterator[tuple[str, Entry[Any]]]:
+        """Yield keys that begin with *prefix* and their entries, in order, by pages."""
+        span = Span(self._name, checked_prefix(prefix), None, checked_bool(reverse, "reverse"))
+        core = (self._bound or await self._bind()).access.core
+        async for key, record in self._records(span):
+            yield key, core.entry(self._name, key, record)
+
+    async def _records(self, span: Span) -> AsyncIterator[tuple[str, Record]]:
+        bound = self._bound or await self._bind()
+        pages = bound.access.core.pages(span)
+        while page := await bound.access.read(next, pages, None):
+            for item in page:
+                yield item
+
+    def _value(self, key: str, record: Record) -> Any:
+        return self._door.codecs.decode(self._name, key, record.body, record.content_type)
+
+    async def list(
+        self, prefix: str = "", *, limit: int = 100, cursor: str | None = None, reverse: bool = False
+    ) -> Page:
+        """Return a page of the keys that begin with *prefix*, in order; see :meth:`Namespace.list`."""
+        bound = self._bound or await self._bind()
+        return await bound.access.read(lambda: bound.sync.list(prefix, limit=limit, cursor=cursor, reverse=reverse))
+
+    async def copy(self) -> dict[str, Any]:
+        """Return a plain dict of what is there."""
+        return {key: value async for key, value in self.items()}
+
+    def __repr__(self) -> str:
+        """Return the name and the file; nothing is asked."""
+        return f"<AsyncNamespace {self._name!r} of {self._door.label!r}>"
+
+
+def memoize_place(door: Door, results: AsyncNamespace, defaults: Defaults) -> Place:
+    """Return where memoize keeps results: hits are awaited, and the other steps run in the thread of the writes."""
+    core = door.late_core
+    leases = Namespace(core, checked_namespace(f"{results.name}.leases", "ns with .leases"), Defaults(None, None))
+    return Place(
+        core,
+        results.sync_namespace,
+        leases,
+        lambda: Transaction(core),
+        core.clock,
+        defaults.ttl,
+        defaults.content_type,
+        OffLoop(results.get, results.get_with_meta, results.in_thread),
+    )

@@ -1,0 +1,180 @@
+"""A store for tasks."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+
+from sqlitedict_kv import arguments
+from sqlitedict_kv.aio.access import Door, Late
+from sqlitedict_kv.aio.namespace import AsyncNamespace, memoize_place
+from sqlitedict_kv.aio.transaction import AsyncTransaction
+from sqlitedict_kv.codecs import Codec
+from sqlitedict_kv.core import Defaults
+from sqlitedict_kv.engine import CheckReport
+from sqlitedict_kv.memoize import AsyncDecorator, Memoize
+from sqlitedict_kv.settings import MEMORY, checked_settings
+from sqlitedict_kv.store import Health, Store, StoreStats
+from sqlitedict_kv.tasks import in_thread
+
+T = TypeVar("T")
+
+
+class AsyncStore:
+    """A :class:`Store` whose verbs are awaited.
+
+    Nothing that waits for a lock, a commit or a checkpoint runs on the event loop. Any number of tasks, event loops,
+    threads and processes may use it at the same time.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] = MEMORY,
+        *,
+        readonly: bool = False,
+        durability: Literal["process", "power"] = "process",
+        timeout: float = 10.0,
+        max_bytes: int | str | None = None,
+        max_entries: int | None = None,
+        max_value_bytes: int | str = arguments.MAX_VALUE_BYTES,
+        lru_bytes: int | str | None = None,
+        codecs: Sequence[Codec] = (),
+        clock: Callable[[], float] = time.time,
+        allow_unsafe_filesystem: bool = False,
+        on_corrupt: Literal["raise", "quarantine"] = "raise",
+    ) -> None:
+        """Describe a store; ``async with`` opens it, and so does the first verb that is awaited.
+
+        Args:
+            path: as all the others, that of :class:`Store`.
+            readonly: likewise.
+            durability: likewise.
+            timeout: likewise.
+            max_bytes: likewise.
+            max_entries: likewise.
+            max_value_bytes: likewise.
+            lru_bytes: likewise.
+            codecs: likewise.
+            clock: likewise; it is called in several threads.
+            allow_unsafe_filesystem: likewise.
+            on_corrupt: likewise.
+
+        Raises:
+            TypeError, ValueError: an argument is not as described.
+            OpenError: (when it is opened) the path cannot be opened as a store; its subclasses say why.
+        """
+        settings = checked_settings(
+            path,
+            readonly=readonly,
+            durability=durability,
+            timeout=timeout,
+            max_bytes=max_bytes,
+            max_entries=max_entries,
+            max_value_bytes=max_value_bytes,
+            lru_bytes=lru_bytes,
+            codecs=codecs,
+            clock=clock,
+            allow_unsafe_filesystem=allow_unsafe_filesystem,
+            on_corrupt=on_corrupt,
+        )
+        late = Late(settings.path, settings.codecs, settings.clock, settings.max_value_bytes)
+        self._door = Door(partial(Store._of, settings), late)  # noqa: SLF001 - its other face
+
+    @classmethod
+    def over(cls, store: Store) -> Self:
+        """Return the asynchronous face of a store that is open; both may be used at the same time."""
+        if not isinstance(store, Store):
+            raise TypeError(f"store must be a Store, not {type(store).__name__}")
+        face = cls.__new__(cls)
+        face._door = Door.to(store)  # noqa: SLF001 - a second way to make one
+        return face
+
+    @property
+    def sync_store(self) -> Store:
+        """The store itself, for code that may block; it is opened for that if it was not yet."""
+        return self._door.open().store
+
+    def ns(self, name: str, *, ttl: float | None = None, content_type: str | None = None) -> AsyncNamespace:
+        """Return a namespace; the arguments are those of :meth:`Store.ns`."""
+        return AsyncNamespace(self._door, name, ttl, content_type)
+
+    async def namespaces(self) -> list[str]:
+        """Return the names of the namespaces that have entries, in order."""
+        return await self._apart(Store.namespaces)
+
+    def atomic(self) -> AsyncTransaction:
+        """Return an ``async with`` block that records checks and edits, and commits all of them or none.
+
+        Nothing is sent before the block ends, so other things may be awaited in it.
+        """
+        return AsyncTransaction(self._door)
+
+    @property
+    def memoize(self) -> Memoize[AsyncDecorator]:
+        """Keeps the results of ``async def`` functions: ``@store.memoize(ttl=60)``; see :class:`Memoize`.
+
+        What the decorated function has beside itself is awaited too: ``await report.forget("2026-11-23")``.
+        """
+        return Memoize(
+            lambda ns: memoize_place(self._door, self.ns("memoize" if ns is None else ns), Defaults(None, None))
+        )
+
+    async def drop(self, name: str) -> int:
+        """Remove all entries of a namespace in bounded batches, and return how many there were."""
+        return await self._apart(lambda store: store.drop(name))
+
+    async def purge_expired(self, limit: int | None = None) -> int:
+        """Remove entries that have expired, *limit* at most, and return how many."""
+        return await self._apart(lambda store: store.purge_expired(limit))
+
+    async def stats(self) -> StoreStats:
+        """Return the figures of the store and of this process's use of it."""
+        return await self._apart(Store.stats)
+
+    async def healthcheck(self) -> Health:
+        """Return whether the store can be read and locked for a write now; see :meth:`Store.healthcheck`."""
+        return await self._apart(Store.healthcheck)
+
+    async def check(self) -> CheckReport:
+        """Read the whole file and return what is damaged: pages, checksums, values that do not decode."""
+        return await self._apart(Store.check)
+
+    async def vacuum(self) -> None:
+        """Give free space back to the operating system; writes wait meanwhile."""
+        await self._apart(Store.vacuum)
+
+    async def backup(self, path: str | os.PathLike[str]) -> None:
+        """Write a consistent copy to a new file, while others read and write; see :meth:`Store.backup`."""
+        await self._apart(lambda store: store.backup(path))
+
+    async def sync(self) -> None:
+        """Make all that was acknowledged so far, by any process, survive a power cut."""
+        await self._apart(Store.sync)
+
+    async def close(self) -> None:
+        """Close the file when the writes that were asked for have ended; later calls raise StoreClosedError."""
+        await self._door.close()
+
+    async def _apart(self, function: Callable[[Store], T]) -> T:
+        """Return what takes long, from a thread of its own."""
+        access = await self._door.enter()
+        return await in_thread(lambda: function(access.store))
+
+    async def __aenter__(self) -> Self:
+        """Open the store and return it."""
+        await self._door.enter()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the store."""
+        await self.close()
+
+    def __repr__(self) -> str:
+        """Return the path."""
+        return f"<AsyncStore {self._door.label!r}>"
