@@ -172,7 +172,8 @@ class AwaitedNamespace(MutableMapping):
 
 VERBS = (
     "add", "by_age", "cas_set", "clear", "contains", "copy", "count", "decr", "delete", "delete_many", "get",
-    "get_many", "get_with_meta", "incr", "list", "pop", "popitem", "purge_expired", "set", "set_many", "setdefault", "stats",
+    "get_many",
+    "get_with_meta", "incr", "list", "pop", "popitem", "purge_expired", "set", "set_many", "setdefault", "stats",
     "touch", "update",
 )  # fmt: skip
 for name in VERBS:
