@@ -175,7 +175,7 @@ class AwaitedNamespace(MutableMapping):
 
 
 VERBS = (
-    "add", "cas_set", "clear", "contains", "copy", "count", "decr", "delete", "delete_many", "get", "get_many",
+    "add", "by_age", "cas_set", "clear", "contains", "copy", "count", "decr", "delete", "delete_many", "get", "get_many",
     "get_many_with_meta", "get_with_meta", "incr", "list", "pop", "popitem", "purge_expired", "renew", "set",
     "set_many", "setdefault", "stats", "touch", "update",
 )  # fmt: skip

@@ -173,10 +173,11 @@ def test_a_fanout_cache_is_moved_with_all_that_is_below_it(old, new):
     with diskcache.FanoutCache(old, shards=3, eviction_policy="least-recently-used", size_limit=3 * 2**24) as cache:
         for number in range(50):
             cache.set(number, str(number), tag=number % 2)
-        cache.cache("a/b")["k"] = "v"
-        cache.deque("d").extend([3, 1, 2])
-        cache.index("i").update(y=1, x=2)
         cache.set("large", b"x" * LARGE)
+        with cache.cache("a/b") as below, cache.deque("d").cache as values, cache.index("i").cache as pairs:
+            below["k"] = "v"  # diskcache does not close those by itself
+            diskcache.Deque.fromcache(values).extend([3, 1, 2])
+            diskcache.Index.fromcache(pairs).update(y=1, x=2)
     before = fingerprint(old)
     report = move(old, new)
     assert fingerprint(old) == before
