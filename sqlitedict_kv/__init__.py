@@ -42,7 +42,7 @@ from sqlitedict_kv.errors import (
 from sqlitedict_kv.listing import Page
 from sqlitedict_kv.lru import LRUStats
 from sqlitedict_kv.memoize import Memoize
-from sqlitedict_kv.memoized import CacheInfo, Memoized
+from sqlitedict_kv.memoized import AsyncMemoized, CacheInfo, Memoized
 from sqlitedict_kv.namespace import Namespace, NamespaceStats
 from sqlitedict_kv.store import Health, Store, StoreStats
 from sqlitedict_kv.transaction import Transaction, TransactionNamespace
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncMemoized",
     "AsyncNamespace",
     "AsyncStore",
     "CacheInfo",

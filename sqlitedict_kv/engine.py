@@ -8,6 +8,7 @@ from any thread, and raises the errors of :mod:`sqlitedict_kv.errors`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from sqlitedict_kv.record import Record
@@ -77,6 +78,15 @@ class Span(NamedTuple):
     reverse: bool = False
 
 
+class AgeSpan(NamedTuple):
+    """A range of the entries of a namespace, in the order of their creation."""
+
+    namespace: str
+    after: int | None = None  # start behind this position, in the direction of the walk
+    until: int | None = None  # leave out what comes behind this position; of no use to a walk backwards
+    reverse: bool = False
+
+
 class Figures(NamedTuple):
     """What an engine counts; see :class:`sqlitedict_kv.StoreStats`."""
 
@@ -141,6 +151,12 @@ class Engine(Protocol):
         there was nothing to touch or remove.
         """
 
+    def put_at_once(self, edit: Put, now: int) -> int | None:
+        """Write one entry whatever is there and return its version; None if others hold the lock: nothing was written.
+
+        Unlike all other verbs it does not wait for them.
+        """
+
     def commit_groups(self, claim: Callable[[], Sequence[Sequence[Edit]]], clock: Callable[[], int]) -> list[Outcome]:
         """Apply groups of edits in one transaction, in order, each group all or none.
 
@@ -154,11 +170,27 @@ class Engine(Protocol):
         raised, and no group was applied.
         """
 
+    def exclusive(self, now: Callable[[], int]) -> AbstractContextManager[Engine]:
+        """Give an engine for one thread whose calls are one write transaction, during which others only read.
+
+        It is committed when the block ends, and rolled back if the block raises. *now* returns the time after it.
+
+        Raises:
+            ValueError: this engine has no such transactions.
+            RuntimeError: the thread is in such a block.
+        """
+
     def keys(self, span: Span, limit: int, now: int) -> list[str]:
         """Return the first live keys of a span."""
 
     def records(self, span: Span, limit: int, now: int) -> list[tuple[str, Record]]:
         """Return the first live records of a span: at least one if there is any, at most *limit*."""
+
+    def keys_by_age(self, age: AgeSpan, limit: int, now: int) -> list[tuple[int, str]]:
+        """Return positions and keys of the first live entries in the order of their creation.
+
+        An entry that is written again keeps its position; one that expired may give it to its successor.
+        """
 
     def count(self, namespace: str, now: int) -> tuple[int, int]:
         """Return how many entries of a namespace are live, and how many have expired."""

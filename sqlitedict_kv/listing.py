@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import NamedTuple
 
 FORWARD, REVERSE = "f", "r"
+AGE_CURSOR = re.compile(r"age:([fr]):(\d{1,19}):(\d{1,19})")
 
 
 class Page(NamedTuple):
@@ -47,3 +49,25 @@ def key_of(cursor: object, prefix: str, *, reverse: bool) -> str | None:
     if direction != (REVERSE if reverse else FORWARD) or not key.startswith(prefix):
         raise ValueError("cursor belongs to a listing with another prefix or direction")
     return key
+
+
+def age_cursor(after: int, until: int, *, reverse: bool) -> str:
+    """Return an opaque cursor that continues behind the position *after*, up to *until*."""
+    return f"age:{REVERSE if reverse else FORWARD}:{after}:{until}"
+
+
+def ages_of(cursor: object, *, reverse: bool) -> tuple[int, int]:
+    """Return the positions of a cursor.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: it is no such cursor, or one of the other direction.
+    """
+    if not isinstance(cursor, str):
+        raise TypeError(f"cursor must be a str or None, not {type(cursor).__name__}")
+    match = AGE_CURSOR.fullmatch(cursor)
+    if match is None:
+        raise ValueError("cursor is not one that by_age() returned")
+    if match[1] != (REVERSE if reverse else FORWARD):
+        raise ValueError("cursor belongs to a listing with another direction")
+    return int(match[2]), int(match[3])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from sqlitedict_kv import memoize_sync
 from sqlitedict_kv.arguments import (
@@ -19,7 +19,7 @@ from sqlitedict_kv.arguments import (
 )
 from sqlitedict_kv.flights import Flights
 from sqlitedict_kv.keys import Keys
-from sqlitedict_kv.memoized import CacheInfo, Memoized, MemoizedClassMethod
+from sqlitedict_kv.memoized import AsyncMemoized, CacheInfo, Memoized, MemoizedClassMethod
 from sqlitedict_kv.results import Place, Policy, Results
 
 P = ParamSpec("P")
@@ -39,7 +39,17 @@ class Decorator(Protocol):
     def __call__(self, function: Callable[P, R], /) -> Memoized[P, R]: ...
 
 
-class Memoize:
+class AsyncDecorator(Protocol):
+    """What memoize of an asynchronous store returns."""
+
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncMemoized[P, R]:
+        """Return the function with its results kept."""
+
+
+D = TypeVar("D")  # Decorator or AsyncDecorator
+
+
+class Memoize(Generic[D]):
     """The ``memoize`` of a store or of a namespace; calling it gives a decorator.
 
     ::
@@ -92,7 +102,7 @@ class Memoize:
         unstorable: Literal["raise", "return"] = "raise",
         lease: float = LEASE_SECONDS,
         content_type: str | None = None,
-    ) -> Decorator:
+    ) -> D:
         """Return a decorator for functions and ``async def`` functions.
 
         Args:
@@ -148,7 +158,7 @@ class Memoize:
             keys = Keys(checked, name=name, version=version, ignore=ignore, typed=typed, key=key)
             return _decorated(checked, keys, Results(place, policy), policy)
 
-        return cast("Decorator", decorator)
+        return cast("D", decorator)
 
 
 def _decorated(function: Callable[..., Any], keys: Keys, results: Results, policy: Policy) -> Any:

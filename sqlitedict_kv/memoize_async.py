@@ -210,7 +210,13 @@ class Calls:
         """Run a step that may block; being cancelled leaves it neither undone nor half done."""
         off_loop = self._results.off_loop
         call = partial(function, *args)
-        return await finished(asyncio.to_thread(call) if off_loop is None else off_loop.in_thread(call))
+        running = asyncio.ensure_future(asyncio.to_thread(call) if off_loop is None else off_loop.in_thread(call))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                await finished(running)
+            raise
 
 
 def let_await(wrapper: Any, verbs: Iterable[str], off_loop: OffLoop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
 from sqlitedict_kv.core import Entry
@@ -90,6 +91,45 @@ class Memoized(Protocol[P, R_co]):
 
     def cache_clear(self) -> int:
         """Remove all results of this function and version, as forget does, and return how many there were."""
+
+
+class AsyncMemoized(Protocol[P, R_co]):
+    """An ``async def`` function that an asynchronous store memoizes: a :class:`Memoized` whose verbs are awaited."""
+
+    __name__: str
+    __qualname__: str
+
+    @property
+    def __wrapped__(self) -> Any:
+        """The function that was decorated; calling it bypasses the store."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+        """Return the result, from the store if it is there."""
+
+    @overload
+    def __get__(self, instance: None, owner: type | None = None, /) -> AsyncMemoized[P, R_co]: ...
+    @overload
+    def __get__(
+        self: AsyncMemoized[Concatenate[Any, Q], R_co], instance: object, owner: type | None = None, /
+    ) -> BoundMemoized[Q, Coroutine[Any, Any, R_co]]: ...
+
+    def cache_key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Return the key under which the result of a call is kept."""
+
+    async def peek(self, *args: P.args, **kwargs: P.kwargs) -> Entry[Any] | None:
+        """Return the entry with the result of a call, None if there is none; see :meth:`Memoized.peek`."""
+
+    async def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Remove the result of a call and return whether there was one; see :meth:`Memoized.forget`."""
+
+    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Compute a result anew, keep it and return it; see :meth:`Memoized.refresh`."""
+
+    def cache_info(self) -> CacheInfo:
+        """Return what happened in this process."""
+
+    async def cache_clear(self) -> int:
+        """Remove all results of this function and version, and return how many there were."""
 
 
 class MemoizedClassMethod(Protocol[Q, R_co]):

@@ -21,10 +21,10 @@ from sqlitedict_kv.arguments import (
 )
 from sqlitedict_kv.core import Core, Defaults, Entry
 from sqlitedict_kv.edits import Edits, collected
-from sqlitedict_kv.engine import Edit, Span
+from sqlitedict_kv.engine import AgeSpan, Edit, Span
 from sqlitedict_kv.errors import KVError
-from sqlitedict_kv.listing import Page, cursor_after, key_of
-from sqlitedict_kv.memoize import Memoize
+from sqlitedict_kv.listing import Page, age_cursor, ages_of, cursor_after, key_of
+from sqlitedict_kv.memoize import Decorator, Memoize
 from sqlitedict_kv.record import Record
 from sqlitedict_kv.results import Place
 from sqlitedict_kv.steps import run
@@ -378,6 +378,33 @@ class Namespace(MutableMapping[str, Any]):
         page = tuple(keys[:most])
         return Page(page, cursor_after(page[-1], reverse=backwards) if len(keys) > most else None)
 
+    def by_age(self, *, limit: int = 100, cursor: str | None = None, reverse: bool = False) -> Page:
+        """Return a page of the keys in the order in which their entries were created.
+
+        Args:
+            limit: how many keys at most.
+            cursor: that of the page before, for the next one.
+            reverse: from the newest to the oldest.
+
+        An entry that is written again keeps its place, one that is removed and created again goes to the end. A walk
+        by pages leaves out what is created after its first page. Each page passes over the entries that other
+        namespaces of the file have between its own.
+        """
+        backwards = checked_bool(reverse, "reverse")
+        most = checked_int(limit, "limit", lowest=1, highest=1_000_000)
+        age, now = AgeSpan(self._name, reverse=backwards), self._core.now()
+        if cursor is not None:
+            after, until = ages_of(cursor, reverse=backwards)
+            age = age._replace(after=after, until=until)
+        elif not backwards:
+            newest = self._engine.keys_by_age(age._replace(reverse=True), 1, now)
+            age = age._replace(until=newest[0][0] if newest else 0)
+        found = self._engine.keys_by_age(age, most + 1, now)
+        keys = tuple(key for _, key in found[:most])
+        if len(found) <= most:
+            return Page(keys, None)
+        return Page(keys, age_cursor(found[most - 1][0], age.until or 0, reverse=backwards))
+
     def scan(self, prefix: str = "", *, reverse: bool = False) -> Iterator[tuple[str, Entry[Any]]]:
         """Yield keys that begin with *prefix* and their entries, in order, by pages."""
         span = Span(self._name, checked_prefix(prefix), None, checked_bool(reverse, "reverse"))
@@ -387,7 +414,7 @@ class Namespace(MutableMapping[str, Any]):
     # -- results of functions
 
     @property
-    def memoize(self) -> Memoize:
+    def memoize(self) -> Memoize[Decorator]:
         """Keeps the results of functions in this namespace: ``@users.memoize(ttl=60)``; see :class:`Memoize`.
 
         The leases of computations are in a namespace beside it, of the same name and ``.leases``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
@@ -15,8 +16,9 @@ from sqlitedict_kv.core import Core, Defaults
 from sqlitedict_kv.engine import CheckReport
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
 from sqlitedict_kv.errors import KVError
+from sqlitedict_kv.exclusive import Exclusive, exclusively
 from sqlitedict_kv.lru import LRU, LRUStats
-from sqlitedict_kv.memoize import Memoize
+from sqlitedict_kv.memoize import Decorator, Memoize
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.results import Place
 from sqlitedict_kv.settings import MEMORY, Settings, checked_settings
@@ -187,8 +189,22 @@ class Store:
         """Return a context manager that records checks and edits, and commits all of them or none."""
         return Transaction(self._core)
 
+    def exclusive(self) -> AbstractContextManager[Exclusive]:
+        """Return a context manager that holds the write lock, for code that must read, decide and write alone.
+
+        Others read meanwhile, and see all of the block's writes at its end, or none if it raises; their writes wait.
+        Prefer :meth:`atomic`, which lets nobody wait, wherever the code can begin again after a ConflictError. Use
+        what the block is given: writes through the store itself would wait for it. Do not fork in it.
+
+        Raises:
+            StoreBusyError: others held the lock for the whole timeout.
+            ValueError: the store is in memory.
+            RuntimeError: this thread is in such a block.
+        """
+        return exclusively(self._core)
+
     @property
-    def memoize(self) -> Memoize:
+    def memoize(self) -> Memoize[Decorator]:
         """Keeps the results of functions: ``@store.memoize(ttl=60)``; see :class:`Memoize`."""
         return Memoize(self._place)
 

@@ -14,6 +14,13 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 # What a line of the output must match, by example: one line per thing that the example is there to show.
 EXPECTED = {
+    "async_service.py": [
+        r"hits: 400 of 400",
+        r"the report: \{'number': 12, 'square': 144\}, computed by one worker of 3: 1 time",
+        r"two who changed the same note: 200 and 412",
+        r"the note: \{'text': 'swim'\}; a note that is none: 404",
+        r"workers that answered: [123] at most 3",
+    ],
     "memoize_files.py": [
         r"cold: 4 processes, (\d{3}) files each, \1 parsed, .* s",
         r"warm: 4 processes, \d{3} files each, 0 parsed, .* s",

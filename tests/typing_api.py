@@ -3,7 +3,7 @@
 from collections.abc import MutableMapping
 from typing import Any, assert_type
 
-from sqlitedict_kv import Namespace, Page, Store, StoreStats
+from sqlitedict_kv import AsyncNamespace, AsyncStore, Entry, Namespace, Page, Store, StoreStats, Transaction
 from sqlitedict_kv.locks import Lock, Throttle, single_run
 
 store = Store("app.db", durability="power", max_bytes="1 GB")
@@ -57,3 +57,50 @@ class Shop:
 
 
 assert_type(Shop().price(3), int)
+
+
+astore = AsyncStore("app.db", lru_bytes="1 MB")
+ausers = astore.ns("users", ttl=60)
+assert_type(ausers, AsyncNamespace)
+
+
+@astore.memoize(ttl=5)
+async def rate(currency: str, day: int = 0) -> float:
+    return float(day)
+
+
+@ausers.memoize()  # type: ignore[arg-type] # an AsyncStore memoizes what is awaited
+def blocking() -> int:
+    return 1
+
+
+async def doubled(value: int) -> int:
+    return value * 2
+
+
+async def asynchronous() -> None:
+    async with astore as opened:
+        assert_type(opened, AsyncStore)
+    assert_type(await ausers.set("k", 1, ttl=None), int)
+    assert_type(await ausers.add("k", 1), int | None)
+    assert_type(await ausers.list("a", limit=3), Page)
+    assert_type(await ausers.get_many(["a"]), dict[str, Any])
+    assert_type(await astore.stats(), StoreStats)
+    assert_type(await ausers.contains("k"), bool)
+    await ausers.modify("k", doubled)
+    await ausers.modify("k", lambda value: value + 1, default=0)
+    async for key in ausers:
+        assert_type(key, str)
+    async for key, entry in ausers.scan("k"):
+        assert_type(key, str)
+        assert_type(entry, Entry[Any])
+    async with astore.atomic() as tx:
+        assert_type(tx, Transaction)
+        tx.ns("users").incr("n")
+    assert_type(await rate("EUR", day=1), float)
+    assert_type(await rate.forget("EUR"), bool)
+    assert_type(rate.cache_key("EUR"), str)
+    await rate(1)  # type: ignore[arg-type] # the parameters are seen
+    assert_type(await Lock(ausers, "k").acquire_async(), bool)
+    assert_type(AsyncStore.over(store).sync_store, Store)
+    await ausers.sit("k", 1)  # type: ignore[attr-defined] # a slip

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar, cast
 
-from sqlitedict_kv.aio.lane import EDITS_PER_GROUP, Lane
+from sqlitedict_kv.aio.lane import EDITS_PER_GROUP, Call, Lane
 from sqlitedict_kv.codecs import Codecs
 from sqlitedict_kv.core import Core
-from sqlitedict_kv.engine import Edit, Engine
+from sqlitedict_kv.engine import Edit, Engine, Value
 from sqlitedict_kv.errors import StoreClosedError
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.tasks import in_thread
@@ -29,26 +29,33 @@ class Access:
         self.store = store
         self.core: Core = store._core  # noqa: SLF001 - this is its other face
         self.quick = self.core.at_once()
-        self.readers = Lane("sqlitedict_kv reads")
-        core = self.core
-        self.writers = Lane("sqlitedict_kv writes", lambda claim: core.engine.commit_groups(claim, core.now))
+        self.readers = Lane("sqlitedict_kv reads", self.core)
+        self.writers = Lane("sqlitedict_kv writes", self.core)
 
     async def read(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what a function returns that reads a little."""
         result: T = await self.readers.perform(partial(function, *arguments))
         return result
 
-    async def commit(self, edits: Sequence[Edit]) -> list[int | None]:
+    def commit(self, edits: Sequence[Edit]) -> Awaitable[list[int | None]]:
         """Apply edits in order, all or none; see :meth:`Engine.commit`."""
         if len(edits) <= EDITS_PER_GROUP:
-            return await self.writers.commit(edits)
+            return self.writers.answer_to(Call(None, edits))
         core = self.core
-        return await self.write(lambda: core.engine.commit(edits, core.now()))
+        return self.write(lambda: core.engine.commit(edits, core.now()))
 
     async def write(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what a function returns that writes by itself, behind the commits that were asked for before."""
         result: T = await self.writers.perform(partial(function, *arguments))
         return result
+
+    async def close(self) -> None:
+        """Close the store behind the commits that were asked for before."""
+        try:
+            await self.write(self.store.close)
+        finally:
+            self.readers.leave()
+            self.writers.leave()
 
 
 class LateEngine:
@@ -58,6 +65,10 @@ class LateEngine:
         """Be the engine of the store behind *door*."""
         self._door = door
         self.label = door.label
+
+    def read_value(self, namespace: str, key: str) -> Value | None:
+        """Read as the engine does; here by name, for a Core takes hold of this verb before anything is open."""
+        return self._door.open().core.engine.read_value(namespace, key)
 
     def __getattr__(self, name: str) -> Any:
         """Return the verb of the engine itself."""
@@ -116,7 +127,7 @@ class Door:
         if self.access is None:
             await in_thread(self._shut)
         if self.access is not None:
-            await self.access.write(self.access.store.close)
+            await self.access.close()
 
     def _shut(self) -> None:
         with self._lock:  # held by whoever opens it just now

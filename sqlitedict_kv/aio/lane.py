@@ -18,14 +18,13 @@ from threading import Lock, Thread
 from typing import Any
 from weakref import WeakSet
 
-from sqlitedict_kv.engine import Edit, Outcome, Put
+from sqlitedict_kv.core import Core
+from sqlitedict_kv.engine import Edit, Put
 
 IDLE_SECONDS = 10.0  # how long the thread stays when there is nothing to do, and keeps the store from being collected
 CALLS_PER_ANSWER = 32  # that are made before the loop is told of them, if so many wait
 EDITS_PER_GROUP = 512  # that are in one transaction at most, which takes some milliseconds; a call is never split
 BYTES_PER_GROUP = 2**20  # likewise, of values
-
-Claim = Callable[[], Sequence[Sequence[Edit]]]
 
 QUEUED, BEGUN, ENDED, WITHDRAWN = range(4)
 
@@ -35,6 +34,9 @@ class Call:
 
     __slots__ = ("answered", "edits", "error", "function", "future", "loop", "result", "state")
 
+    error: BaseException | None
+    result: Any
+
     def __init__(self, function: Callable[[], Any] | None, edits: Sequence[Edit] | None) -> None:
         """Describe a call for the task that runs: a function, or edits that may be committed with those of others."""
         self.function = function
@@ -43,8 +45,7 @@ class Call:
         self.future: asyncio.Future[Any] = loop.create_future()
         self.state = QUEUED
         self.answered = False
-        self.result: Any = None
-        self.error: BaseException | None = None
+        self.error = None
 
     def make(self) -> None:
         """Call the function and note what comes of it."""
@@ -85,20 +86,15 @@ class Call:
 class Lane:
     """Makes calls in their order, in a thread that is there only while it is needed."""
 
-    def __init__(self, name: str, commit: Callable[[Claim], list[Outcome]] | None = None) -> None:
-        """Begin without a thread.
-
-        Args:
-            name: for people.
-            commit: commits groups of edits; see :meth:`Engine.commit_groups`.
-        """
+    def __init__(self, name: str, core: Core) -> None:
+        """Begin without a thread; *name* is for people, and *core* of the store that edits are committed to."""
         self._name = name
-        self._commit_groups = commit
+        self._core = core
         self._begin()
         _all.add(self)
 
     def _begin(self) -> None:
-        self._queue: SimpleQueue[Call] = SimpleQueue()
+        self._queue: SimpleQueue[Call | None] = SimpleQueue()  # None: nobody will come any more
         self._lock = Lock()  # held while the thread comes or goes, and while a call is begun or withdrawn
         self._thread: Thread | None = None
 
@@ -108,14 +104,10 @@ class Lane:
 
     async def perform(self, function: Callable[[], Any]) -> Any:
         """Return what *function* returns; it is not called, or has ended, when this ends, cancelled or not."""
-        return await self._answer_to(Call(function, None))
+        return await self.answer_to(Call(function, None))
 
-    async def commit(self, edits: Sequence[Edit]) -> list[int | None]:
-        """Apply edits, all or none, in one transaction with those of other tasks; as :meth:`Engine.commit`."""
-        versions: list[int | None] = await self._answer_to(Call(None, edits))
-        return versions
-
-    async def _answer_to(self, call: Call) -> Any:
+    async def answer_to(self, call: Call) -> Any:
+        """Return what comes of a call; edits are applied in one transaction with those of other tasks."""
         self._queue.put(call)
         if self._thread is None:
             self._start(call)
@@ -149,11 +141,16 @@ class Lane:
             try:
                 call = queue.get(timeout=IDLE_SECONDS)
             except Empty:
-                if self._may_leave():
-                    return
-                continue
-            self._serve(call)
-            del call  # and what it holds
+                call = None
+            if call is not None:
+                self._serve(call)
+                del call  # and what it holds
+            elif self._may_leave():
+                return
+
+    def leave(self) -> None:
+        """Let the thread go when it has made the calls that wait; who comes later starts another one."""
+        self._queue.put(None)
 
     def _may_leave(self) -> bool:
         """Return whether nobody has come; who comes from now on finds no thread, and starts one."""
@@ -176,9 +173,11 @@ class Lane:
 
     def _collect(self, waiting: deque[Call]) -> None:
         """Take all who have come."""
-        with suppress(Empty):
-            while True:
-                waiting.append(self._queue.get_nowait())
+        queue = self._queue
+        while not queue.empty():  # nobody else takes any
+            call = queue.get_nowait()
+            if call is not None:
+                waiting.append(call)
 
     def _make_some(self, waiting: deque[Call]) -> None:
         made: list[Call] = []
@@ -192,7 +191,10 @@ class Lane:
 
     def _commit_some(self, waiting: deque[Call]) -> None:
         """Commit what waits, and what comes until the lock of the file is ours, together."""
-        assert self._commit_groups is not None
+        engine, now = self._core.engine, self._core.now
+        if len(waiting) == 1 and self._put_at_once(waiting[0]):
+            waiting.popleft()
+            return
         first = _group(waiting)  # they wait from now on, and get the error if the lock is not to be had
         group: list[Call] = first
         begun: list[Call] = []
@@ -205,7 +207,7 @@ class Lane:
             return [call.edits for call in begun if call.edits is not None]
 
         try:
-            outcomes: list[Any] = self._commit_groups(claim)
+            outcomes: list[Any] = engine.commit_groups(claim, now)
         except BaseException as error:
             begun = begun or self._begin_those(first)
             group = group if begun else first
@@ -215,6 +217,24 @@ class Lane:
         for _ in group:
             waiting.popleft()
         tell(begun)
+
+    def _put_at_once(self, call: Call) -> bool:
+        """Write what is one plain entry without company, which is quicker; return False if that does not go."""
+        assert call.edits is not None
+        edit = call.edits[0]
+        if len(call.edits) > 1 or type(edit) is not Put or edit.expected is not None or not self._begin_those([call]):
+            return False
+        try:
+            version = self._core.engine.put_at_once(edit, self._core.now())
+        except BaseException as error:
+            call.take(error)
+        else:
+            if version is None:
+                call.state = QUEUED  # others hold the lock: while we wait, there may be company or a cancellation
+                return False
+            call.take([version])
+        tell([call])
+        return True
 
     def _begin_those(self, calls: Sequence[Call]) -> list[Call]:
         """Return the calls that were not withdrawn, and cannot be from now on."""

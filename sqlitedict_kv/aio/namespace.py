@@ -22,7 +22,7 @@ from sqlitedict_kv.edits import Edits, collected
 from sqlitedict_kv.engine import Edit, Span
 from sqlitedict_kv.listing import Page
 from sqlitedict_kv.lru import NotHeldError
-from sqlitedict_kv.memoize import Memoize
+from sqlitedict_kv.memoize import AsyncDecorator, Memoize
 from sqlitedict_kv.namespace import Namespace, NamespaceStats
 from sqlitedict_kv.record import Record
 from sqlitedict_kv.results import OffLoop, Place
@@ -46,8 +46,8 @@ class _Bound:
         # Reads by it are served from memory, or raise NotHeldError.
         self.quick = None if access.quick is None else Namespace(access.quick, name, defaults)
 
-    async def commit(self, edits: list[Edit]) -> list[int | None]:
-        return await self.access.commit(edits)
+    def commit(self, edits: list[Edit]) -> Awaitable[list[int | None]]:
+        return self.access.commit(edits)
 
 
 class AsyncNamespace:
@@ -87,7 +87,7 @@ class AsyncNamespace:
         return await (await self._door.enter()).write(function)
 
     @property
-    def memoize(self) -> Memoize:
+    def memoize(self) -> Memoize[AsyncDecorator]:
         """Keeps the results of ``async def`` functions in this namespace; see :attr:`AsyncStore.memoize`."""
 
         def place(ns: str | None) -> Place:

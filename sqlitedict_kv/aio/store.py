@@ -16,7 +16,7 @@ from sqlitedict_kv.aio.transaction import AsyncTransaction
 from sqlitedict_kv.codecs import Codec
 from sqlitedict_kv.core import Defaults
 from sqlitedict_kv.engine import CheckReport
-from sqlitedict_kv.memoize import Memoize
+from sqlitedict_kv.memoize import AsyncDecorator, Memoize
 from sqlitedict_kv.settings import MEMORY, checked_settings
 from sqlitedict_kv.store import Health, Store, StoreStats
 from sqlitedict_kv.tasks import in_thread
@@ -114,7 +114,7 @@ class AsyncStore:
         return AsyncTransaction(self._door)
 
     @property
-    def memoize(self) -> Memoize:
+    def memoize(self) -> Memoize[AsyncDecorator]:
         """Keeps the results of ``async def`` functions: ``@store.memoize(ttl=60)``; see :class:`Memoize`.
 
         What the decorated function has beside itself is awaited too: ``await report.forget("2026-11-23")``.

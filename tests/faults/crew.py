@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Self
@@ -75,6 +74,8 @@ class Crew:
         """Start the server if it does not run yet."""
         if "forkserver" not in multiprocessing.get_all_start_methods():
             raise UnavailableError("needs fork and kill -9, which this system does not have")
+        from multiprocessing import forkserver  # there is none on Windows
+
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOADED)
         # Who is killed cannot write what coverage found; and a tracer would change when things happen.

@@ -22,7 +22,8 @@ THREADS = 3
 BATCH = 40  # forks between two looks from outside
 HANG = 60.0  # seconds until a child that does not end counts as hanging
 TWIN_HANG = 5.0  # likewise where it is known to hang
-LONG = 1500  # entries of a transaction that a fork is likely to meet
+PEER_HANG = 10.0  # of a peer, whose hanging children are counted
+LONG = 400  # entries of a transaction that a fork is likely to meet
 
 
 class Ours:
@@ -161,22 +162,27 @@ def host(voice, path, peer, seed, sabotage):
     dice = random.Random(seed)
     thing = KINDS[peer](path)
     patience = forks.PATIENCE
+    hang = TWIN_HANG if sabotage else PEER_HANG if peer else HANG
     total = 0
     children = {}
     while count := voice.hear():
         busy = Busy(thing)
-        told = {"beside threads": 0, "in a transaction": 0, "with inherited handles": 0, "refused": 0}
+        told = {"beside threads": 0, "in a transaction": 0, "with inherited handles": 0, "refused": 0, "hung": 0}
         for _ in range(count):
             total += 1
             form = dice.choice(["beside threads", "in a transaction", "with inherited handles"])
             forks.PATIENCE = 0.0 if form == "in a transaction" else patience
             time.sleep(dice.random() * 0.002)
-            code = _forked(thing, form, total, TWIN_HANG if sabotage else HANG)
+            code = _forked(thing, form, total, hang)
             told[form] += 1
             if code == REFUSED and form == "in a transaction":
                 told["refused"] += 1
             elif code == DONE:
                 children |= {} if form == "with inherited handles" else {f"child {total}": total}
+            elif code == HUNG and peer:
+                told["hung"] += 1
+            elif code == HUNG:
+                raise FaultError(f"a child forked {form} hangs")
             else:
                 raise FaultError(f"a child forked {form} ended with {code}")
             if busy.problems:
@@ -185,14 +191,14 @@ def host(voice, path, peer, seed, sabotage):
         if busy.problems:
             raise FaultError(f"the parent: {busy.problems}")
         total += 1
-        thing = _outlived(thing, path, peer, total, TWIN_HANG if sabotage else HANG)
+        thing = _outlived(thing, path, peer, total, hang)
         children |= {f"early {total}": total, f"late {total}": total, f"reopened {total}": total}
         told["outlived by the child"] = 1
         voice.say((busy.acknowledged | children, told))
     thing.close()
 
 
-DONE, FAILED, REFUSED = 0, 1, 2
+DONE, FAILED, REFUSED, HUNG = 0, 1, 2, 99
 
 
 def _forked(thing, form, number, hang):
@@ -238,7 +244,8 @@ def _outlived(thing, path, peer, number, hang):
         os.close(end)
     code = _exit_code(child, "whose parent closed and opened the store", hang)
     if code != DONE:
-        raise FaultError(f"a child whose parent closed and opened the store ended with {code}")
+        how = "hangs" if code == HUNG else f"ended with {code}"
+        raise FaultError(f"a child whose parent closed and opened the store {how}")
     return thing
 
 
@@ -252,7 +259,7 @@ def _exit_code(child, form, hang):
         if time.monotonic() > deadline:
             os.kill(child, 9)
             os.waitpid(child, 0)
-            raise FaultError(f"a child forked {form} hangs")
+            return HUNG
         time.sleep(pause)
         pause = min(0.02, 2 * pause)
 
@@ -285,7 +292,6 @@ def run(round_: Round) -> None:
         except ImportError as error:
             raise UnavailableError("diskcache is not installed") from error
     path = str(round_.directory / "store.db")
-    hang = TWIN_HANG if round_.sabotage else HANG
     done = 0
     try:
         with Crew() as crew:
@@ -294,7 +300,7 @@ def run(round_: Round) -> None:
             while done < round_.size:
                 count = max(2, min(BATCH, round_.size - done))
                 parent.say(count - 1)  # and one that outlives
-                acknowledged, told = parent.hear(2 * HANG + count * hang)
+                acknowledged, told = parent.hear((count + 2) * HANG)
                 seeing.say("look")
                 found, problems = seeing.hear()
                 lost = {key: value for key, value in acknowledged.items() if found.get(key) != value}
@@ -304,13 +310,15 @@ def run(round_: Round) -> None:
                 round_.count("forks", count)
                 round_.count("acknowledged writes compared", len(acknowledged))
                 for what, times in told.items():
-                    round_.count(what if what == "refused" else f"forks {what}", times)
+                    round_.count(what if what in ("refused", "hung") else f"forks {what}", times)
             parent.say(0)
             parent.finish()
             seeing.say("look")
             found, problems = seeing.hear()
             if problems or any(found.get(key) != value for key, value in acknowledged.items()):
                 raise FaultError(f"after the end of the parent, acknowledged writes are lost; {problems}")
+            if round_.figures["hung"]:
+                raise FaultError(f"{round_.figures['hung']} of {done} children hang")
     except FaultError as fault:
         round_.fail(str(fault))
 

@@ -15,7 +15,7 @@ from sqlitedict_kv import KVError, Store, StoreFullError
 from sqlitedict_kv.engines.sqlite import checkpoint, upkeep
 from tests.faults.campaign import Campaign, Round, UnavailableError
 from tests.faults.io_errors import BrokenPromiseError, break_store, difference, say
-from tests.faults.syscalls import PATHS
+from tests.faults.syscalls import PATHS, lines_of
 from tests.faults.workload import Content, Step, after, content_of, do, steps_of
 from tests.processes import Worker
 
@@ -155,9 +155,9 @@ def run(round_: Round) -> None:
 
 def _one(round_: Round, work: str, kib: int, seed: int) -> None:
     disk = round_.directory / "disk"
-    code = f"from tests.faults.full_disk import {work}; {work}(*sys.argv[1:])"
+    code = f"from tests.faults.full_disk import {work}; {work}(*sys.argv[1:]); say('end')"
     with small_disk(disk, kib), Worker(code, disk, seed, round_.sabotage, variables=PATHS, measured=False) as worker:
-        lines = [json.loads(line) for line in worker.finish()]
+        lines = [json.loads(line) for line in lines_of(worker)]
     round_.count("disks")
     for line in lines:
         if "problem" in line:

@@ -20,7 +20,7 @@ from sqlitedict_kv import KVError, Store, StoreBusyError, StoreFullError, StoreI
 from sqlitedict_kv.engines.sqlite import SQLiteEngine, database
 from tests.faults.campaign import Campaign, Round
 from tests.faults.power_cuts import hasten, is_at_work
-from tests.faults.syscalls import EVERYTHING, HALF, arm, disarm, fired, seen, watched
+from tests.faults.syscalls import EVERYTHING, HALF, arm, disarm, fired, lines_of, seen, watched
 from tests.faults.workload import WEIGHTS, Content, Step, after, content_of, do, states_of, steps_of
 
 STEPS = 10  # of an injection
@@ -321,11 +321,11 @@ def run(round_: Round) -> None:
     while (left := round_.size - round_.figures["injections"]) > 0:
         directory = round_.directory / "injections"
         directory.mkdir()
-        code = "from tests.faults.io_errors import work; work(*sys.argv[1:])"
+        code = "from tests.faults.io_errors import work; work(*sys.argv[1:]); say('end')"
         # Not every fault that is planned happens.
         arguments = (directory, random.randrange(2**30), min(INJECTIONS, left + left // 4 + 10), round_.sabotage)
         with watched(code, *arguments, directory=directory) as worker:
-            lines = [json.loads(line) for line in worker.finish()]
+            lines = [json.loads(line) for line in lines_of(worker)]
         for line in lines:
             if "problem" in line:
                 round_.fail(line["problem"])

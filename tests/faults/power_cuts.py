@@ -21,7 +21,7 @@ from sqlitedict_kv import KVError, OpenError, Store, StoreIOError, StoreNotFound
 from sqlitedict_kv.engines.sqlite import checkpoint, database
 from tests.faults.campaign import Campaign, Round
 from tests.faults.disk import Disk
-from tests.faults.syscalls import Event, arm, fired, note, read_trace, watched
+from tests.faults.syscalls import Event, arm, fired, lines_of, note, read_trace, watched
 from tests.faults.workload import NAMESPACES, SIZES, Content, Key, Step, content_of, do, states_of, steps_of, value_of
 
 CHECKPOINT_PAGES = 20
@@ -185,10 +185,10 @@ def record_one(round_: Round, seed: int, count: int, durability: str, failing: i
     directory = round_.directory / f"alone-{seed}"
     directory.mkdir()
     trace = directory.with_suffix(".trace")
-    code = "from tests.faults.power_cuts import work_alone; work_alone(*sys.argv[1:])"
+    code = "from tests.faults.power_cuts import work_alone; work_alone(*sys.argv[1:]); say('end')"
     arguments = (directory / "store.db", durability, seed, count, round_.sabotage, failing)
     with watched(code, *arguments, directory=directory, trace=trace) as worker:
-        worker.finish()
+        lines_of(worker)
     record = Record(list(read_trace(trace)), states_of(steps_of(seed, count)), {n: n for n in range(1, count + 1)})
     return _tidied(record, directory, trace)
 
@@ -198,7 +198,7 @@ def record_many(round_: Round, seed: int, count: int, durability: str) -> Record
     directory = round_.directory / f"together-{seed}"
     directory.mkdir()
     trace = directory.with_suffix(".trace")
-    code = "from tests.faults.power_cuts import work_with_others; work_with_others(*sys.argv[1:])"
+    code = "from tests.faults.power_cuts import work_with_others; work_with_others(*sys.argv[1:]); say('end')"
     first = seed % 1000 * 10
     workers = [
         watched(
@@ -208,7 +208,7 @@ def record_many(round_: Round, seed: int, count: int, durability: str) -> Record
     ]
     for worker in workers:
         with worker:
-            worker.finish()
+            lines_of(worker)
     events = list(read_trace(trace))
     acks = [event.text.split() for event in events if event.text.startswith("ack ")]
     places = {int(name): int(place) for _, name, place in acks}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.faults import (
     bounded,
+    cancel,
     clocks,
     damage,
     detached,
@@ -35,6 +36,7 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     walreset.CAMPAIGN,
     threads.CAMPAIGN,
     linearizable.CAMPAIGN,
+    cancel.CAMPAIGN,
     damage.CAMPAIGN,
     model.CAMPAIGN,
     *untrusted.CAMPAIGNS,

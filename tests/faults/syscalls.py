@@ -87,6 +87,12 @@ def watched(code: str, *arguments: object, directory: Path, trace: Path | None =
     return Worker(code, *arguments, measured=False, variables=variables)
 
 
+def lines_of(worker: Worker) -> list[str]:
+    """Return what a worker says until it says "end", however long that takes on a busy machine."""
+    lines = list(iter(worker.hear, "end"))
+    return lines + worker.finish()
+
+
 def read_trace(path: Path) -> Iterator[Event]:
     """Return what was recorded, in order."""
     content = path.read_bytes()

@@ -105,7 +105,8 @@ class Connection:
     def abandon(self) -> bool:
         """Stop to use the connection without the checkpoint that a close would make; return whether it is closed.
 
-        That checkpoint would copy a log that is no longer the file's own over newer data.
+        That checkpoint would copy a log that is no longer the file's own over newer data, or one of which a failed
+        sync has left only a part on the disk.
         """
         raw = self.raw
         closed = raw is None or sys.version_info >= (3, 12)

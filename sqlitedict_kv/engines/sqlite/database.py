@@ -227,8 +227,15 @@ class Database:
             finally:
                 if connection.raw is not None:
                     connection.settle()
-                connection.sleep()
+                self._end(connection)
                 self._connections.remove(connection)  # without the gate, for which a fork may be waiting
+
+    def _end(self, connection: Connection) -> None:
+        """Close a connection, without the checkpoint that the last one makes if the store had to stop."""
+        if self._stopped is None or isinstance(self._stopped, StoreClosedError):
+            connection.sleep()
+        else:
+            connection.abandon()
 
     def require_writable(self) -> None:
         """Raise ReadOnlyError if the store was opened to read."""

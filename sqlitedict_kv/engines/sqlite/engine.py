@@ -7,10 +7,12 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from threading import get_ident
 from typing import Any, TypeVar
 from zlib import crc32
 
 from sqlitedict_kv.engine import (
+    AgeSpan,
     Change,
     Check,
     CheckReport,
@@ -24,9 +26,10 @@ from sqlitedict_kv.engine import (
     Touch,
     Value,
 )
-from sqlitedict_kv.engines.sqlite.connection import TELL
+from sqlitedict_kv.engines.sqlite.connection import TELL, AsleepError
 from sqlitedict_kv.engines.sqlite.database import Database, Durability, OnCorrupt, in_transaction
-from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError, translate
+from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError, is_busy, translate
+from sqlitedict_kv.engines.sqlite.held import Held
 from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE, sync_directory
 from sqlitedict_kv.engines.sqlite.rows import (
     EXPECTED_CRC,
@@ -105,6 +108,13 @@ COUNT = """
     SELECT (SELECT count(*) FROM kv WHERE ns = ?),
            (SELECT count(*) FROM kv WHERE expires_at <= ? AND +ns = ?)
 """
+# The order of the rowids is that of creation: an entry that is written again keeps its row. The unary plus lets SQLite
+# walk along them instead of sorting what the primary key finds.
+BY_AGE = """
+    SELECT rowid, key FROM kv
+    WHERE rowid > ? AND rowid <= ? AND +ns = ? AND (expires_at IS NULL OR +expires_at > ?) ORDER BY rowid LIMIT ?
+"""
+BY_AGE_REVERSE = BY_AGE.replace("ORDER BY rowid", "ORDER BY rowid DESC")
 COUNT_EXPIRED = "SELECT count(*) FROM kv WHERE expires_at <= ?"
 COUNT_ALL = "SELECT count(*) FROM kv"
 NEXT_NAMESPACE = "SELECT min(ns) FROM kv WHERE ns > ?"
@@ -134,6 +144,7 @@ BYTES_PER_PAGE = 4 * 2**20  # of values that are held at once while records are 
 LONG_COMMIT = 2000  # edits; more are written through a connection of their own
 DROP_ROWS = 1000
 CHECK_ROWS = 200
+MAX_ROWID = 2**63 - 1
 MAX_CODE_POINT = 0x10FFFF
 SURROGATES = range(0xD800, 0xE000)
 MAX_INTEGER = 2**63 - 1  # of SQLite
@@ -173,6 +184,7 @@ class SQLiteEngine:
         )
         self._main = self._database.main
         self._upkeep = Upkeep(self._database, max_bytes=max_bytes, max_entries=max_entries)
+        self._holders: set[int] = set()  # threads that are in a block of exclusive()
         self.label = self._database.label
         self.quarantined = self._database.quarantined
 
@@ -277,6 +289,14 @@ class SQLiteEngine:
     def _disorder(self) -> CorruptStoreError:
         return CorruptStoreError(f"{self.label}: the database file is damaged: its keys are out of order")
 
+    def keys_by_age(self, age: AgeSpan, limit: int, now: int) -> list[tuple[int, str]]:
+        """Return positions and keys of the first live entries in the order of their creation."""
+        low, high = age.after or 0, MAX_ROWID if age.until is None else age.until
+        if age.reverse:
+            low, high = 0, MAX_ROWID if age.after is None else age.after - 1
+        statement, values = BY_AGE_REVERSE if age.reverse else BY_AGE, (low, high, age.namespace, now, limit)
+        return self._database.run(lambda cursor: cursor.execute(statement, values).fetchall())
+
     def count(self, namespace: str, now: int) -> tuple[int, int]:
         """Return how many entries of a namespace are live, and how many have expired."""
         rows, expired = self._database.run(lambda cursor: cursor.execute(COUNT, (namespace, now, namespace)).fetchone())
@@ -334,6 +354,26 @@ class SQLiteEngine:
             assert written is not None
             version = written
         self._upkeep.wrote(1, len(body), now)
+        return version
+
+    def put_at_once(self, edit: Put, now: int) -> int | None:
+        """Write one entry as :meth:`put` does; None if others hold the lock: nothing was written."""
+        self._database.require_writable()
+        values, main = _values(edit, now), self._main
+        error: sqlite3.Error | None = None
+        with main.lock:
+            try:
+                version = self._told_by(UPSERT_TELLING, values, edit.namespace, edit.key)
+            except BaseException as caught:
+                main.settle()
+                if not isinstance(caught, sqlite3.Error):
+                    raise
+                error = caught
+        if error is not None:
+            if isinstance(error, AsleepError) or is_busy(error):
+                return None
+            raise self._database.failure(error) from error
+        self._upkeep.wrote(1, len(edit.body), now)
         return version
 
     def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
@@ -517,6 +557,29 @@ class SQLiteEngine:
             self._upkeep.wrote(1, 0, now)
         return total
 
+    @contextlib.contextmanager
+    def exclusive(self, now: Callable[[], int]) -> Iterator[HeldEngine]:
+        """Give an engine whose calls are one write transaction, committed when the block ends without an error."""
+        self._database.require_writable()
+        if self._database.in_memory:
+            raise ValueError("exclusive() needs a store in a file; one in memory has a single connection")
+        self._refuse_holder("begin another block")
+        with self._database.aside() as cursor:
+            held = Held(self._database, cursor)
+            held.begin()
+            self._holders.add(get_ident())
+            try:
+                yield HeldEngine(held)
+                held.commit()
+            finally:
+                self._holders.discard(get_ident())
+        self._upkeep.wrote(held.written, held.written_bytes, now())
+
+    def _refuse_holder(self, action: str) -> None:
+        """Raise for a thread that would wait for itself."""
+        if get_ident() in self._holders:
+            raise RuntimeError(f"cannot {action} in the block of exclusive(), which holds the lock of {self.label}")
+
     # -- coherence
 
     def marker(self, *, waiting: bool = True) -> Callable[[], bytes | None]:
@@ -650,7 +713,52 @@ class SQLiteEngine:
 
     def close(self) -> None:
         """Release everything; later calls raise StoreClosedError."""
+        self._refuse_holder("close the store")
         self._database.close()
+
+
+class HeldEngine(SQLiteEngine):
+    """The verbs, within the open transaction of :meth:`SQLiteEngine.exclusive`."""
+
+    def __init__(self, held: Held) -> None:
+        """Work within *held*, which answers the calls of a database, of its connection and of the upkeep."""
+        self._database: Any = held
+        self._main: Any = held
+        self._upkeep: Any = held
+        self._holders = set()
+        self.label = held.label
+        self.quarantined = None
+
+    def read_value(self, namespace: str, key: str) -> Value | None:
+        """Return what a reader of the value alone needs."""
+        record = self.read(namespace, key)
+        return record and (record.body, record.content_type, record.expires_at, None)
+
+    def read_many(self, namespace: str, keys: Sequence[str]) -> dict[str, Record]:
+        """Return the newest records of those keys that have one."""
+        found = {key: self.read(namespace, key) for key in keys}
+        return {key: record for key, record in found.items() if record is not None}
+
+    def put(self, namespace: str, key: str, body: bytes, content_type: str, expires_at: int | None, now: int) -> int:
+        """Write one entry whatever is there and return its version."""
+        (version,) = self.commit([Put(namespace, key, body, content_type, expires_at)], now)
+        assert version is not None
+        return version
+
+    def _commit_alone(self, edit: Edit, now: int) -> int | None:
+        """Leave every edit to the transaction that is open."""
+        del edit, now
+        return None
+
+    def purge_expired(self, namespace: str | None, limit: int | None, now: int) -> int:
+        """Remove entries that expired; return how many."""
+        return Upkeep(self._database, max_bytes=None, max_entries=None).purge(namespace, limit, now)
+
+    @contextlib.contextmanager
+    def exclusive(self, now: Callable[[], int]) -> Iterator[HeldEngine]:
+        """Give the engine itself: the transaction is open already."""
+        del now
+        yield self
 
 
 def _lenient_text(raw: bytes) -> str:

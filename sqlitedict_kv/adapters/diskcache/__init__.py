@@ -1,0 +1,59 @@
+"""diskcache's API on top of a store: change ``import diskcache`` to ``from sqlitedict_kv.adapters import diskcache``.
+
+What differs is in docs/leaving-diskcache.md. :func:`move` takes the entries of an old directory over.
+"""
+
+from sqlitedict_kv.adapters.diskcache.cache import Cache
+from sqlitedict_kv.adapters.diskcache.deque import Deque
+from sqlitedict_kv.adapters.diskcache.disk import Disk, JSONDisk
+from sqlitedict_kv.adapters.diskcache.fanout import FanoutCache
+from sqlitedict_kv.adapters.diskcache.index import Index
+from sqlitedict_kv.adapters.diskcache.move import move
+from sqlitedict_kv.adapters.diskcache.recipes import (
+    Averager,
+    BoundedSemaphore,
+    Lock,
+    RLock,
+    barrier,
+    memoize_stampede,
+    throttle,
+)
+from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS, EVICTION_POLICY
+from sqlitedict_kv.adapters.diskcache.shelf import Timeout
+from sqlitedict_kv.adapters.diskcache.values import ENOVAL, UNKNOWN
+from sqlitedict_kv.adapters.moving import Moved, Skipped
+
+
+class EmptyDirWarning(UserWarning):
+    """Is never given: there are no directories of values. Here so that filters of warnings go on working."""
+
+
+class UnknownFileWarning(UserWarning):
+    """Is never given: there are no files of values. Here so that filters of warnings go on working."""
+
+
+__all__ = [
+    "DEFAULT_SETTINGS",
+    "ENOVAL",
+    "EVICTION_POLICY",
+    "UNKNOWN",
+    "Averager",
+    "BoundedSemaphore",
+    "Cache",
+    "Deque",
+    "Disk",
+    "EmptyDirWarning",
+    "FanoutCache",
+    "Index",
+    "JSONDisk",
+    "Lock",
+    "Moved",
+    "RLock",
+    "Skipped",
+    "Timeout",
+    "UnknownFileWarning",
+    "barrier",
+    "memoize_stampede",
+    "move",
+    "throttle",
+]

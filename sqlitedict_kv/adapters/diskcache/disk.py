@@ -1,0 +1,40 @@
+"""What ``disk=`` may be: how diskcache names the way in which values are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlitedict_kv.codecs import JSON
+
+LEVELS = range(10)
+
+
+class Disk:
+    """Keeps each value in the codec that keeps it exactly."""
+
+    content_type: str | None = None
+    compresses = False
+
+    def __init__(self, directory: str = "", min_file_size: int = 0, pickle_protocol: int = 0) -> None:
+        """Take diskcache's arguments, which mean nothing here: there are no files of values."""
+        del directory, min_file_size, pickle_protocol
+
+
+class JSONDisk(Disk):
+    """Keeps values that JSON keeps exactly, and refuses others; nothing is compressed."""
+
+    content_type = JSON
+    compresses = True  # it knows the setting
+
+
+def checked_disk(disk: object, settings: Mapping[str, Any]) -> Disk:
+    """Return the disk of a cache; raise ValueError if it is none, TypeError if it is one of the user's own."""
+    if not isinstance(disk, type) or not issubclass(disk, Disk):
+        raise ValueError("disk must be Disk or JSONDisk")  # noqa: TRY004 - as diskcache does
+    if disk not in (Disk, JSONDisk):
+        raise TypeError(f"disk must be Disk or JSONDisk; what {disk.__name__} does is for codecs=[...] here: see Codec")
+    level = settings.get("disk_compress_level", 1)
+    if level not in LEVELS:
+        raise ValueError(f"disk_compress_level must be from 0 to 9, not {level!r}")
+    return disk()

@@ -1,0 +1,198 @@
+"""The store of one directory: opened when it is needed, opened again after a close, held by a transaction."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from threading import Lock, get_ident
+from typing import Any, NamedTuple, TypeVar
+
+from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS, checked_setting, durability_of, limit_of
+from sqlitedict_kv.adapters.diskcache.values import ENOVAL, codecs_for
+from sqlitedict_kv.codecs import Codec
+from sqlitedict_kv.errors import StoreBusyError, StoreClosedError
+from sqlitedict_kv.exclusive import Exclusive
+from sqlitedict_kv.namespace import Namespace
+from sqlitedict_kv.store import Store
+
+T = TypeVar("T")
+
+FILE = "kv.db"
+THEIRS = "cache.db"  # diskcache's own file
+ENTRIES, SETTINGS, COUNTERS = "cache", "cache.settings", "cache.counters"
+
+
+class Timeout(Exception):  # noqa: N818 - diskcache's name
+    """Says that others held the lock of the cache for the whole timeout."""
+
+
+class Open(NamedTuple):
+    """A store that is open, and what of it the adapter uses."""
+
+    store: Store
+    entries: Namespace
+
+
+class Shelf:
+    """One directory with one store."""
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str] | None,
+        timeout: float,
+        settings: dict[str, Any],
+        *,
+        codecs: Sequence[Codec],
+        pickles: bool,
+        lru_bytes: int | str | None,
+        compresses: bool,
+    ) -> None:
+        """Open the store of *directory*, a new temporary one if it is None; *settings* are checked already."""
+        self.directory = directory_of(directory)
+        self.timeout = timeout
+        self.compresses = compresses
+        self._codecs = codecs_for(codecs, pickles=pickles)
+        self._lru_bytes = lru_bytes
+        self._opening = Lock()
+        self._open: Open | None = None
+        os.makedirs(self.directory, mode=0o700, exist_ok=True)
+        self._refuse_theirs()
+        self.settings = {**DEFAULT_SETTINGS, **settings}
+        assumed = dict(self.settings)
+        stored = self._stored()
+        self.settings = {**DEFAULT_SETTINGS, **stored, **settings}
+        if (limit_of(assumed), durability_of(assumed)) != (limit_of(self.settings), durability_of(self.settings)):
+            self.close()
+        changed = {name: value for name, value in self.settings.items() if stored.get(name) != value}
+        if changed:
+            self.run(lambda opened: opened.store.ns(SETTINGS).set_many(changed), retry=True)
+
+    def _refuse_theirs(self) -> None:
+        mine, theirs = os.path.join(self.directory, FILE), os.path.join(self.directory, THEIRS)
+        if os.path.lexists(theirs) and not os.path.lexists(mine):
+            raise ValueError(
+                f"{self.directory} is a directory of diskcache, which this cannot read as it is; move its entries with "
+                f"sqlitedict_kv.adapters.diskcache.move(directory, target), where target may be the same directory"
+            )
+
+    def _stored(self) -> dict[str, Any]:
+        return self.run(lambda opened: opened.store.ns(SETTINGS).copy(), retry=True)
+
+    # -- calls
+
+    def opened(self) -> Open:
+        """Return the store, opened if need be."""
+        opened = self._open
+        if opened is not None:
+            return opened
+        with self._opening:
+            if self._open is None:
+                store = Store(
+                    os.path.join(self.directory, FILE),
+                    timeout=self.timeout,
+                    durability=durability_of(self.settings),
+                    max_bytes=limit_of(self.settings),
+                    codecs=self._codecs,
+                    clock=lambda: time.time(),  # noqa: PLW0108 - looked up at each call, for those who replace it
+                    lru_bytes=self._lru_bytes,
+                )
+                self._open = Open(store, store.ns(ENTRIES))
+            return self._open
+
+    def run(self, call: Callable[[Open], T], *, retry: bool) -> T:
+        """Call with the store: again where another thread closed it meanwhile, and with *retry* where others hold it.
+
+        Raises:
+            Timeout: others held the lock for the whole timeout.
+        """
+        while True:
+            opened = self.opened()
+            try:
+                return call(opened)
+            except StoreBusyError as error:
+                if not retry:
+                    raise Timeout(str(error)) from error
+            except StoreClosedError:
+                if self._open is opened:
+                    raise
+
+    def on_entries(self, call: Callable[[Namespace], T], *, retry: bool = True) -> T:
+        """Call with the entries, those of this thread's transaction if there is one."""
+        held = self.held()
+        return call(held) if held is not None else self.run(lambda opened: call(opened.entries), retry=retry)
+
+    def value(self, text: str) -> Any:
+        """Return what is stored under *text*, ENOVAL if nothing is."""
+        # Flat, for it is the hottest path there is: on_entries would add a fifth to the time of a read.
+        opened = self._open
+        if opened is not None and not _holding.get():
+            try:
+                return opened.entries.get(text, ENOVAL)
+            except StoreClosedError:  # by another thread: it is opened again below
+                pass
+        return self.on_entries(lambda entries: entries.get(text, ENOVAL))
+
+    # -- transactions
+
+    def held(self) -> Namespace | None:
+        """Return the entries within the transaction of this thread and task, if there is one."""
+        holding = _holding.get()
+        return holding.get((id(self), get_ident())) if holding else None
+
+    @contextmanager
+    def transact(self, *, retry: bool) -> Iterator[None]:
+        """Hold the write lock until the block ends; one within another is part of it."""
+        if self.held() is not None:
+            yield
+            return
+        with ExitStack() as stack:
+            within = self._begin(stack, retry=retry).ns(ENTRIES)
+            token = _holding.set({**_holding.get(), (id(self), get_ident()): within})
+            stack.callback(_holding.reset, token)
+            yield
+
+    def _begin(self, stack: ExitStack, *, retry: bool) -> Exclusive:
+        return self.run(lambda opened: stack.enter_context(opened.store.exclusive()), retry=retry)
+
+    # -- settings, closing
+
+    def reset(self, name: str, value: Any) -> Any:
+        """Change a setting for everybody, and for this object now."""
+        checked = checked_setting(name, value, compresses=self.compresses)
+        self.run(lambda opened: opened.store.ns(SETTINGS).set(name, checked), retry=True)
+        return self._take(name, checked)
+
+    def reload(self, name: str) -> Any:
+        """Return a setting as it is stored, and follow it."""
+        return self._take(name, self._stored().get(name, self.settings[name]))
+
+    def _take(self, name: str, value: Any) -> Any:
+        before = (limit_of(self.settings), durability_of(self.settings))
+        self.settings = {**self.settings, name: value}
+        if before != (limit_of(self.settings), durability_of(self.settings)):
+            self.close()  # the next call opens the store with the new ones
+        return value
+
+    def close(self) -> None:
+        """Close the store; the next call opens it again."""
+        with self._opening:
+            opened = self._open
+            if opened is not None:
+                opened.store.close()
+                self._open = None
+
+
+# By shelf and thread: tasks of asyncio that share a thread do not share a transaction, nor do threads that inherit
+# the context of another one.
+_holding: ContextVar[dict[tuple[int, int], Namespace]] = ContextVar("holding", default={})  # noqa: B039 - never changed
+
+
+def directory_of(directory: str | os.PathLike[str] | None) -> str:
+    """Return a directory as diskcache understands it: ``~`` and variables are replaced, None is a temporary one."""
+    if directory is None:
+        return tempfile.mkdtemp(prefix="diskcache-")
+    return os.path.expandvars(os.path.expanduser(os.fspath(directory)))

@@ -1,0 +1,76 @@
+"""How the adapter keeps what a value of diskcache may have beside it, and, where that is asked for, pickles."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlitedict_kv.codecs import Codec, Codecs
+from sqlitedict_kv.errors import CodecError
+from sqlitedict_kv.packing import pack, unpack
+
+ITEM = "application/vnd.sqlitedict-kv.diskcache"
+PICKLE = "application/x-python-pickle"
+
+
+class Constant:
+    """A constant that prints as its name."""
+
+    def __init__(self, name: str) -> None:
+        """Name it."""
+        self._name = name
+
+    def __repr__(self) -> str:
+        """Return the name."""
+        return self._name
+
+    def __reduce__(self) -> str:
+        """Come through pickle as the same object."""
+        return self._name
+
+
+ENOVAL = Constant("ENOVAL")  # there is no value
+UNKNOWN = Constant("UNKNOWN")  # there is no key, or value, yet
+
+
+class Item(NamedTuple):
+    """A value that has a tag, or whose key is too long to be one; others are stored as they are."""
+
+    value: Any
+    tag: Any = None
+    key: str | None = None  # the text of a key that is too long
+
+
+def codecs_for(custom: Sequence[Codec], *, pickles: bool) -> tuple[Codec, ...]:
+    """Return the codecs of a store of the adapter: the user's, that of items and perhaps that of pickles."""
+    # S301: nobody gets this codec without dangerously_allow_pickle=True.
+    loose = (Codec(PICKLE, pickle.dumps, pickle.loads),) if pickles else ()
+    inner = Codecs((*custom, *loose))
+
+    def encode(item: Item) -> bytes:
+        try:
+            body, content_type = inner.encode(item.value, None)
+        except CodecError:
+            if not pickles:
+                raise
+            body, content_type = inner.encode(item.value, PICKLE)
+        return pack([item.tag, item.key, content_type, body])
+
+    def decode(body: bytes) -> Item:
+        tag, key, content_type, inside = unpack(body)
+        return Item(inner.decode("", "", inside, content_type), tag, key)
+
+    return (*custom, *loose, Codec(ITEM, encode, decode, types=(Item,)))
+
+
+def checked_tag(tag: object) -> Any:
+    """Return a tag, which diskcache would have kept in a column."""
+    if tag is None or type(tag) in (str, int, float, bytes):
+        return tag
+    raise TypeError(f"tag must be a str, int, float or bytes, not {type(tag).__name__}")
+
+
+def item_of(stored: Any) -> Item:
+    """Return what was stored as an item."""
+    return stored if type(stored) is Item else Item(stored)

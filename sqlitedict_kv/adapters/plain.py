@@ -1,0 +1,43 @@
+"""Pickles that hold nothing but plain data, read without importing or calling anything."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any, NoReturn
+
+MOST_PARTS = 10_000_000  # of a value; a pickle may name one part any number of times
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Refuses all that is not built into the format: no class, no function, no persistent object."""
+
+    def find_class(self, module: str, name: str) -> NoReturn:
+        """Refuse to look anything up."""
+        raise pickle.UnpicklingError(f"it needs {module}.{name}")
+
+
+def plain_loads(pickled: bytes) -> Any:
+    """Return the value of a pickle of None, bool, int, float, str, bytes, list, tuple, dict, set and frozenset.
+
+    Raises:
+        pickle.UnpicklingError: it holds something else, or a small pickle would become a huge value.
+    """
+    value = _PlainUnpickler(io.BytesIO(pickled)).load()
+    try:
+        parts = _parts(value, {})
+    except RecursionError:
+        raise pickle.UnpicklingError("it is nested too deeply, or holds itself") from None
+    if parts > MOST_PARTS:
+        raise pickle.UnpicklingError(f"it becomes more than {MOST_PARTS} parts")
+    return value
+
+
+def _parts(value: Any, known: dict[int, int]) -> int:
+    """Return how many parts a value has when each is written out; shared ones are counted as often as they occur."""
+    if not isinstance(value, list | tuple | dict | set | frozenset):
+        return 1
+    if id(value) not in known:
+        inside = [part for pair in value.items() for part in pair] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_parts(part, known) for part in inside)
+    return known[id(value)]

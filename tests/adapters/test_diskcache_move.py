@@ -1,0 +1,293 @@
+"""Directories of diskcache are moved over whole, and stay as they are."""
+
+import collections
+import hashlib
+import os
+import pickle
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sqlitedict_kv.adapters import diskcache as ours
+from sqlitedict_kv.adapters.diskcache import move
+from sqlitedict_kv.adapters.plain import plain_loads
+
+diskcache = pytest.importorskip("diskcache")
+
+LARGE = 40_000  # bytes or characters that diskcache keeps in a file of their own
+
+VALUES = {
+    "text": "x",
+    "bytes": b"\x00\xff",
+    "int": -7,
+    "float": 1.5,
+    "large text": "é\r\n" * LARGE,
+    "large bytes": b"\x00\xff" * LARGE,
+    1: "one",
+    2.5: "two and a half",
+    b"key": "bytes",
+}
+PLAIN = {
+    "none": None,
+    "big": 2**80,
+    "list": [1, (2, {"a": {3}})],
+    "large list": [["x" * 10] * 50] * 100,
+    (1, "a", None): "a tuple as key",
+    None: "none as key",
+}
+
+
+def fingerprint(directory):
+    """Return what every file of a directory holds, and when it was changed last."""
+    return {
+        path.relative_to(directory).as_posix(): (hashlib.sha256(path.read_bytes()).digest(), path.stat().st_mtime_ns)
+        for path in sorted(Path(directory).rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def old(tmp_path):
+    return str(tmp_path / "old")
+
+
+@pytest.fixture
+def new(tmp_path):
+    return tmp_path / "new"
+
+
+def test_keys_values_tags_expiry_and_order_are_moved_and_the_source_stays(old, new):
+    with diskcache.Cache(old, size_limit=2**25) as cache:
+        for key, value in VALUES.items():
+            cache[key] = value
+        cache.set("tagged", 1, tag="red", expire=1000)
+        cache["text"] = "written again"
+        cache.set("gone", 1, expire=1e-9)
+        _, expires = cache.get("tagged", expire_time=True)
+    before = fingerprint(old)
+
+    report = move(old, new)
+
+    assert fingerprint(old) == before
+    assert (report.moved, report.present, report.expired, report.skipped) == (len(VALUES) + 1, 0, 1, [])
+    with ours.Cache(new) as cache:
+        assert list(cache) == [*VALUES, "tagged"]
+        for key, value in {**VALUES, "text": "written again"}.items():
+            assert (cache[key], type(cache[key])) == (value, type(value))
+        value, moved_expires, tag = cache.get("tagged", expire_time=True, tag=True)
+        assert (value, tag) == (1, "red")
+        assert 0 <= moved_expires - expires < 0.01
+        assert cache.size_limit == 2**25
+        assert cache.check() == []
+
+
+def test_pickles_are_left_behind_unless_they_are_asked_for(old, new):
+    with diskcache.Cache(old) as cache:
+        cache["plain"] = "x"
+        for key, value in PLAIN.items():
+            cache[key] = value
+    report = move(old, new)
+    assert report.moved == 1
+    assert len(report.skipped) == len(PLAIN)
+    assert {"its key is a pickle", "its value is a pickle"} == {entry.reason for entry in report.skipped}
+    assert "'none'" in {entry.key for entry in report.skipped}
+
+    again = move(old, new, unpickle="plain")
+    assert (again.moved, again.present, again.skipped) == (len(PLAIN), 1, [])
+    with ours.Cache(new) as cache:
+        assert {key: cache[key] for key in cache} == {"plain": "x", **PLAIN}
+
+
+class Trap:
+    def __reduce__(self):
+        return os.mkdir, ("trapped",)
+
+
+def test_code_in_a_pickle_runs_only_where_that_is_asked_for_and_then_with_a_warning(old, new, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with diskcache.Cache(old) as cache:
+        cache["trap"] = Trap()
+        cache[Trap()] = 1
+        cache["ordered"] = collections.OrderedDict(a=1)
+        cache["plain"] = [1]
+    for unpickle in (False, "plain"):
+        report = move(old, new / str(unpickle), unpickle=unpickle)
+        assert len(report.skipped) == (4 if unpickle is False else 3)
+        assert not Path("trapped").exists()
+    reasons = " ".join(entry.reason for entry in report.skipped)
+    assert "mkdir" in reasons
+    assert "OrderedDict" in reasons
+
+    with pytest.warns(RuntimeWarning, match="code"):
+        report = move(old, new / "all", unpickle=True)
+    assert Path("trapped").exists()
+    assert report.moved == 2  # "trap" is what mkdir returned, None; the second time it fails
+    assert {entry.reason.split(":")[0] for entry in report.skipped} <= {
+        "no codec keeps collections.OrderedDict exactly; convert it to built-in types, or register one",
+        "its key is a pickle that fails",
+    }
+
+    with ours.Cache(new / "loose", dangerously_allow_pickle=True) as cache, pytest.warns(RuntimeWarning):
+        move(old, cache, unpickle=True)
+        assert cache["ordered"] == collections.OrderedDict(a=1)
+
+
+def test_plain_loads_reads_plain_data_alone():
+    value = [None, True, 1, 2**99, 1.5, "x", b"y", (1,), {"a": {1}}, frozenset([2])]
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        if protocol >= 4:  # sets, bytes and frozensets have names before
+            assert plain_loads(pickle.dumps(value, protocol)) == value
+        for bad in (len, Trap(), collections.OrderedDict(), bytearray(b"x") if protocol < 5 else Trap):
+            with pytest.raises(pickle.UnpicklingError):
+                plain_loads(pickle.dumps(bad, protocol))
+    bomb = ["x"]
+    for _ in range(40):
+        bomb = [bomb, bomb]
+    with pytest.raises(pickle.UnpicklingError, match="parts"):
+        plain_loads(pickle.dumps(bomb))
+    bomb.append(bomb)
+    with pytest.raises(pickle.UnpicklingError, match="holds itself"):
+        plain_loads(pickle.dumps(bomb))
+
+
+@pytest.mark.parametrize("disk", [None, ours.JSONDisk])
+def test_a_json_disk_is_recognized(old, new, disk):
+    values = {"a": [1, None, {"b": 2}], 7: "x" * LARGE, "c": 1.5, "n": None}
+    with diskcache.Cache(old, disk=diskcache.JSONDisk, disk_compress_level=6) as cache:
+        for key, value in values.items():
+            cache[key] = value
+        cache.set("t", [1], tag="red", expire=60)
+    report = move(old, new, disk=disk)
+    assert report.skipped == []
+    with ours.Cache(new) as cache:
+        assert {key: cache[key] for key in cache} == {**values, "t": [1]}
+        assert cache.get("t", tag=True)[1] == "red"
+
+
+def test_a_fanout_cache_is_moved_with_all_that_is_below_it(old, new):
+    with diskcache.FanoutCache(old, shards=3, eviction_policy="least-recently-used", size_limit=3 * 2**24) as cache:
+        for number in range(50):
+            cache.set(number, str(number), tag=number % 2)
+        cache.cache("a/b")["k"] = "v"
+        cache.deque("d").extend([3, 1, 2])
+        cache.index("i").update(y=1, x=2)
+        cache.set("large", b"x" * LARGE)
+    before = fingerprint(old)
+    report = move(old, new)
+    assert fingerprint(old) == before
+    assert (report.moved, report.skipped) == (57, [])
+    assert report.unkept == ["eviction_policy 'least-recently-used': 'least-recently-stored' it is"]
+    with ours.FanoutCache(new, shards=3) as cache:
+        assert sorted(map(str, cache)) == sorted([*map(str, range(50)), "large"])
+        assert cache.get(7, tag=True) == ("7", 1)
+        assert cache["large"] == b"x" * LARGE
+        assert cache.cache("a/b")["k"] == "v"
+        assert list(cache.deque("d")) == [3, 1, 2]
+        assert list(cache.index("i").items()) == [("y", 1), ("x", 2)]
+    with ours.Cache(new / "000") as shard:
+        assert shard.eviction_policy == "least-recently-stored"
+    with ours.FanoutCache(new.parent / "other", shards=2) as other:
+        assert move(old, other).moved == 57
+        assert other[7] == "7"
+    with ours.FanoutCache(new.parent / "other", shards=2) as other:
+        assert other.cache("a/b")["k"] == "v"
+
+
+def test_done_twice_it_goes_on_and_leaves_alone_what_is_there(old, new):
+    with diskcache.Cache(old) as cache:
+        for number in range(450):
+            cache[number] = number
+    with ours.Cache(new) as cache:
+        cache[3] = "newer"
+        report = move(old, cache)
+        assert (report.moved, report.present) == (449, 1)
+        report = move(old, cache)
+        assert (report.moved, report.present) == (0, 450)
+        assert cache[3] == "newer"
+        assert len(cache) == 450
+
+
+def test_the_target_may_be_the_same_directory(old):
+    with diskcache.Cache(old) as cache:
+        cache["k"] = "v"
+    before = fingerprint(old)
+    move(old, old)
+    assert {name: old_file for name, old_file in fingerprint(old).items() if not name.startswith("kv.db")} == before
+    with ours.Cache(old) as cache:
+        assert cache["k"] == "v"
+    with diskcache.Cache(old) as cache:
+        assert cache["k"] == "v"
+
+
+def test_what_was_committed_by_a_process_that_was_killed_is_moved(old, new):
+    code = (
+        "import diskcache, os, sys\n"
+        "cache = diskcache.Cache(sys.argv[1])\n"
+        "cache['a'] = 1\n"
+        "cache['b'] = 'x' * 50000\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, old], check=False, timeout=60)
+    assert (Path(old) / "cache.db-wal").stat().st_size > 0
+    before = fingerprint(old)
+    report = move(old, new)
+    assert fingerprint(old) == before
+    assert (report.moved, report.skipped) == (2, [])
+
+
+def test_values_whose_files_are_lost_or_elsewhere_are_named(old, new, tmp_path):
+    (tmp_path / "secret").write_bytes(b"secret")
+    with diskcache.Cache(old) as cache:
+        for key in ("lost", "elsewhere", "windows", "strange", "kept"):
+            cache[key] = key.encode() * LARGE
+    with closing(sqlite3.connect(Path(old) / "cache.db")) as connection:
+        names = dict(connection.execute("SELECT key, filename FROM Cache").fetchall())
+        connection.execute("UPDATE Cache SET filename = '../secret' WHERE key = 'elsewhere'")
+        connection.execute(
+            "UPDATE Cache SET filename = ? WHERE key = 'windows'", (names["windows"].replace("/", "\\"),)
+        )
+        connection.execute("UPDATE Cache SET mode = 9 WHERE key = 'strange'")
+        connection.commit()
+    (Path(old) / names["lost"]).unlink()
+    report = move(old, new)
+    assert report.moved == 2
+    reasons = {entry.key: entry.reason for entry in report.skipped}
+    assert "outside" in reasons["'elsewhere'"]
+    assert "No such file" in reasons["'lost'"]
+    assert "mode" in reasons["'strange'"]
+    with ours.Cache(new) as cache:
+        assert list(cache) == ["windows", "kept"]
+
+
+def test_what_is_no_directory_of_diskcache_is_refused(tmp_path, new):
+    for directory in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(ValueError, match="no directory of diskcache"):
+            move(directory, new)
+    (tmp_path / "cache.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(ValueError, match="database"):
+        move(tmp_path, new)
+    (tmp_path / "cache.db").unlink()
+    with closing(sqlite3.connect(tmp_path / "cache.db")) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    with pytest.raises(ValueError, match="no tables of diskcache"):
+        move(tmp_path, new)
+    with pytest.raises(ValueError, match="unpickle"):
+        move(tmp_path, new, unpickle="yes")
+    assert not new.exists()
+
+
+def test_a_large_directory_is_moved_in_reasonable_steps(old, new):
+    with diskcache.Cache(old) as cache, cache.transact():
+        for number in range(2000):
+            cache.set(f"k{number}", number, expire=1000, tag=number % 3)
+    begun = time.time()
+    assert move(old, new).moved == 2000
+    with ours.Cache(new) as cache:
+        assert cache.evict(0) == 667
+        _, expires = cache.get("k1", expire_time=True)
+        assert expires < begun + 1001

@@ -1,0 +1,143 @@
+"""A block that holds the write lock: alone, atomic, undone if it raises."""
+
+import threading
+
+import pytest
+
+from sqlitedict_kv import ConflictError, ReadOnlyError, StoreBusyError, StoreClosedError
+from tests.processes import Worker
+
+
+def test_a_block_reads_its_own_writes_and_others_do_not_before_its_end(make_store, path):
+    ours, theirs = make_store(path, lru_bytes="1 MB"), make_store(path, lru_bytes="1 MB")
+    ours.ns("n").update(a=1, b=2, gone=3)
+    assert (ours.ns("n")["a"], theirs.ns("n")["a"]) == (1, 1)
+    with ours.exclusive() as held:
+        n = held.ns("n")
+        n["a"] = 10
+        n.set_many({"c": 30, "d": 40})
+        assert n.incr("b") == 3
+        assert n.add("c", 0) is None
+        assert n.pop("gone") == 3
+        n.touch("d", 5)
+        assert dict(n.items()) == {"a": 10, "b": 3, "c": 30, "d": 40}
+        assert n.get_many(["a", "gone"]) == {"a": 10}
+        assert len(n) == 4
+        assert n.by_age().keys == ("a", "b", "c", "d")
+        assert n.get_with_meta("a").meta.version == 2
+        for store in (ours, theirs):
+            assert store.ns("n").copy() == {"a": 1, "b": 2, "gone": 3}
+    for store in (ours, theirs):
+        assert store.ns("n").copy() == {"a": 10, "b": 3, "c": 30, "d": 40}
+        assert store.ns("n")["a"] == 10
+
+
+def test_a_block_that_raises_changes_nothing(make_store, path):
+    store = make_store(path)
+    n = store.ns("n")
+    n.update(a=1, b=2)
+    with pytest.raises(ZeroDivisionError), store.exclusive() as held:
+        held.ns("n").clear()
+        held.ns("n")["c"] = 1
+        raise ZeroDivisionError
+    assert n.copy() == {"a": 1, "b": 2}
+    assert n.set("c", 1) == 1
+    assert store.check().ok
+
+
+def test_an_edit_that_fails_in_a_block_leaves_what_came_before(make_store, path):
+    store = make_store(path)
+    with store.exclusive() as held:
+        n = held.ns("n")
+        n["a"] = 1
+        with pytest.raises(ConflictError):
+            n.cas_set("a", 2, 7)
+        with pytest.raises(TypeError):
+            n.set_many({"b": 1, "c": object()})
+        n["d"] = 4
+    assert store.ns("n").copy() == {"a": 1, "d": 4}
+
+
+def test_others_cannot_write_during_a_block_and_may_read(make_store, path):
+    ours, theirs = make_store(path), make_store(path, timeout=0)
+    theirs.ns("n")["a"] = 1
+    with ours.exclusive() as held:
+        held.ns("n")["b"] = 2
+        with pytest.raises(StoreBusyError):
+            theirs.ns("n")["a"] = 3
+        with pytest.raises(StoreBusyError), theirs.exclusive():
+            pass
+        assert theirs.ns("n").copy() == {"a": 1}
+    theirs.ns("n")["a"] = 4
+    assert ours.ns("n").copy() == {"a": 4, "b": 2}
+
+
+def test_threads_that_read_and_write_in_blocks_lose_nothing(make_store, path):
+    store = make_store(path)
+    start = threading.Barrier(4)
+
+    def work():
+        start.wait()
+        for _ in range(25):
+            with store.exclusive() as held:
+                n = held.ns("n")
+                n["count"] = n.get("count", 0) + 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.ns("n")["count"] == 100
+
+
+def test_a_process_that_is_killed_in_a_block_leaves_neither_its_writes_nor_the_lock(make_store, path):
+    store = make_store(path)
+    store.ns("n")["a"] = 1
+    code = """
+        from sqlitedict_kv import Store
+        with Store(sys.argv[1]).exclusive() as held:
+            held.ns("n")["a"] = 2
+            say("written")
+            hear()
+    """
+    with Worker(code, path) as worker:
+        assert worker.hear() == "written"
+        worker.kill()
+    store.ns("n")["b"] = 2
+    assert store.ns("n").copy() == {"a": 1, "b": 2}
+
+
+def test_what_cannot_be_is_refused_at_once(make_store, path):
+    with pytest.raises(ValueError, match="file"), make_store().exclusive():
+        pass
+    store = make_store(path)
+    with store.exclusive():
+        with pytest.raises(RuntimeError, match="another block"), store.exclusive():
+            pass
+        with pytest.raises(RuntimeError, match="close"):
+            store.close()
+    with pytest.raises(ReadOnlyError), make_store(path, readonly=True).exclusive():
+        pass
+    store.close()
+    with pytest.raises(StoreClosedError), store.exclusive():
+        pass
+
+
+def test_expired_entries_are_absent_in_a_block_and_can_be_purged(make_store, path, clock):
+    store = make_store(path)
+    store.ns("n").set_many({"a": 1, "b": 2}, ttl=5)
+    store.ns("n")["c"] = 3
+    clock.advance(5)
+    with store.exclusive() as held:
+        assert list(held.ns("n")) == ["c"]
+        assert held.ns("n").purge_expired() == 2
+    assert store.stats().expired == 0
+
+
+def test_a_block_that_writes_much_is_followed_by_the_upkeep(make_store, path):
+    store = make_store(path, max_entries=100)
+    with store.exclusive() as held:
+        for number in range(400):
+            held.ns("n")[str(number)] = number
+    assert store.stats().evicted > 0

@@ -1,0 +1,112 @@
+"""Groups of edits in one transaction, and the write that does not wait."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from sqlitedict_kv import ConflictError, ReadOnlyError, StoreBusyError, StoreError
+from sqlitedict_kv.engine import Check, Delete, Put
+from sqlitedict_kv.engines.sqlite import SQLiteEngine
+
+NOW = 1_700_000_000_000
+
+
+def clock():
+    return NOW
+
+
+def put(key, body=b"1", expected=None, namespace="n"):
+    return Put(namespace, key, body, "application/json", None, expected)
+
+
+@pytest.fixture(params=["file", "memory"])
+def engine(request, tmp_path):
+    engine = SQLiteEngine(str(tmp_path / "app.db") if request.param == "file" else None, timeout=0.05)
+    yield engine
+    engine.close()
+
+
+def test_a_group_that_fails_is_undone_and_those_around_it_stay(engine):
+    engine.put("n", "there", b"0", "application/json", None, NOW)
+    groups = [
+        [put("a")],
+        [put("half"), Delete("n", "there"), put("a", b"2"), Check("n", "never", 5)],
+        [put("a", b"3")],
+        [Delete("n", "never", required=True)],
+        [put("there", b"4", 1), put("last")],
+    ]
+    outcomes = engine.commit_groups(lambda: groups, clock)
+    assert [type(outcome) for outcome in outcomes] == [list, ConflictError, list, KeyError, list]
+    assert [outcomes[0], outcomes[2], outcomes[4]] == [[1], [2], [2, 1]]
+    assert {key: record.body for key, record in engine.read_many("n", ["a", "half", "there", "last"]).items()} == {
+        "a": b"3",
+        "there": b"4",
+        "last": b"1",
+    }
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 63, 64, 65, 200])
+def test_plain_writes_that_share_statements_have_the_versions_of_writes_one_by_one(engine, count):
+    for key in ("k0", "k0", "k1"):
+        engine.put("n", key, b"0", "application/json", None, NOW)
+    engine.commit([Delete("n", "k1")], NOW)
+    groups = [[put(f"k{number}", str(number).encode(), namespace="nm"[number % 2])] for number in range(count)]
+    outcomes = engine.commit_groups(lambda: groups, clock)
+    assert outcomes[0] == [3]
+    assert outcomes[2:] == [[2 if number % 2 == 0 else 1] for number in range(2, count)]
+    again = engine.commit_groups(lambda: [[put("k0")], [put("k0")], [put("k0")]], clock)
+    assert again == [[4], [5], [6]]
+    assert engine.check(lambda *_: None).ok
+
+
+def test_groups_are_asked_for_only_when_the_lock_is_there(tmp_path):
+    engine = SQLiteEngine(str(tmp_path / "app.db"), timeout=0.05)
+    asked = []
+    with closing(sqlite3.connect(tmp_path / "app.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusyError):
+            engine.commit_groups(lambda: asked.append(1) or [], clock)
+        assert asked == []
+        assert engine.put_at_once(put("k"), NOW) is None
+        other.execute("ROLLBACK")
+    assert engine.put_at_once(put("k"), NOW) == 1
+    assert engine.commit_groups(lambda: asked.append(1) or [], clock) == []
+    assert asked == [1]
+    engine.close()
+
+
+def test_a_reader_refuses_the_write_that_does_not_wait(tmp_path):
+    SQLiteEngine(str(tmp_path / "app.db")).close()
+    engine = SQLiteEngine(str(tmp_path / "app.db"), readonly=True)
+    with pytest.raises(ReadOnlyError):
+        engine.put_at_once(put("k"), NOW)
+    engine.close()
+
+
+def test_an_error_of_the_storage_undoes_all_groups(tmp_path):
+    class Failing(sqlite3.Cursor):
+        armed = False
+
+        def execute(self, statement, *arguments):
+            if Failing.armed and arguments and "bad" in arguments[0]:
+                raise sqlite3.OperationalError("disk I/O error")
+            return super().execute(statement, *arguments)
+
+    class Connection(sqlite3.Connection):
+        def cursor(self, factory=Failing):
+            return super().cursor(factory)
+
+    def connect(*arguments, **options):
+        return sqlite3.connect(*arguments, factory=Connection, **options)
+
+    engine = SQLiteEngine(str(tmp_path / "app.db"), connect=connect)
+    Failing.armed = True
+    with pytest.raises(StoreError):
+        engine.commit_groups(lambda: [[put("good")], [put("bad", expected=0)]], clock)
+    with pytest.raises(StoreError):
+        engine.put_at_once(put("bad"), NOW)
+    Failing.armed = False
+    assert engine.read_many("n", ["good", "bad"]) == {}
+    assert engine.commit_groups(lambda: [[put("good")]], clock) == [[1]]
+    engine.close()
