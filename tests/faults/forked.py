@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from tests.faults.crew import Crew
 THREADS = 3
 BATCH = 40  # forks between two looks from outside
 HANG = 60.0  # seconds until a child that does not end counts as hanging
-TWIN_HANG = 5.0  # likewise where it is known to hang
+TWIN_HANG = 3.0  # likewise where it is known to hang
 PEER_HANG = 10.0  # of a peer, whose hanging children are counted
 LONG = 400  # entries of a transaction that a fork is likely to meet
 
@@ -124,6 +125,8 @@ class Busy:
         self.acknowledged = {}
         self.problems = []
         self.stop = threading.Event()
+        self.going = threading.Event()
+        self.going.set()
         self.crew = [threading.Thread(target=self._work, args=(number,), daemon=True) for number in range(THREADS)]
         for thread in self.crew:
             thread.start()
@@ -132,6 +135,7 @@ class Busy:
         step = 0
         try:
             while not self.stop.is_set():
+                self.going.wait()
                 step += 1
                 key = f"{number}:{step % 20}"
                 if step % 50 == 0:
@@ -173,7 +177,7 @@ def host(voice, path, peer, seed, sabotage):
             form = dice.choice(["beside threads", "in a transaction", "with inherited handles"])
             forks.PATIENCE = 0.0 if form == "in a transaction" else patience
             time.sleep(dice.random() * 0.002)
-            code = _forked(thing, form, total, hang)
+            code = _forked(thing, form, total, hang, busy)
             told[form] += 1
             if code == REFUSED and form == "in a transaction":
                 told["refused"] += 1
@@ -201,7 +205,7 @@ def host(voice, path, peer, seed, sabotage):
 DONE, FAILED, REFUSED, HUNG = 0, 1, 2, 99
 
 
-def _forked(thing, form, number, hang):
+def _forked(thing, form, number, hang, busy):
     child = os.fork()
     if child == 0:
         code = FAILED
@@ -211,7 +215,7 @@ def _forked(thing, form, number, hang):
             os.write(2, f"child {number}, forked {form}: {error!r}\n".encode())
         finally:
             os._exit(code)
-    return _exit_code(child, form, hang)
+    return _exit_code(child, hang, busy)
 
 
 def _outlived(thing, path, peer, number, hang):
@@ -242,26 +246,34 @@ def _outlived(thing, path, peer, number, hang):
     os.write(to_child, b".")
     for end in (from_child, from_parent, to_child):
         os.close(end)
-    code = _exit_code(child, "whose parent closed and opened the store", hang)
+    code = _exit_code(child, hang)
     if code != DONE:
         how = "hangs" if code == HUNG else f"ended with {code}"
         raise FaultError(f"a child whose parent closed and opened the store {how}")
     return thing
 
 
-def _exit_code(child, form, hang):
+def _exit_code(child, hang, busy=None):
+    """Wait for a child; one that is not done in time may only starve, so the threads rest before it counts as hung."""
     deadline = time.monotonic() + hang
     pause = 0.0005
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > deadline:
-            os.kill(child, 9)
-            os.waitpid(child, 0)
-            return HUNG
-        time.sleep(pause)
-        pause = min(0.02, 2 * pause)
+    try:
+        while True:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                return os.waitstatus_to_exitcode(status)
+            if time.monotonic() > deadline:
+                if busy is None or not busy.going.is_set():
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
+                    return HUNG
+                busy.going.clear()
+                deadline = time.monotonic() + hang
+            time.sleep(pause)
+            pause = min(0.02, 2 * pause)
+    finally:
+        if busy is not None:
+            busy.going.set()
 
 
 def _child(thing, form, number):
