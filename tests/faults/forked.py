@@ -23,7 +23,8 @@ THREADS = 3
 BATCH = 40  # forks between two looks from outside
 HANG = 60.0  # seconds until a child that does not end counts as hanging
 TWIN_HANG = 3.0  # likewise where it is known to hang
-PEER_HANG = 10.0  # of a peer, whose hanging children are counted
+PEER_HANG = 20.0  # of a peer, whose hanging children are counted
+REST = 3.0  # seconds until the threads of the parent rest, for a child that only starves beside them
 LONG = 400  # entries of a transaction that a fork is likely to meet
 
 
@@ -127,6 +128,7 @@ class Busy:
         self.stop = threading.Event()
         self.going = threading.Event()
         self.going.set()
+        self.rests = 0
         self.crew = [threading.Thread(target=self._work, args=(number,), daemon=True) for number in range(THREADS)]
         for thread in self.crew:
             thread.start()
@@ -171,7 +173,14 @@ def host(voice, path, peer, seed, sabotage):
     children = {}
     while count := voice.hear():
         busy = Busy(thing)
-        told = {"beside threads": 0, "in a transaction": 0, "with inherited handles": 0, "refused": 0, "hung": 0}
+        told = {
+            "beside threads": 0,
+            "in a transaction": 0,
+            "with inherited handles": 0,
+            "refused": 0,
+            "hung": 0,
+            "starved": 0,
+        }
         for _ in range(count):
             total += 1
             form = dice.choice(["beside threads", "in a transaction", "with inherited handles"])
@@ -198,6 +207,7 @@ def host(voice, path, peer, seed, sabotage):
         thing = _outlived(thing, path, peer, total, hang)
         children |= {f"early {total}": total, f"late {total}": total, f"reopened {total}": total}
         told["outlived by the child"] = 1
+        told["starved"] = busy.rests - told["hung"]
         voice.say((busy.acknowledged | children, told))
     thing.close()
 
@@ -255,7 +265,7 @@ def _outlived(thing, path, peer, number, hang):
 
 def _exit_code(child, hang, busy=None):
     """Wait for a child; one that is not done in time may only starve, so the threads rest before it counts as hung."""
-    deadline = time.monotonic() + hang
+    deadline = time.monotonic() + (hang if busy is None else REST)
     pause = 0.0005
     try:
         while True:
@@ -268,6 +278,7 @@ def _exit_code(child, hang, busy=None):
                     os.waitpid(child, 0)
                     return HUNG
                 busy.going.clear()
+                busy.rests += 1
                 deadline = time.monotonic() + hang
             time.sleep(pause)
             pause = min(0.02, 2 * pause)
@@ -322,7 +333,7 @@ def run(round_: Round) -> None:
                 round_.count("forks", count)
                 round_.count("acknowledged writes compared", len(acknowledged))
                 for what, times in told.items():
-                    round_.count(what if what in ("refused", "hung") else f"forks {what}", times)
+                    round_.count(what if what in ("refused", "hung", "starved") else f"forks {what}", times)
             parent.say(0)
             parent.finish()
             seeing.say("look")
