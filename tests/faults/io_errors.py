@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
 import shutil
 from collections import Counter
 from contextlib import suppress
@@ -85,6 +84,8 @@ def break_store(sabotage: str) -> None:
 
 def work(directory: str, seed: str, count: str, sabotage: str) -> None:
     """Inject a number of faults, print the problems, and what each file must hold."""
+    import resource  # not everywhere, as the recorder of calls
+
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
     hasten()
