@@ -141,7 +141,7 @@ def test_every_option_of_a_store_is_named():
 def test_the_table_of_contents_names_every_module():
     package = ROOT / "sqlitedict_kv"
     modules = {path.relative_to(ROOT).as_posix() for path in package.rglob("*.py") if path.name != "__init__.py"}
-    linked = set(re.findall(r"\]\((sqlitedict_kv/[\w/]+\.py)\)", README))
+    linked = set(re.findall(r"\]\(\.\./(sqlitedict_kv/[\w/]+\.py)\)", PAGES["docs/source.md"]))
     assert modules == linked
 
 
