@@ -35,8 +35,8 @@ class SQLiteCache(BaseCache):
       it is evicted a little with each write, which costs next to nothing and keeps to it approximately.
     - ``CULL_FREQUENCY``: cull exactly, as Django's own backends do: a write of a new key counts the entries first, and
       where there are MAX_ENTRIES (left out, 300), 1/CULL_FREQUENCY of them are removed, or all if it is 0. Such a write
-      takes several times as long, more with each entry that there is to count, and writes of others wait for it. It
-      needs a file.
+      takes ten times as long as another, more with each entry that there is to count; writes of others wait for it,
+      and an LRU begins anew. It needs a file. See :mod:`sqlitedict_kv.adapters.django.culling`.
     - ``namespace``: which one of the file keeps the cache, ``"django"`` unless it is given; caches of the same file
       and namespace are the same cache, apart from KEY_PREFIX and VERSION.
     - ``allow_pickle_signed_with_secret_key``: see :mod:`sqlitedict_kv.adapters.django.values`.
@@ -212,7 +212,7 @@ class SQLiteCache(BaseCache):
         return await self._awaited.get(self._key(key, version), default)
 
     async def aset(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> None:
-        """Write a value as :meth:`set` does."""
+        """Write a value as :meth:`set` does; of a cache that culls, it is encoded in a thread, so leave it as it is."""
         name, ttl = self._key(key, version), self._ttl(timeout)
         if _gone(ttl):
             await self._awaited.delete(name)

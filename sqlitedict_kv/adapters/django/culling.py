@@ -1,8 +1,11 @@
 """Django's rule of culling, to the entry, for a cache that asks for it with CULL_FREQUENCY.
 
-A write of a new key counts the entries first, and where there are MAX_ENTRIES or more, 1/CULL_FREQUENCY of them go, or
-all if it is 0: those created longest ago. The count, the removal and the write are one step, for which writes of other
-threads and processes wait.
+A write of a new key counts the live entries of the namespace first. Where there are MAX_ENTRIES or more, as many are
+removed as the count divided by CULL_FREQUENCY gives, rounded down: those created longest ago; all of them if it is 0.
+The count, the removal and the write are one step, for which writes of other threads and processes wait.
+
+Django's cache in local memory does the same, but for this: there the least recently used go, expired entries count
+too, and a write of a key that is there culls as well.
 """
 
 from __future__ import annotations
