@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import suppress
 from pathlib import Path
-from threading import RLock
 from types import TracebackType
 from typing import Any, ClassVar, Self
 from weakref import finalize
 
+from sqlitedict_kv.adapters.forklock import ForkLock
 from sqlitedict_kv.adapters.keys import key_of, text_of
 from sqlitedict_kv.adapters.moving import Loads, Moved, Unpickle, UnreadableError, loads_for, unpickled, untouched
 from sqlitedict_kv.arguments import checked_bool
@@ -129,7 +129,7 @@ class SqliteDict(MutableMapping[str, Any]):
         self._timeout = timeout
         if self.in_temp:
             finalize(self, _unlink, self.filename)
-        self._lock = RLock()
+        self._lock = ForkLock()
         # What commit() will write, in order: bytes and their content type, None for a removal.
         self._pending: dict[str, tuple[bytes, str] | None] = {}
         self._store: Store | None = None

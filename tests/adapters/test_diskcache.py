@@ -424,6 +424,23 @@ def test_a_transaction_is_alone_and_sees_what_it_wrote(tmp_path):
         assert list(other) == ["a", "b", 500_000_000_000_000]
 
 
+def test_settings_and_statistics_belong_to_the_transaction_that_asks_for_them(tmp_path):
+    with ours.Cache(tmp_path, statistics=1) as cache:
+        cache["a"] = 1
+        with cache.transact():
+            assert cache["a"] == 1
+            assert cache.stats() == (1, 0)
+            cache.create_tag_index()
+            assert cache.reset("tag_index") == 1
+            assert cache.reset("cull_limit", 5) == 5
+            with pytest.raises(RuntimeError, match="size_limit"):
+                cache.reset("size_limit", 2**22)
+            assert cache.stats(enable=False, reset=True) == (1, 0)
+        with ours.Cache(tmp_path) as other:
+            assert (other.tag_index, other.cull_limit, other.size_limit) == (1, 5, 2**30)
+            assert other.stats(enable=False) == (0, 0)
+
+
 def test_a_transaction_that_raises_changes_nothing(cache):
     cache["a"] = 1
     with pytest.raises(ZeroDivisionError), cache.transact():
