@@ -382,10 +382,20 @@ def test_a_time_of_expiry_is_what_was_asked_for_to_the_millisecond(cache, clock)
     cache.set("a", 1, expire=1.0005)
     _, moment = cache.get("a", expire_time=True)
     assert 0 <= moment - (clock.now + 1.0005) < 0.001
-    for wrong in ("1", math.nan, math.inf):
+    for wrong in ("1", math.nan, -math.inf):
         with pytest.raises((TypeError, ValueError)):
             cache.set("a", 2, expire=wrong)
     assert cache["a"] == 1
+
+
+@pytest.mark.parametrize("expire", [1e11, 10**400, math.inf])
+def test_what_is_to_expire_after_more_than_a_century_never_does(cache, clock, expire):
+    assert cache.set("a", 1, expire=expire)
+    assert cache.add("b", 2, expire)
+    cache["c"] = 3
+    assert cache.touch("c", expire)
+    clock.advance(90 * 365 * 24 * 3600)
+    assert [cache.get(key, expire_time=True) for key in "abc"] == [(1, None), (2, None), (3, None)]
 
 
 def test_what_expires_at_once_is_not_there(cache):

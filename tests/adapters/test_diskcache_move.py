@@ -86,6 +86,16 @@ def test_keys_values_tags_expiry_and_order_are_moved_and_the_source_stays(old, n
         assert cache.check() == []
 
 
+def test_what_was_to_live_for_ever_does(old, new):
+    with diskcache.Cache(old) as cache:
+        cache.set("long", 1, expire=1e12)
+        cache.set("for ever", 2, expire=float("inf"))
+    assert move(old, new).skipped == []
+    with ours.Cache(new) as cache:
+        assert cache.get("long", expire_time=True) == (1, None)
+        assert cache.get("for ever", expire_time=True) == (2, None)
+
+
 def test_pickles_are_left_behind_unless_they_are_asked_for(old, new):
     with diskcache.Cache(old) as cache:
         cache["plain"] = "x"

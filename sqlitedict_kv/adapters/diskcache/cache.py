@@ -21,6 +21,7 @@ from sqlitedict_kv.adapters.diskcache.settings import checked_settings
 from sqlitedict_kv.adapters.diskcache.shelf import Open, Shelf, Timeout
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL, PICKLE, Item, checked_tag, item_of
 from sqlitedict_kv.adapters.keys import Name, is_hash, key_of, named
+from sqlitedict_kv.adapters.limits import fitting_ttl
 from sqlitedict_kv.arguments import checked_bool, checked_number
 from sqlitedict_kv.codecs import Codec
 from sqlitedict_kv.core import EPOCH, Entry
@@ -633,8 +634,11 @@ class _UnchangedError(Exception):
 
 
 def checked_expire(expire: object) -> float | None:
-    """Return a number of seconds, 0 or less for what has expired already."""
-    return None if expire is None else float(checked_number(expire, "expire"))
+    """Return a number of seconds, 0 or less for what has expired already, None for more than a century."""
+    if expire is None or expire == math.inf:
+        return None
+    seconds = fitting_ttl(checked_number(expire, "expire"))
+    return None if seconds is None else float(seconds)
 
 
 def _content_of(file: Any) -> bytes:
