@@ -67,6 +67,7 @@ class Shelf:
         self._lru_bytes = lru_bytes
         self._opening = ForkLock()
         self._open: Open | None = None
+        self._holder: int | None = None  # the thread that is in a transaction
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
         self._refuse_theirs()
         self.settings = {**DEFAULT_SETTINGS, **settings}
@@ -115,13 +116,16 @@ class Shelf:
         """Call with the store: again where another thread closed it meanwhile, and with *retry* where others hold it.
 
         Raises:
-            Timeout: others held the lock for the whole timeout.
+            Timeout: others held the lock for the whole timeout; with *retry*, a task that shares this thread, and so
+                waits for it.
         """
         while True:
             opened = self.opened()
             try:
                 return call(opened)
             except StoreBusyError as error:
+                if self._holder == get_ident():
+                    raise Timeout(f"{error}; another task of this thread is in transact(), and waits for it") from error
                 if not retry:
                     raise Timeout(str(error)) from error
             except StoreClosedError:
@@ -170,10 +174,15 @@ class Shelf:
             return
         with ExitStack() as stack:
             within = self._begin(stack, retry=retry)
+            self._holder = get_ident()
+            stack.callback(self._let_go)
             held = Held(within, within.ns(ENTRIES))
             token = _holding.set({**_holding.get(), (id(self), get_ident()): held})
             stack.callback(_holding.reset, token)
             yield
+
+    def _let_go(self) -> None:
+        self._holder = None
 
     def _begin(self, stack: ExitStack, *, retry: bool) -> Exclusive:
         return self.run(lambda opened: stack.enter_context(opened.store.exclusive()), retry=retry)
