@@ -6,6 +6,7 @@ import pickle
 import shutil
 import sqlite3
 import threading
+import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -273,6 +274,28 @@ def test_a_decoder_reads_what_its_encoder_wrote(tmp_path):
         table.commit()
     assert move(tmp_path / "old.db", tmp_path / "new.db", decode=json.loads).moved == 1
     with SqliteDict(tmp_path / "new.db") as table:
+        assert table["k"] == {"a": [1]}
+
+
+def test_what_a_decoder_fails_on_is_skipped_and_the_rest_is_moved(tmp_path):
+    def compress(value):
+        return sqlite3.Binary(zlib.compress(json.dumps(value).encode()))
+
+    def decompress(stored):
+        return json.loads(zlib.decompress(stored))
+
+    with theirs.SqliteDict(str(tmp_path / "old.db"), "first") as table:
+        table["pickled"] = 1
+        table.commit()
+    with theirs.SqliteDict(str(tmp_path / "old.db"), "second", encode=compress, decode=decompress) as table:
+        table["k"] = {"a": [1]}
+        table.commit()
+    report = move(tmp_path / "old.db", tmp_path / "new.db", decode=decompress)
+    assert report.moved == 1
+    assert [(entry.place, entry.key, entry.reason) for entry in report.skipped] == [
+        ("first", "'pickled'", "decode fails on its value: error")
+    ]
+    with SqliteDict(tmp_path / "new.db", "second") as table:
         assert table["k"] == {"a": [1]}
 
 
