@@ -564,15 +564,22 @@ class SQLiteEngine:
         if self._database.in_memory:
             raise ValueError("exclusive() needs a store in a file; one in memory has a single connection")
         self._refuse_holder("begin another block")
+        thread = get_ident()
+        strange: sqlite3.Error | None = None
         with self._database.aside() as cursor:
             held = Held(self._database, cursor)
             held.begin()
-            self._holders.add(get_ident())
+            self._holders.add(thread)
             try:
                 yield HeldEngine(held)
                 held.commit()
+            except sqlite3.Error as error:  # ours are translated: it is of another database, and no reason to stop
+                strange = error
             finally:
-                self._holders.discard(get_ident())
+                self._holders.discard(thread)
+                held.end()
+        if strange is not None:
+            raise strange
         self._upkeep.wrote(held.written, held.written_bytes, now())
 
     def _refuse_holder(self, action: str) -> None:
