@@ -81,6 +81,8 @@ REPLACE_TELLING = f"""
         checksum = (version + 1 & 0x7FFFFFFF) << 32 | ?
     WHERE ns = ? AND key = ? AND version = ? AND (expires_at IS NULL OR expires_at > ?)
 """
+# A time to live that is kept may have been changed meanwhile, which is no new version.
+REPLACE_IN_TIME_TELLING = REPLACE_TELLING.replace("(expires_at IS NULL OR expires_at > ?)", "expires_at IS ?")
 # Likewise, but only of rows that were there: a new one has the version that it was given.
 UPSERT_MANY_ROWS = f"""
     INSERT INTO kv (ns, key, value, content_type, version, expires_at, updated_at, checksum)
@@ -419,14 +421,14 @@ class SQLiteEngine:
             put = edit.function(record if record and record.is_live(now) else None)
             if record is None:
                 return self._write(ADD_TELLING, (*_values(put, now), NEVER), put)
-            return self._write(REPLACE_TELLING, _replacement(put, record.version, now, live_after=NEVER), put)
+            return self._write(REPLACE_IN_TIME_TELLING, _replacement(put, record.version, now, record.expires_at), put)
         if not isinstance(edit, Put):
             return None
         if edit.expected is None:
             return self._write(UPSERT_TELLING, _values(edit, now), edit)
         if edit.expected == 0:
             return self._write(ADD_TELLING, (*_values(edit, now), now), edit)
-        return self._write(REPLACE_TELLING, _replacement(edit, edit.expected, now, live_after=now), edit)
+        return self._write(REPLACE_TELLING, _replacement(edit, edit.expected, now, now), edit)
 
     def _write(self, statement: str, values: tuple[object, ...], put: Put) -> int | None:
         """Run a statement that writes one row, or none, and return its version, or None."""
@@ -783,10 +785,10 @@ def _values(edit: Put, now: int) -> tuple[object, ...]:
     return namespace, key, body, content_type, namespace, expires_at, now, namespace, _sealed(edit, now)
 
 
-def _replacement(edit: Put, version: int, now: int, *, live_after: int) -> tuple[object, ...]:
-    """Return what REPLACE_TELLING binds."""
+def _replacement(edit: Put, version: int, now: int, expiry: int | None) -> tuple[object, ...]:
+    """Return what REPLACE_TELLING binds, and REPLACE_IN_TIME_TELLING; *expiry* is what the old one is compared with."""
     namespace, key, body, content_type, expires_at, _ = edit
-    return body, content_type, expires_at, now, _sealed(edit, now), namespace, key, version, live_after
+    return body, content_type, expires_at, now, _sealed(edit, now), namespace, key, version, expiry
 
 
 def _sealed(edit: Put, now: int) -> int:
