@@ -208,6 +208,22 @@ def test_repr_asks_nothing(path):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("verb", ["get_many", "get_many_with_meta", "delete_many"])
+def test_keys_are_looked_through_before_the_first_await(path, verb):
+    async def main():
+        async with AsyncStore(path) as store:
+            users = store.ns("users")
+            await users.set_many({"a": 1, "b": 2})
+            keys = ["a", "b"]
+            call = asyncio.ensure_future(getattr(users, verb)(keys))
+            await asyncio.sleep(0)
+            keys.clear()
+            found = await call
+            assert (found if verb == "delete_many" else len(found)) == 2
+
+    asyncio.run(main())
+
+
 # -- group commit
 
 
