@@ -1,6 +1,7 @@
 """What the asynchronous face adds to the contract: one commit for many, cancellation, loops, threads and forks."""
 
 import asyncio
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -743,6 +744,19 @@ def test_a_child_goes_on_with_the_store_of_its_parent(path):
     assert forked(child) == 0
     asyncio.run(increments(10))
     assert asyncio.run(users.get("n")) == 70
+    asyncio.run(store.close())
+
+
+def test_a_child_that_is_forked_while_a_thread_opens_the_store_opens_it_by_itself(path):
+    store = AsyncStore(path)
+
+    def child():
+        signal.alarm(WAIT)  # it would wait for a thread that it does not have
+        asyncio.run(store.ns("users").set("k", 1))
+
+    with store._door._lock:  # as the thread that opens does
+        assert forked(child) == 0
+    assert asyncio.run(store.ns("users").copy()) == {"k": 1}
     asyncio.run(store.close())
 
 
