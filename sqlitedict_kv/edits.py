@@ -16,6 +16,7 @@ from sqlitedict_kv.arguments import (
 )
 from sqlitedict_kv.core import Core, Defaults
 from sqlitedict_kv.engine import Change, Check, Delete, Put, Touch
+from sqlitedict_kv.errors import ConflictError
 from sqlitedict_kv.record import Record
 
 
@@ -92,6 +93,22 @@ class Edits:
             return edit if record is None else edit._replace(expires_at=record.expires_at)
 
         return Change(namespace, name, change), results
+
+    def in_time(self, edit: Put) -> Change:
+        """Return the edit that writes the same, at the version it expects, and leaves the deadline as it then is.
+
+        What was read before may have another one: to touch an entry is no new version.
+        """
+        expected = edit.expected
+        assert expected
+
+        def change(record: Record | None) -> Put:
+            if record is None or record.version != expected:
+                actual = None if record is None else record.version
+                raise ConflictError(edit.namespace, edit.key, expected=expected, actual=actual)
+            return edit._replace(expires_at=record.expires_at)
+
+        return Change(edit.namespace, edit.key, change)
 
     def copy(self, value: Any) -> Any:
         """Return an equal object that shares nothing with *value*."""

@@ -65,10 +65,9 @@ class Verbs(NamedTuple):
                 value = self.edits.copy(default)
             changed = yield function(value)
             edit = self.edits.put(key, changed, ttl, None, record.version if record else 0)
-            if record is not None and isinstance(ttl, Default):
-                edit = edit._replace(expires_at=record.expires_at)
+            keeps_deadline = record is not None and isinstance(ttl, Default)
             try:
-                yield self.commit([edit])
+                yield self.commit([self.edits.in_time(edit) if keeps_deadline else edit])
             except ConflictError:
                 continue
             return changed

@@ -1,6 +1,7 @@
 """What the asynchronous face adds to the contract: one commit for many, cancellation, loops, threads and forks."""
 
 import asyncio
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -206,6 +207,22 @@ def test_repr_asks_nothing(path):
     assert (repr(store), repr(store.ns("n"))) == (f"<AsyncStore '{path}'>", f"<AsyncNamespace 'n' of '{path}'>")
     assert store.ns("n").name == "n"
     assert not path.exists()
+
+
+@pytest.mark.parametrize("verb", ["get_many", "get_many_with_meta", "delete_many"])
+def test_keys_are_looked_through_before_the_first_await(path, verb):
+    async def main():
+        async with AsyncStore(path) as store:
+            users = store.ns("users")
+            await users.set_many({"a": 1, "b": 2})
+            keys = ["a", "b"]
+            call = asyncio.ensure_future(getattr(users, verb)(keys))
+            await asyncio.sleep(0)
+            keys.clear()
+            found = await call
+            assert (found if verb == "delete_many" else len(found)) == 2
+
+    asyncio.run(main())
 
 
 # -- group commit
@@ -730,6 +747,19 @@ def test_a_child_goes_on_with_the_store_of_its_parent(path):
     asyncio.run(store.close())
 
 
+def test_a_child_that_is_forked_while_a_thread_opens_the_store_opens_it_by_itself(path):
+    store = AsyncStore(path)
+
+    def child():
+        signal.alarm(WAIT)  # it would wait for a thread that it does not have
+        asyncio.run(store.ns("users").set("k", 1))
+
+    with store._door._lock:  # as the thread that opens does
+        assert forked(child) == 0
+    assert asyncio.run(store.ns("users").copy()) == {"k": 1}
+    asyncio.run(store.close())
+
+
 def test_a_fork_in_the_middle_of_a_group_leaves_both_sides_whole(path):
     store = AsyncStore(path)
     users = store.ns("users")
@@ -888,5 +918,60 @@ def test_a_lock_whose_wait_is_cancelled_is_not_left_taken(path):
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert await locks.count() == 1
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_is_stopped_in_the_middle_of_a_turn_sends_its_writes_when_it_goes_on(path):
+    store = AsyncStore(path)
+    n = store.ns("n")
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    try:
+        first.run_until_complete(n.set("there", 0))
+        write = first.create_task(n.set("first", 1))
+        first.call_soon(first.stop)
+        first.run_forever()  # the task has asked, and the turn that sends it is not yet
+        assert second.run_until_complete(asyncio.wait_for(n.set("second", 2), WAIT)) == 1
+        assert first.run_until_complete(asyncio.wait_for(write, WAIT)) == 1
+        assert first.run_until_complete(n.copy()) == {"there": 0, "first": 1, "second": 2}
+    finally:
+        second.run_until_complete(store.close())
+        first.close()
+        second.close()
+
+
+class StrangeError(Exception):
+    """An error that cannot be copied."""
+
+    def __init__(self, what, where):
+        super().__init__(f"{what} at {where}")
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"), [(StrangeError("lightning", "noon"), StrangeError), (StopIteration(), RuntimeError)]
+)
+@pytest.mark.parametrize("writers", [1, 5])
+def test_a_clock_that_raises_fails_the_writes_that_asked_it_and_no_others(path, error, raised, writers):
+    loop_thread = threading.current_thread()
+    broken = False
+
+    def clock():
+        if broken and threading.current_thread() is not loop_thread:
+            raise error
+        return 1_700_000_000.0
+
+    async def main():
+        nonlocal broken
+        async with AsyncStore(path, clock=clock) as store:
+            n = store.ns("n")
+            await n.set("there", 0)
+            broken = True
+            calls = [asyncio.ensure_future(n.set(str(number), number)) for number in range(writers)]
+            _, waiting = await asyncio.wait(calls, timeout=WAIT)
+            assert not waiting
+            assert {type(call.exception()) for call in calls} == {raised}
+            broken = False
+            assert await n.set("there", 1) == 2
+            assert await n.count() == 1
 
     asyncio.run(main())

@@ -1,11 +1,24 @@
 """A block that holds the write lock: alone, atomic, undone if it raises."""
 
+import os
+import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 
-from sqlitedict_kv import ConflictError, ReadOnlyError, StoreBusyError, StoreClosedError, StoreError, StoreFullError
+from sqlitedict_kv import (
+    ConflictError,
+    ForkedStoreError,
+    ReadOnlyError,
+    StoreBusyError,
+    StoreClosedError,
+    StoreDetachedError,
+    StoreError,
+    StoreFullError,
+)
 from sqlitedict_kv.engine import Check, Put
+from sqlitedict_kv.engines.sqlite import forks
 from tests.processes import Worker
 
 
@@ -178,3 +191,115 @@ def test_nothing_is_written_in_a_block_whose_transaction_sqlite_has_ended(make_s
         held.ns("n")["a"] = 1
         held.ns("n")._engine._database._raw.rollback()
     assert store.ns("n").copy() == {}
+
+
+def test_an_error_of_another_database_in_a_block_is_raised_as_it_is_and_stops_nothing(make_store, path, tmp_path):
+    store = make_store(path)
+    other = tmp_path / "other.db"
+    other.write_bytes(b"no database" * 1000)
+    with (
+        closing(sqlite3.connect(other)) as stranger,
+        pytest.raises(sqlite3.DatabaseError, match="not a database"),
+        store.exclusive() as held,
+    ):
+        held.ns("n")["a"] = 1
+        stranger.execute("SELECT * FROM t")
+    assert store.ns("n").copy() == {}
+    assert store.ns("n").set("a", 1) == 1
+
+
+def test_what_a_block_is_given_is_refused_after_it_and_in_other_threads(make_store, path):
+    store = make_store(path)
+    raised = []
+
+    def use(n):
+        try:
+            n["b"] = 2
+        except RuntimeError as error:
+            raised.append(error)
+
+    with store.exclusive() as held:
+        n = held.ns("n")
+        n["a"] = 1
+        thread = threading.Thread(target=use, args=(n,))
+        thread.start()
+        thread.join()
+    assert len(raised) == 1
+    for call in (lambda: n["a"], lambda: n.set("a", 2), lambda: n.get_many(["a"]), n.clear, lambda: list(n)):
+        with pytest.raises(RuntimeError, match="no use after it"):
+            call()
+    assert store.ns("n").copy() == {"a": 1}
+
+
+def test_a_block_that_is_left_in_another_thread_raises_there_and_is_over_for_both(make_store, path):
+    store = make_store(path)
+    block = store.exclusive()
+    block.__enter__().ns("n")["b"] = 2
+    raised = []
+
+    def leave():
+        try:
+            block.__exit__(None, None, None)
+        except RuntimeError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=leave)
+    thread.start()
+    thread.join()
+    assert len(raised) == 1
+    with store.exclusive() as held:
+        held.ns("n")["a"] = 1
+    assert store.ns("n").copy() == {"a": 1}
+
+
+@pytest.mark.parametrize("long", ["block", "clear", "commit"])
+def test_a_file_that_is_deleted_during_long_work_is_noticed_before_the_commit(make_store, path, long):
+    store = make_store(path)
+    n = store.ns("n")
+    n["a"] = 1
+
+    def delete(_=None):
+        path.unlink()
+
+    if long == "block":
+        with pytest.raises(StoreDetachedError), store.exclusive() as held:
+            held.ns("n")["b"] = 2
+            delete()
+    else:
+        # The lock is had only after a while, as if others had held it: meanwhile the file goes.
+        patiently = store._engine._database.patiently
+
+        def slowly(work):
+            delete()
+            return patiently(work)
+
+        store._engine._database.patiently = slowly
+        with pytest.raises(StoreDetachedError):
+            n.clear() if long == "clear" else n.set_many({str(number): number for number in range(2001)})
+    with pytest.raises(StoreDetachedError):
+        n.get("a")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_child_that_is_forked_in_a_block_cannot_use_it_nor_commit_it(make_store, path, monkeypatch):
+    monkeypatch.setattr(forks, "PATIENCE", 0.1)  # seconds; the block cannot end while its own thread forks
+    store = make_store(path)
+    parent = os.getpid()
+    refused = 0
+    try:
+        with store.exclusive() as held:
+            held.ns("n")["a"] = 1
+            child = os.fork()
+            if not child:
+                try:
+                    held.ns("n")["b"] = 2
+                except ForkedStoreError:
+                    refused += 1
+    except ForkedStoreError:
+        refused += 1
+    finally:
+        if os.getpid() != parent:
+            os._exit(refused)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert store.ns("n").copy() == {"a": 1}

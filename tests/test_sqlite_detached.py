@@ -14,6 +14,7 @@ from accidents import delete, delete_all, delete_log, lose_locks, rename, replac
 from processes import Worker, run
 
 from sqlitedict_kv import KVError, Store, StoreDetachedError
+from sqlitedict_kv.engines.sqlite.location import Location, Place
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed there")
 
@@ -324,3 +325,29 @@ def test_a_directory_far_above_that_was_moved_is_noticed_by_the_next_long_work(t
     with pytest.raises(StoreDetachedError):
         store.ns("n")["k"] = 2
     store.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are listed there")
+def test_no_descriptor_of_the_directory_is_left_open_by_stores_that_lose_their_file(path):
+    def lose():
+        store = Store(path)
+        store.ns("n")["k"] = 1
+        directories = [name for name in os.listdir("/proc/self/fd") if _leads_to(name, path.parent)]
+        delete_all(path)
+        with pytest.raises(StoreDetachedError):
+            store.ns("n")["k"] = 2
+        store.close()
+        assert directories
+        return [name for name in os.listdir("/proc/self/fd") if _leads_to(name, path.parent)]
+
+    assert not lose()
+    with pytest.raises(FileNotFoundError):
+        Place(Location(str(path), allow_unsafe_filesystem=False))
+    assert not [name for name in os.listdir("/proc/self/fd") if _leads_to(name, path.parent)]
+
+
+def _leads_to(descriptor, directory):
+    try:
+        return os.path.samefile(f"/proc/self/fd/{descriptor}", directory)
+    except OSError:
+        return False

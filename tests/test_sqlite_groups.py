@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from sqlitedict_kv import ConflictError, ReadOnlyError, StoreBusyError, StoreError
-from sqlitedict_kv.engine import Check, Delete, Put
+from sqlitedict_kv.engine import Change, Check, Delete, Put, Touch
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
 
 NOW = 1_700_000_000_000
@@ -110,3 +110,20 @@ def test_an_error_of_the_storage_undoes_all_groups(tmp_path):
     assert engine.read_many("n", ["good", "bad"]) == {}
     assert engine.commit_groups(lambda: [[put("good")]], clock) == [[1]]
     engine.close()
+
+
+@pytest.mark.parametrize("was", [None, NOW + 1000])
+def test_a_change_that_keeps_a_deadline_keeps_the_one_that_was_set_meanwhile(engine, was):
+    engine.commit([put("k")._replace(expires_at=was)], NOW)
+    calls = []
+
+    def change(record):
+        if not calls:  # as another process would, between the look and the write
+            engine.commit([Touch("n", "k", NOW + 5000)], NOW)
+        calls.append(record)
+        return put("k", b"2")._replace(expires_at=record.expires_at)
+
+    assert engine.commit([Change("n", "k", change)], NOW) == [2]
+    record = engine.read("n", "k")
+    assert (record.body, record.expires_at, len(calls)) == (b"2", NOW + 5000, 2)
+    assert engine.check(lambda *_: None).ok

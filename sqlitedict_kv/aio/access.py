@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar, cast
+from weakref import WeakSet
 
 from sqlitedict_kv.aio.lane import EDITS_PER_GROUP, Call, Lane
 from sqlitedict_kv.codecs import Codecs
@@ -90,7 +92,8 @@ class Door:
     def __init__(self, store: Callable[[], Store], settings: Late) -> None:
         """Get the store from *store*, called once in a thread; *settings* are those that it will have."""
         self._store = store
-        self._lock = Lock()
+        self.after_fork()
+        _all.add(self)
         self._closed = False
         self.codecs = settings.codecs
         self.label = settings.label
@@ -98,6 +101,10 @@ class Door:
         # The store for whoever may block, open or not.
         engine = cast("Engine", LateEngine(self))
         self.late_core = Core(engine, settings.codecs, settings.clock, settings.max_value_bytes)
+
+    def after_fork(self) -> None:
+        """Let callers in: whoever was opening the store is not in the child."""
+        self._lock = Lock()
 
     @classmethod
     def to(cls, store: Store) -> Door:
@@ -132,3 +139,15 @@ class Door:
     def _shut(self) -> None:
         with self._lock:  # held by whoever opens it just now
             self._closed = self.access is None
+
+
+_all: WeakSet[Door] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for door in list(_all):
+        door.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

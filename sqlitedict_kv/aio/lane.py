@@ -52,8 +52,6 @@ class Call:
         assert self.function is not None
         try:
             self.result = self.function()
-        except StopIteration as error:  # no future takes one
-            self.error = RuntimeError(f"a function raised {error!r}")
         except BaseException as error:
             self.error = error
 
@@ -72,6 +70,8 @@ class Call:
             return
         if self.error is None:
             self.future.set_result(self.result)
+        elif isinstance(self.error, StopIteration):  # which no future takes
+            self.future.set_exception(RuntimeError(f"a function raised {self.error!r}"))
         else:
             self.future.set_exception(self.error)
 
@@ -86,10 +86,9 @@ class Call:
 class _Asked(local):
     """What the loop of a thread has asked for in the turn that it is in."""
 
-    loop: asyncio.AbstractEventLoop | None = None
-
     def __init__(self) -> None:
         """Begin with nothing, in each thread."""
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.calls: list[Call] = []
 
 
@@ -120,11 +119,11 @@ class Lane:
     async def answer_to(self, call: Call) -> Any:
         """Return what comes of a call; edits are applied in one transaction with those of other tasks."""
         asked = self._asked
-        if asked.loop is call.loop and asked.calls:
+        if asked.loop is call.loop:
             asked.calls.append(call)
-        else:  # what another loop left here when it was closed is not made
+        else:  # another loop may have been stopped in the middle of a turn: it sends its own when it goes on
             asked.loop, asked.calls = call.loop, [call]
-            call.loop.call_soon(self._send)
+            call.loop.call_soon(self._send, asked, asked.calls)
         try:
             return await call.future
         except asyncio.CancelledError:
@@ -132,12 +131,15 @@ class Lane:
                 await call.ended()
             raise
 
-    def _send(self) -> None:
+    def _send(self, asked: _Asked, calls: list[Call]) -> None:
         """Hand over what the tasks of this turn of the loop asked for, so that the thread is woken once.
 
         At once, call by call, the thread and the loop would take the interpreter's lock from each other.
         """
-        calls, self._asked.calls = self._asked.calls, []
+        if asked is not self._asked:  # a child was forked in the turn; its parent makes them
+            return
+        if asked.calls is calls:
+            asked.loop = None
         self._queue.put(calls)
         if self._thread is None:
             self._start(calls)
@@ -284,8 +286,11 @@ def _group(waiting: Iterable[Call]) -> list[Call]:
 
 def _another(error: BaseException) -> BaseException:
     """Return an error of the same words for another task: each adds its own traceback to the one that it gets."""
-    other = copy(error)
-    other.__cause__ = error.__cause__
+    try:
+        other = copy(error)
+        other.__cause__ = error.__cause__
+    except Exception:  # it is of a class of the user's, a clock's say, whose arguments are not those of its making
+        return error
     return other
 
 

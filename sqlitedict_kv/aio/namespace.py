@@ -129,7 +129,7 @@ class AsyncNamespace:
     async def get_many_with_meta(self, keys: Iterable[str]) -> dict[str, Entry[Any]]:
         """Return the entries of those keys that have one, values with versions and times, as of one moment."""
         bound = self._bound or await self._bind()
-        return await bound.access.read(bound.sync.get_many_with_meta, keys)
+        return await bound.access.read(bound.sync.get_many_with_meta, checked_keys(keys))  # likewise
 
     async def contains(self, key: object) -> bool:
         """Return whether there is an entry; it counts as no read."""

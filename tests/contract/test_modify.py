@@ -139,3 +139,19 @@ def test_no_change_of_many_threads_is_lost(store):
     for thread in threads:
         thread.join()
     assert sorted(users["k"]) == [[number, count] for number in range(4) for count in range(20)]
+
+
+@pytest.mark.parametrize("ttl", [None, 1000])
+def test_a_deadline_that_is_moved_while_the_function_runs_stays(store, clock, ttl):
+    users = store.ns("users")
+    users.set("k", 1, ttl=10)
+
+    def slow(value):
+        users.touch("k", ttl)
+        return value + 1
+
+    assert users.modify("k", slow) == 2
+    clock.advance(999)
+    assert users["k"] == 2
+    clock.advance(1)
+    assert users.get("k") == (2 if ttl is None else None)

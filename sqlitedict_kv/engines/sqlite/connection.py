@@ -122,6 +122,8 @@ class Connection:
         self.mark.abandon()
         for thing in (self.raw, self.cursor, self.mark):
             make_immortal(thing)
+        if self.place is not None:
+            self.place.close()  # no lock hangs on the descriptor of a directory
         self.raw, self.cursor, self.mark, self.place = None, NO_CURSOR, NO_MARK, None
 
 

@@ -177,7 +177,13 @@ class Database:
         if not aside or self._location is None:
             return self.run(attached)
         with self.aside() as cursor:
-            return self.patiently(lambda: in_transaction(cursor, work))
+
+            def still_attached(cursor: sqlite3.Cursor) -> T:
+                result = work(cursor)
+                self.require_here(cursor)  # for others may have held the lock for long, and the work takes long too
+                return result
+
+            return self.patiently(lambda: in_transaction(cursor, still_attached))
 
     def tell(self, keys: Keys, before: bytes | None, *, changed: bool) -> None:
         """Tell the observer of a commit; the caller holds the main lock since before it."""
@@ -191,9 +197,13 @@ class Database:
 
     def told(self, cursor: sqlite3.Cursor) -> dict[str | int, int]:
         """Return what statements of this cursor's connection tell the function TELL, nothing so far."""
-        told = next(each.told for each in self._connections if each.raw is cursor.connection)
+        told = self._connection_of(cursor).told
         told.clear()
         return told
+
+    def _connection_of(self, cursor: sqlite3.Cursor) -> Connection:
+        connections = list(self._connections)  # others come and go, and a walk along the list itself would skip some
+        return next(each for each in connections if each.raw is cursor.connection)
 
     def patiently(self, work: Callable[[], T]) -> T:
         """Call *work*, which uses a connection that is held already; again while others hold a lock."""
@@ -246,6 +256,17 @@ class Database:
         """Stop the store if the file is not the one that was opened; the caller holds the main lock."""
         if self.main.lost() if by_path else self.main.moved():
             raise self._stop(self._detached())
+
+    def require_here(self, cursor: sqlite3.Cursor) -> None:
+        """Do the same for the cursor of a connection beside the main one, by a look at the path."""
+        if self._connection_of(cursor).lost():
+            with self.main.lock:
+                raise self._stop(self._detached())
+
+    def require_sound(self) -> None:
+        """Raise if the store had to stop; one that is being closed may end what it has begun."""
+        if self._stopped is not None and not isinstance(self._stopped, StoreClosedError):
+            raise again_of(self._stopped)
 
     def _detached(self) -> StoreDetachedError:
         return StoreDetachedError(

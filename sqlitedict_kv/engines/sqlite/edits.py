@@ -42,6 +42,8 @@ REPLACE_TELLING = f"""
         checksum = (version + 1 & 0x7FFFFFFF) << 32 | ?
     WHERE ns = ? AND key = ? AND version = ? AND (expires_at IS NULL OR expires_at > ?)
 """
+# A time to live that is kept may have been changed meanwhile, which is no new version.
+REPLACE_IN_TIME_TELLING = REPLACE_TELLING.replace("(expires_at IS NULL OR expires_at > ?)", "expires_at IS ?")
 # Likewise, but only of rows that were there: a new one has the version that it was given.
 UPSERT_MANY_ROWS = f"""
     INSERT INTO kv (ns, key, value, content_type, version, expires_at, updated_at, checksum)
@@ -157,10 +159,10 @@ def values_of(edit: Put, now: int) -> tuple[object, ...]:
     return namespace, key, body, content_type, namespace, expires_at, now, namespace, _sealed(edit, now)
 
 
-def replacement_of(edit: Put, version: int, now: int, *, live_after: int) -> tuple[object, ...]:
-    """Return what REPLACE_TELLING binds."""
+def replacement_of(edit: Put, version: int, now: int, expiry: int | None) -> tuple[object, ...]:
+    """Return what REPLACE_TELLING binds, and REPLACE_IN_TIME_TELLING; *expiry* is what the old one is compared with."""
     namespace, key, body, content_type, expires_at, _ = edit
-    return body, content_type, expires_at, now, _sealed(edit, now), namespace, key, version, live_after
+    return body, content_type, expires_at, now, _sealed(edit, now), namespace, key, version, expiry
 
 
 def _sealed(edit: Put, now: int) -> int:

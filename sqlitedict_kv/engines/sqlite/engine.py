@@ -28,6 +28,7 @@ from sqlitedict_kv.engines.sqlite.edits import (
     ADD_TELLING,
     NEW,
     OLD,
+    REPLACE_IN_TIME_TELLING,
     REPLACE_TELLING,
     UPSERT_TELLING,
     apply,
@@ -370,14 +371,16 @@ class SQLiteEngine:
             put = edit.function(record if record and record.is_live(now) else None)
             if record is None:
                 return self._write(ADD_TELLING, (*values_of(put, now), NEVER), put)
-            return self._write(REPLACE_TELLING, replacement_of(put, record.version, now, live_after=NEVER), put)
+            return self._write(
+                REPLACE_IN_TIME_TELLING, replacement_of(put, record.version, now, record.expires_at), put
+            )
         if not isinstance(edit, Put):
             return None
         if edit.expected is None:
             return self._write(UPSERT_TELLING, values_of(edit, now), edit)
         if edit.expected == 0:
             return self._write(ADD_TELLING, (*values_of(edit, now), now), edit)
-        return self._write(REPLACE_TELLING, replacement_of(edit, edit.expected, now, live_after=now), edit)
+        return self._write(REPLACE_TELLING, replacement_of(edit, edit.expected, now, now), edit)
 
     def _write(self, statement: str, values: tuple[object, ...], put: Put) -> int | None:
         """Run a statement that writes one row, or none, and return its version, or None."""
@@ -448,15 +451,22 @@ class SQLiteEngine:
         if self._database.in_memory:
             raise ValueError("exclusive() needs a store in a file; one in memory has a single connection")
         self._refuse_holder("begin another block")
+        thread = get_ident()
+        strange: sqlite3.Error | None = None
         with self._database.aside() as cursor:
             held = Held(self._database, cursor)
             held.begin()
-            self._holders.add(get_ident())
+            self._holders.add(thread)
             try:
                 yield HeldEngine(held)
                 held.commit()
+            except sqlite3.Error as error:  # ours are translated: it is of another database, and no reason to stop
+                strange = error
             finally:
-                self._holders.discard(get_ident())
+                self._holders.discard(thread)
+                held.end()
+        if strange is not None:
+            raise strange
         self._upkeep.wrote(held.written, held.written_bytes, now())
 
     def _refuse_holder(self, action: str) -> None:

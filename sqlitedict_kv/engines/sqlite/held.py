@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any, TypeVar
 
 from sqlitedict_kv.engine import Keys
@@ -25,6 +26,7 @@ class Held:
         self._database = database
         self._raw = cursor.connection
         self._cursor = cursor
+        self._owner: int | None = get_ident()  # the thread; None when the block is over
         self.label = database.label
         self.written = 0  # entries
         self.written_bytes = 0  # of their values
@@ -34,11 +36,19 @@ class Held:
         self._database.patiently(lambda: self._cursor.execute("BEGIN IMMEDIATE"))
 
     def commit(self) -> None:
-        """Make all that was done be there, for everybody, at once."""
+        """Make all that was done be there, for everybody, at once; the block may have taken long."""
+        self.run(self._database.require_here)
         self.run(lambda cursor: cursor.execute("COMMIT"))
+
+    def end(self) -> None:
+        """Be of no use any more."""
+        self._owner = None
 
     def run(self, work: Work[T]) -> T:
         """Call *work* once; nobody else can be in the way."""
+        if self._owner != get_ident():
+            raise RuntimeError("what a block of exclusive() is given is of no use after it, nor in another thread")
+        self._database.require_sound()  # in a child that was forked in the block, the connection is the parent's
         if not self._raw.in_transaction:  # SQLite ends it by itself when the disk is full, for one
             raise StoreError(f"{self.label}: the transaction failed before, and nothing of it was written; begin anew")
         try:

@@ -140,7 +140,11 @@ class Place:
         self._location = location
         self._directory = _opened(os.path.dirname(location.path))
         self._seen: tuple[int, int] | None = None
-        self._inodes = self._look()
+        try:
+            self._inodes = self._look()
+        except BaseException:
+            self.close()
+            raise
 
     def has_changed(self) -> bool:
         """Return whether the file or the log is another one now, or gone."""
