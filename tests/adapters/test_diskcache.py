@@ -5,10 +5,11 @@ import math
 import pickle
 import random
 import shutil
+import sqlite3
 import tempfile
 import threading
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from unittest import mock
 
 import pytest
@@ -773,6 +774,25 @@ def test_a_cache_can_be_used_after_it_was_closed_and_by_threads_meanwhile(tmp_pa
         assert same_cache is cache
     assert cache["n"] == 300
     cache.close()
+
+
+def test_a_cache_that_cannot_be_opened_for_others_that_hold_it_is_one_that_is_held(tmp_path):
+    cache, fanout = ours.Cache(tmp_path / "c", timeout=0), ours.FanoutCache(tmp_path / "f", shards=1, timeout=0)
+    cache.close()
+    fanout.close()
+    with ExitStack() as held:
+        for directory in (tmp_path / "c", tmp_path / "f" / "000"):
+            for file in directory.iterdir():
+                file.unlink()
+            other = held.enter_context(closing(sqlite3.connect(directory / "kv.db", isolation_level=None)))
+            other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(ours.Timeout):
+            cache.set("a", 1)
+        assert fanout.set("a", 1) is False
+    assert cache.set("a", 1)
+    assert fanout.set("a", 1)
+    cache.close()
+    fanout.close()
 
 
 def test_caches_deques_and_indexes_come_through_pickle(tmp_path):

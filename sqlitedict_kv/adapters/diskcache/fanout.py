@@ -77,6 +77,7 @@ class FanoutCache:
             )
             for number in range(self._count)
         )
+        self._key = self._shards[0].disk.key
         self._caches: dict[str, Cache] = {}
         self._deques: dict[str, Deque] = {}
         self._indexes: dict[str, Index] = {}
@@ -93,7 +94,7 @@ class FanoutCache:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _shard(self, key: Any) -> Cache:
-        text = text_of(self._shards[0].disk.key(key))
+        text = text_of(self._key(key))
         return self._shards[crc32(text.encode(errors="surrogatepass")) % self._count]
 
     # -- one entry

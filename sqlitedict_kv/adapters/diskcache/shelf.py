@@ -120,8 +120,9 @@ class Shelf:
                 waits for it.
         """
         while True:
-            opened = self.opened()
+            opened = None
             try:
+                opened = self.opened()  # which may have to wait too, while others make the file
                 return call(opened)
             except StoreBusyError as error:
                 if self._holder == get_ident():
