@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import statistics
 import sys
 import tempfile
 import time
@@ -62,7 +61,7 @@ def _square(number: int) -> int:
 
 
 def main(rounds: int) -> None:
-    """Time all of them in turn, and print medians and ratios."""
+    """Time all of them in turn, and print the quickest and ratios."""
     with tempfile.TemporaryDirectory() as directory:
         contenders = {
             "diskcache": verbs(diskcache, Path(directory, "theirs")),
@@ -80,7 +79,8 @@ def main(rounds: int) -> None:
     print("| call | diskcache, us | adapter, us | with an LRU, us | times as fast | with an LRU |")
     print("|---|---:|---:|---:|---:|---:|")
     for name in contenders["diskcache"]:
-        theirs, ours, cached = (statistics.median(timed[name, contender]) for contender in contenders)
+        # The quickest batch of each: what others do on the machine makes batches slower, never quicker.
+        theirs, ours, cached = (min(timed[name, contender]) for contender in contenders)
         print(f"| {name} | {theirs:.1f} | {ours:.1f} | {cached:.1f} | {theirs / ours:.2f} | {theirs / cached:.2f} |")
 
 

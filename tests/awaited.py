@@ -132,6 +132,10 @@ class AwaitedNamespace(MutableMapping):
     def __setitem__(self, key, value):
         self.set(key, value)
 
+    def __ior__(self, other):
+        self.update(other)
+        return self
+
     def __delitem__(self, key):
         if not self.delete(key):
             raise KeyError(key)
@@ -175,9 +179,9 @@ class AwaitedNamespace(MutableMapping):
 
 
 VERBS = (
-    "add", "cas_set", "clear", "contains", "copy", "count", "decr", "delete", "delete_many", "get", "get_many",
-    "get_many_with_meta", "get_with_meta", "incr", "list", "pop", "popitem", "purge_expired", "renew", "set",
-    "set_many", "setdefault", "stats", "touch", "update",
+    "add", "by_age", "cas_set", "clear", "contains", "copy", "count", "decr", "delete", "delete_many", "get",
+    "get_many", "get_many_with_meta", "get_with_meta", "incr", "list", "pop", "popitem", "purge_expired", "renew",
+    "set", "set_many", "setdefault", "stats", "touch", "update",
 )  # fmt: skip
 for name in VERBS:
     setattr(AwaitedNamespace, name, awaited(name))

@@ -161,7 +161,7 @@ def _work(plan, number, start, end):
     try:
         if plan.sabotage == "asked":
             mark._shared_mark = lambda _: None
-        with Store(plan.path, lru_bytes="1 MB") as store:
+        with Store(plan.path, lru_bytes="1 MB", timeout=PATIENCE / 2) as store:  # the machine may be busy
             if plan.sabotage == "stale":
                 store._core.lru._read_mark = lambda: b"it never moves"
             start.wait(PATIENCE)

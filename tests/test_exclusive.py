@@ -14,7 +14,10 @@ from sqlitedict_kv import (
     StoreBusyError,
     StoreClosedError,
     StoreDetachedError,
+    StoreError,
+    StoreFullError,
 )
+from sqlitedict_kv.engine import Check, Put
 from sqlitedict_kv.engines.sqlite import forks
 from tests.processes import Worker
 
@@ -152,6 +155,42 @@ def test_a_block_that_writes_much_is_followed_by_the_upkeep(make_store, path):
         for number in range(400):
             held.ns("n")[str(number)] = number
     assert store.stats().evicted > 0
+
+
+def test_a_commit_that_fails_half_way_is_undone_and_the_block_goes_on(make_store, path):
+    store = make_store(path)
+    with store._engine.exclusive(lambda: 0) as engine:
+        engine.commit([Put("n", "a", b"1", "application/json", None)], 0)
+        with pytest.raises(ConflictError):
+            engine.commit([Put("n", "b", b"2", "application/json", None), Check("n", "a", 7)], 0)
+        engine.commit([Put("n", "c", b"3", "application/json", None)], 0)
+    assert store.ns("n").copy() == {"a": 1, "c": 3}
+
+
+def test_a_full_disk_in_a_block_undoes_it_and_the_store_goes_on(make_store, path):
+    store = make_store(path)
+    store.ns("n")["a"] = 1
+    with pytest.raises(StoreFullError), store.exclusive() as held:
+        held.ns("n")["a"] = 2
+        held.ns("n")._engine._database._raw.execute("PRAGMA max_page_count = 20")
+        for number in range(100):
+            held.ns("n")[str(number)] = "x" * 10_000
+    assert store.ns("n").copy() == {"a": 1}
+    with store.exclusive() as held:
+        held.ns("n")["a"] = 3
+    assert store.ns("n").copy() == {"a": 3}
+
+
+def test_nothing_is_written_in_a_block_whose_transaction_sqlite_has_ended(make_store, path):
+    store = make_store(path)
+    with pytest.raises(StoreError, match="begin anew"), store.exclusive() as held:
+        held.ns("n")["a"] = 1
+        held.ns("n")._engine._database._raw.rollback()  # as SQLite does by itself after some failures
+        held.ns("n")["b"] = 2
+    with pytest.raises(StoreError, match="begin anew"), store.exclusive() as held:
+        held.ns("n")["a"] = 1
+        held.ns("n")._engine._database._raw.rollback()
+    assert store.ns("n").copy() == {}
 
 
 def test_an_error_of_another_database_in_a_block_is_raised_as_it_is_and_stops_nothing(make_store, path, tmp_path):

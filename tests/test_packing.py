@@ -494,7 +494,6 @@ def test_nesting_that_is_too_deep_is_an_error_and_not_the_end_of_the_process():
         import threading
         import msgpack
         from sqlitedict_kv.packing import pack, unpack
-from tests.processes import run
 
         def work(most):
             for code in (1, 2, 3, 7, 9, 10):

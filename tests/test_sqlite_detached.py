@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -290,6 +291,39 @@ def test_damage_that_is_read_in_a_file_that_was_taken_away_is_called_by_its_name
     run('with open(sys.argv[1], "r+b") as file: file.seek(4096); file.write(b"?" * 2**20)', f"{path}.moved")
     with pytest.raises(StoreDetachedError, match="lost its locks"):
         store.ns("n").copy()
+    store.close()
+
+
+def settled(store):
+    """Write until the store has seen that its directory is quiet, so that one look at its times stands for all."""
+    place = store._engine._database.main.place
+    deadline = time.monotonic() + 30
+    while place._seen is None:
+        assert time.monotonic() < deadline
+        store.ns("n")["k"] = 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows moves no directory with open files")
+def test_a_directory_that_was_moved_is_noticed_by_the_next_write(tmp_path):
+    store = Store(tmp_path / "a" / "store.db")
+    settled(store)
+    os.rename(tmp_path / "a", tmp_path / "b")
+
+    with pytest.raises(StoreDetachedError):
+        store.ns("n")["k"] = 2
+    store.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows moves no directory with open files")
+def test_a_directory_far_above_that_was_moved_is_noticed_by_the_next_long_work(tmp_path):
+    store = Store(tmp_path / "a" / "b" / "store.db")
+    settled(store)
+    os.rename(tmp_path / "a", tmp_path / "moved")
+
+    with pytest.raises(StoreDetachedError):
+        store.sync()
+    with pytest.raises(StoreDetachedError):
+        store.ns("n")["k"] = 2
     store.close()
 
 

@@ -372,11 +372,11 @@ def test_upkeep_that_fails_does_not_fail_the_write_before_it(path, faults):
 
 
 def failing_stat(monkeypatch, suffix):
-    """Make the system fail to say what is at a path, when the library asks it."""
+    """Make the system fail to say what is at a path, or behind a descriptor, when the library asks it."""
     whole = os.stat
 
     def stat(path, *arguments, **options):
-        if isinstance(path, str) and path.endswith(suffix):
+        if isinstance(path, int) or path.endswith(suffix):
             raise OSError(errno.EIO, os.strerror(errno.EIO), path)
         return whole(path, *arguments, **options)
 

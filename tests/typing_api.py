@@ -12,11 +12,14 @@ assert_type(users, Namespace)
 assert_type(users.set("k", 1, ttl=None), int)
 assert_type(users.add("k", 1), int | None)
 assert_type(users.list("a", limit=3), Page)
+assert_type(users.by_age(limit=3, reverse=True), Page)
 assert_type(users.get_many(["a"]), dict[str, Any])
 assert_type(users.get_many_with_meta(["a"]), dict[str, Entry[Any]])
 assert_type(store.clock(), float)
 assert_type(store.stats(), StoreStats)
 mapping: MutableMapping[str, Any] = users
+with store.exclusive() as held:
+    assert_type(held.ns("users"), Namespace)
 assert_type(Lock(users, "k").acquire(timeout=1), bool)
 
 

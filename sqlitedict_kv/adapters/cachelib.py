@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from cachelib.base import BaseCache
 
+from sqlitedict_kv.adapters import markup
 from sqlitedict_kv.adapters.limits import fitting_key, fitting_ttl
 from sqlitedict_kv.adapters.stores import OPTIONS, shared_store
 from sqlitedict_kv.codecs import Codec
@@ -79,7 +80,8 @@ class SQLiteCache(BaseCache):
         chosen = dict(options or {})
         if unknown := chosen.keys() - OPTIONS:
             raise TypeError(f"options has {', '.join(sorted(unknown))}, and may have {', '.join(sorted(OPTIONS))}")
-        chosen["codecs"] = (*chosen.get("codecs", ()), SERIALIZED_CODEC)
+        # That of Markup first: one of the user's for any object takes its place.
+        chosen["codecs"] = (markup.CODEC, *chosen.get("codecs", ()), SERIALIZED_CODEC)
         if _gone(default := self._ttl(None)):
             raise ValueError(f"default_timeout must be 0, which is for ever, or more, not {default_timeout}")
         self._entries = shared_store(path, chosen).ns(namespace, ttl=default)

@@ -10,13 +10,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Flask, Response
 from flask_caching import CachedResponse
 from flask_caching.backends.base import BaseCache
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException, default_exceptions
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from sqlitedict_kv import packing
 from sqlitedict_kv.adapters import cachelib
@@ -24,9 +25,12 @@ from sqlitedict_kv.adapters.stores import OPTIONS
 from sqlitedict_kv.codecs import Codec
 
 RESPONSE = "application/x-flask-response"
+WERKZEUG_RESPONSE = "application/x-werkzeug-response"
 CACHED_RESPONSE = "application/x-flask-caching-response"
 HTTP_EXCEPTION = "application/x-werkzeug-exception"
 MARKUP = "text/html; charset=utf-8"
+
+AnyResponse = TypeVar("AnyResponse", bound=WerkzeugResponse)
 
 EXCEPTIONS = {kind.__name__: kind for kind in default_exceptions.values()}
 
@@ -54,7 +58,7 @@ class SQLiteCache(cachelib.SQLiteCache, BaseCache):  # its base is how Flask-Cac
         return cls(args[0], **chosen, options=options)
 
 
-def _encode_response(response: Response) -> bytes:
+def _encode_response(response: WerkzeugResponse) -> bytes:
     """Return a response in MessagePack; raise if it streams."""
     if response.is_streamed or response.direct_passthrough:
         raise TypeError("a response that streams can be sent once only")
@@ -63,8 +67,17 @@ def _encode_response(response: Response) -> bytes:
 
 
 def _decode_response(body: bytes) -> Response:
+    return _filled(Response(), body)
+
+
+def _decode_werkzeug_response(body: bytes) -> WerkzeugResponse:
+    return _filled(WerkzeugResponse(), body)
+
+
+def _filled(response: AnyResponse, body: bytes) -> AnyResponse:
     status, headers, data, _ = packing.unpack(body)
-    response = Response(data, status=status)
+    response.status = status
+    response.set_data(data)
     response.headers.clear()
     response.headers.extend(headers)
     return response
@@ -92,6 +105,7 @@ def _decode_exception(body: bytes) -> HTTPException:
 CODECS = (
     Codec(MARKUP, lambda text: text.encode(), lambda body: Markup(body.decode()), (Markup,)),  # noqa: S704 # as it was
     Codec(RESPONSE, _encode_response, _decode_response, (Response,)),
+    Codec(WERKZEUG_RESPONSE, _encode_response, _decode_werkzeug_response, (WerkzeugResponse,)),
     Codec(CACHED_RESPONSE, _encode_response, _decode_cached_response, (CachedResponse,)),
     Codec(HTTP_EXCEPTION, _encode_exception, _decode_exception, tuple(EXCEPTIONS.values())),
 )

@@ -75,7 +75,11 @@ class SQLiteCache(BaseCache):
 
 
 class SQLiteByteStore(BaseStore[str, bytes]):
-    """Keeps bytes, for ``CacheBackedEmbeddings`` say, in a namespace of a store."""
+    """Keeps bytes, for ``CacheBackedEmbeddings`` say, in a namespace of a store.
+
+    Keys are of at most 1,024 bytes of UTF-8, for they can be listed; hash what is longer, as ``CacheBackedEmbeddings``
+    does by itself.
+    """
 
     def __init__(self, store: Store, *, namespace: str = "langchain.bytes", ttl: float | None = None) -> None:
         """Keep values in a namespace of *store*, which remains its owner's to close.

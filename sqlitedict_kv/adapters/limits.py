@@ -17,7 +17,12 @@ def fitting_key(key: str, limit: int = MAX_KEY_BYTES) -> str:
     Args:
         key: any str.
         limit: the number of bytes of UTF-8 that fit.
+
+    Raises:
+        TypeError: the key is no str.
     """
+    if not isinstance(key, str):
+        raise TypeError(f"key must be a str, not {type(key).__name__}; convert it, with str() for example")
     if key.isascii() and len(key) <= limit and not key.startswith(HASHED):
         return key
     encoded = key.encode(errors="surrogatepass")

@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import suppress
 from pathlib import Path
-from threading import RLock
 from types import TracebackType
 from typing import Any, ClassVar, Self
 from weakref import finalize
 
+from sqlitedict_kv.adapters.forklock import ForkLock
 from sqlitedict_kv.adapters.keys import key_of, text_of
 from sqlitedict_kv.adapters.moving import Loads, Moved, Unpickle, UnreadableError, loads_for, unpickled, untouched
 from sqlitedict_kv.arguments import checked_bool
@@ -129,7 +129,7 @@ class SqliteDict(MutableMapping[str, Any]):
         self._timeout = timeout
         if self.in_temp:
             finalize(self, _unlink, self.filename)
-        self._lock = RLock()
+        self._lock = ForkLock()
         # What commit() will write, in order: bytes and their content type, None for a removal.
         self._pending: dict[str, tuple[bytes, str] | None] = {}
         self._store: Store | None = None
@@ -388,7 +388,7 @@ def move(
         filename: the old file.
         target: the new file, made if there is none.
         decode: as the file was written with, ``json.loads`` for example; left out, values that are not bytes are taken
-            as they are, and bytes are taken for pickles.
+            as they are, and bytes are taken for pickles. What it fails on is skipped.
         unpickle: what to do with pickles. False skips them. ``"plain"`` reads those of plain data (None, bool, numbers,
             str, bytes, lists, tuples, dicts, sets) and skips those that would import or call anything. True reads them
             all, **which runs whatever code they contain**; what no codec keeps is skipped then.
@@ -434,11 +434,18 @@ def _copy_table(
                 if key in table:
                     report.present += 1
                     continue
-                table[key] = decode(stored) if decode else _value_of(stored, loads)
+                table[key] = _decoded(stored, decode) if decode else _value_of(stored, loads)
                 report.moved += 1
             except (UnreadableError, CodecError, TooLargeError, TypeError, ValueError) as error:
                 report.skip(name, key, error)
         table.commit()
+
+
+def _decoded(stored: Any, decode: Coder) -> Any:
+    try:
+        return decode(stored)
+    except Exception as error:  # whatever it raises for what another encoder wrote
+        raise UnreadableError(f"decode fails on its value: {type(error).__name__}") from error
 
 
 def _value_of(stored: Any, loads: Loads | None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlitedict_kv.aio import AsyncStore
 from sqlitedict_kv.settings import MEMORY
@@ -14,12 +14,21 @@ OPTIONS = frozenset(Store.__init__.__kwdefaults__ or ())  # those that Store has
 
 Key = tuple[object, ...]
 
-_stores: dict[Key, Store] = {}
+
+class _Shared(NamedTuple):
+    store: Store
+    file: tuple[int, int] | None  # which one the path named when it was opened
+
+
+_stores: dict[Key, _Shared] = {}
 _faces: dict[Store, AsyncStore] = {}
 
 
 def shared_store(path: str | os.PathLike[str], options: Mapping[str, Any]) -> Store:
     """Return the store of a path, opened by the first call in this process; it is never closed.
+
+    If the file was deleted or replaced since, as somebody does to empty a cache, a new one is opened, for the old one
+    writes nothing more. Whoever has the old one keeps it.
 
     Args:
         path: the file, or ``":memory:"`` for memory that this process shares.
@@ -29,17 +38,29 @@ def shared_store(path: str | os.PathLike[str], options: Mapping[str, Any]) -> St
     place = path if path == MEMORY else os.path.realpath(path)
     try:
         key = (place, frozenset(options.items()))
-        store = _stores.get(key)
+        shared = _stores.get(key)
     except TypeError:  # what cannot be hashed is no option that a store takes, and it says which
         return Store(path, **options)
-    if store is not None:
-        return store
+    if shared is not None and shared.file == _file_at(place):
+        return shared.store
     # No lock, which a fork might leave locked for ever: who comes second throws the own one away.
-    opened = Store(path, **options)
-    store = _stores.setdefault(key, opened)
-    if store is not opened:
-        opened.close()
-    return store
+    opened = _Shared(Store(path, **options), _file_at(place))
+    first = _stores.setdefault(key, opened)
+    if first is shared:  # that of the file that is gone
+        _stores[key] = opened
+    elif first is not opened:
+        opened.store.close()
+        return first.store
+    return opened.store
+
+
+def _file_at(place: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Return what tells the file at a place from every other one, None if there is none."""
+    try:
+        status = os.stat(place)
+    except FileNotFoundError:  # as that of a store in memory
+        return None
+    return status.st_dev, status.st_ino
 
 
 def shared_face(store: Store) -> AsyncStore:
@@ -51,4 +72,4 @@ def close_shared_stores() -> None:
     """Close all of them, in tests say; a backend that is in use then raises StoreClosedError."""
     _faces.clear()
     while _stores:
-        _stores.popitem()[1].close()
+        _stores.popitem()[1].store.close()

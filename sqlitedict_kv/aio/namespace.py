@@ -339,6 +339,11 @@ class AsyncNamespace:
         bound = self._bound or await self._bind()
         return await bound.access.read(lambda: bound.sync.list(prefix, limit=limit, cursor=cursor, reverse=reverse))
 
+    async def by_age(self, *, limit: int = 100, cursor: str | None = None, reverse: bool = False) -> Page:
+        """Return a page of the keys in the order of creation; see :meth:`Namespace.by_age`."""
+        bound = self._bound or await self._bind()
+        return await bound.access.read(lambda: bound.sync.by_age(limit=limit, cursor=cursor, reverse=reverse))
+
     async def copy(self) -> dict[str, Any]:
         """Return a plain dict of what is there."""
         return {key: value async for key, value in self.items()}

@@ -382,10 +382,20 @@ def test_a_time_of_expiry_is_what_was_asked_for_to_the_millisecond(cache, clock)
     cache.set("a", 1, expire=1.0005)
     _, moment = cache.get("a", expire_time=True)
     assert 0 <= moment - (clock.now + 1.0005) < 0.001
-    for wrong in ("1", math.nan, math.inf):
+    for wrong in ("1", math.nan, -math.inf):
         with pytest.raises((TypeError, ValueError)):
             cache.set("a", 2, expire=wrong)
     assert cache["a"] == 1
+
+
+@pytest.mark.parametrize("expire", [1e11, 10**400, math.inf])
+def test_what_is_to_expire_after_more_than_a_century_never_does(cache, clock, expire):
+    assert cache.set("a", 1, expire=expire)
+    assert cache.add("b", 2, expire)
+    cache["c"] = 3
+    assert cache.touch("c", expire)
+    clock.advance(90 * 365 * 24 * 3600)
+    assert [cache.get(key, expire_time=True) for key in "abc"] == [(1, None), (2, None), (3, None)]
 
 
 def test_what_expires_at_once_is_not_there(cache):
@@ -422,6 +432,23 @@ def test_a_transaction_is_alone_and_sees_what_it_wrote(tmp_path):
                 cache.close()
         assert other["a"] == 7
         assert list(other) == ["a", "b", 500_000_000_000_000]
+
+
+def test_settings_and_statistics_belong_to_the_transaction_that_asks_for_them(tmp_path):
+    with ours.Cache(tmp_path, statistics=1) as cache:
+        cache["a"] = 1
+        with cache.transact():
+            assert cache["a"] == 1
+            assert cache.stats() == (1, 0)
+            cache.create_tag_index()
+            assert cache.reset("tag_index") == 1
+            assert cache.reset("cull_limit", 5) == 5
+            with pytest.raises(RuntimeError, match="size_limit"):
+                cache.reset("size_limit", 2**22)
+            assert cache.stats(enable=False, reset=True) == (1, 0)
+        with ours.Cache(tmp_path) as other:
+            assert (other.tag_index, other.cull_limit, other.size_limit) == (1, 5, 2**30)
+            assert other.stats(enable=False) == (0, 0)
 
 
 def test_a_transaction_that_raises_changes_nothing(cache):
@@ -493,6 +520,8 @@ def test_tasks_that_share_a_thread_do_not_share_a_transaction(tmp_path):
         await begun.wait()
         with pytest.raises(ours.Timeout):
             cache.set("b", 2)
+        with pytest.raises(ours.Timeout, match="task"):  # to retry would never end
+            cache["b"] = 2
         assert "a" not in cache
         go_on.set()
 
@@ -501,6 +530,7 @@ def test_tasks_that_share_a_thread_do_not_share_a_transaction(tmp_path):
             begun, go_on = asyncio.Event(), asyncio.Event()
             await asyncio.gather(writer(cache, begun, go_on), stranger(cache, begun, go_on))
             assert list(cache) == []
+            cache["b"] = 3
 
     asyncio.run(main())
 

@@ -86,6 +86,42 @@ def test_keys_values_tags_expiry_and_order_are_moved_and_the_source_stays(old, n
         assert cache.check() == []
 
 
+@pytest.mark.parametrize("kind", ["Cache", "FanoutCache"])
+def test_the_same_calls_find_what_a_jsondisk_kept_under_tuples(old, new, kind):
+    def double(number):
+        return [number, number]
+
+    with getattr(diskcache, kind)(old, disk=diskcache.JSONDisk) as cache:
+        cache[("user", 7)] = "ada"
+        cache[[1, [2, None]]] = "nested"
+        cache[5] = "five"
+        assert cache.memoize(name="double")(double)(3) == [3, 3]
+        theirs = sorted(map(str, cache))
+    assert move(old, new).skipped == []
+    with getattr(ours, kind)(new, disk=ours.JSONDisk) as cache:
+        assert (cache[("user", 7)], cache[["user", 7]], cache[(1, (2, None))], cache[5]) == (
+            "ada",
+            "ada",
+            "nested",
+            "five",
+        )
+        assert cache.memoize(name="double")(lambda _: "computed anew")(3) == [3, 3]
+        assert sorted(map(str, cache)) == theirs
+        assert cache.delete(("user", 7))
+        with pytest.raises(TypeError, match="JSON"):
+            cache.set(b"bytes", 1)
+
+
+def test_what_was_to_live_for_ever_does(old, new):
+    with diskcache.Cache(old) as cache:
+        cache.set("long", 1, expire=1e12)
+        cache.set("for ever", 2, expire=float("inf"))
+    assert move(old, new).skipped == []
+    with ours.Cache(new) as cache:
+        assert cache.get("long", expire_time=True) == (1, None)
+        assert cache.get("for ever", expire_time=True) == (2, None)
+
+
 def test_pickles_are_left_behind_unless_they_are_asked_for(old, new):
     with diskcache.Cache(old) as cache:
         cache["plain"] = "x"
@@ -173,10 +209,11 @@ def test_a_fanout_cache_is_moved_with_all_that_is_below_it(old, new):
     with diskcache.FanoutCache(old, shards=3, eviction_policy="least-recently-used", size_limit=3 * 2**24) as cache:
         for number in range(50):
             cache.set(number, str(number), tag=number % 2)
-        cache.cache("a/b")["k"] = "v"
-        cache.deque("d").extend([3, 1, 2])
-        cache.index("i").update(y=1, x=2)
         cache.set("large", b"x" * LARGE)
+        with cache.cache("a/b") as below, cache.deque("d").cache as values, cache.index("i").cache as pairs:
+            below["k"] = "v"  # diskcache does not close those by itself
+            diskcache.Deque.fromcache(values).extend([3, 1, 2])
+            diskcache.Index.fromcache(pairs).update(y=1, x=2)
     before = fingerprint(old)
     report = move(old, new)
     assert fingerprint(old) == before

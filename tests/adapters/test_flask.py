@@ -14,12 +14,14 @@ SESSION = version_of("flask-session")
 version_of("pytest-xprocess")  # the suite's conftest wants it
 
 import flask
+import werkzeug.utils
 from flask import Flask, abort, jsonify, session
 from flask_caching import Cache, CachedResponse
 from flask_session import Session
+from markupsafe import Markup
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from sqlitedict_kv import CodecError, Store
+from sqlitedict_kv import Codec, CodecError, Store
 from sqlitedict_kv.adapters import cachelib
 from sqlitedict_kv.adapters.stores import close_shared_stores
 
@@ -102,11 +104,15 @@ def with_cookie():
     return response
 
 
+def elsewhere():
+    return werkzeug.utils.redirect("/elsewhere")  # werkzeug's own response
+
+
 def with_timeout():
     return CachedResponse(flask.make_response("é"), 30)
 
 
-@pytest.mark.parametrize(("make", "timeout"), [(plain, 60), (with_cookie, 60), (with_timeout, 30)])
+@pytest.mark.parametrize(("make", "timeout"), [(plain, 60), (with_cookie, 60), (elsewhere, 60), (with_timeout, 30)])
 def test_a_response_is_kept_without_pickle(path, clock, make, timeout):
     app, cache = make_app(path, clock)
     calls = []
@@ -241,3 +247,38 @@ def test_sessions_live_on_the_server_and_end(path):
         assert len(sessions) == 1
         clock.advance(600)
         assert other.get("/visits").text == "1"
+
+
+def test_a_flashed_message_may_be_markup(path):
+    app = Flask(__name__)
+    app.config.update(SESSION_TYPE="cachelib", SESSION_CACHELIB=cachelib.SQLiteCache(path))
+    Session(app)
+
+    @app.get("/flash")
+    def say():
+        flask.flash(Markup("<b>saved</b>"), "info")
+        flask.flash("<b>typed</b>")
+        session["parts"] = {"list": [Markup("&amp;"), "&", {1}], ("a", 1): Markup("x")}
+        return "ok"
+
+    @app.get("/show")
+    def show():
+        assert session["parts"] == {"list": [Markup("&amp;"), "&", {1}], ("a", 1): Markup("x")}
+        kinds = [type(part) for part in (*session["parts"]["list"], session["parts"]["a", 1])]
+        assert kinds == [Markup, str, set, Markup]
+        return flask.render_template_string("{% for text in get_flashed_messages() %}{{ text }} {% endfor %}")
+
+    client = app.test_client()
+    assert client.get("/flash").text == "ok"
+    assert client.get("/show").text == "<b>saved</b> &lt;b&gt;typed&lt;/b&gt; "
+
+
+def test_what_is_neither_markup_nor_kept_is_refused_as_ever(path):
+    cache = cachelib.SQLiteCache(path)
+    with pytest.raises(CodecError, match="object"):
+        cache.set("k", {"html": Markup("<b>"), "thing": object()})
+    assert not cache.has("k")
+    mine = Codec("application/x-mine", lambda value: repr(value).encode(), bytes.decode, (object,))
+    with_mine = cachelib.SQLiteCache(path, namespace="mine", options={"codecs": (mine,)})
+    with_mine.set("k", [Markup("<b>")])
+    assert with_mine.get("k") == "[Markup('<b>')]"

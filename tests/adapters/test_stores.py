@@ -6,7 +6,7 @@ import threading
 import pytest
 from processes import forked
 
-from sqlitedict_kv import StoreClosedError
+from sqlitedict_kv import Store, StoreClosedError, StoreDetachedError
 from sqlitedict_kv.adapters.limits import fitting_key, fitting_ttl
 from sqlitedict_kv.adapters.stores import close_shared_stores, shared_face, shared_store
 from sqlitedict_kv.arguments import MAX_TTL
@@ -70,6 +70,28 @@ def test_a_closed_store_is_opened_anew(tmp_path):
     with pytest.raises(StoreClosedError):
         store.ns("users")["k"] = 1
     shared_store(tmp_path / "app.db", {}).ns("users")["k"] = 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows deletes no file that is open")
+def test_a_file_that_was_deleted_or_replaced_is_opened_anew(tmp_path):
+    path = tmp_path / "app.db"
+    old = shared_store(path, {})
+    old.ns("users")["k"] = 1
+    for file in tmp_path.iterdir():
+        file.unlink()
+    with pytest.raises(StoreDetachedError):
+        old.ns("users")["k"] = 2
+    new = shared_store(path, {})
+    assert "k" not in new.ns("users")
+    new.ns("users")["k"] = 3
+    assert shared_store(path, {}) is new
+
+    with Store(tmp_path / "other.db") as other:
+        other.ns("users")["k"] = 4
+    for file in tmp_path.glob("app.db*"):
+        file.unlink()
+    (tmp_path / "other.db").rename(path)
+    assert shared_store(path, {}).ns("users")["k"] == 4
 
 
 @pytest.mark.parametrize(("options", "error"), [({"max_bytes": []}, TypeError), ({"colour": "red"}, TypeError)])

@@ -135,3 +135,16 @@ def test_what_get_many_returns_belongs_to_the_caller(store):
     first["a"].append(2)
     assert second == {"a": [1]}
     assert users["a"] == [1]
+
+
+def test_versions_of_many_are_those_of_each_whatever_was_there(store):
+    users = store.ns("users")
+    for _ in range(3):
+        users["gone"] = 1
+    del users["gone"]  # from now on new keys begin at 4
+    versions = {f"{number:02}": users.set(f"{number:02}", number) for number in range(0, 40, 2)}
+    written = users.set_many({f"{number:02}": number for number in reversed(range(40))} | {"gone": 2})
+
+    assert written.pop("gone") == 4
+    assert written == {f"{number:02}": versions.get(f"{number:02}", 3) + 1 for number in range(40)}
+    assert {key: entry.meta.version for key, entry in users.scan() if key != "gone"} == written

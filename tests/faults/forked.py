@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -21,8 +22,9 @@ from tests.faults.crew import Crew
 THREADS = 3
 BATCH = 40  # forks between two looks from outside
 HANG = 60.0  # seconds until a child that does not end counts as hanging
-TWIN_HANG = 5.0  # likewise where it is known to hang
-PEER_HANG = 10.0  # of a peer, whose hanging children are counted
+TWIN_HANG = 3.0  # likewise where it is known to hang
+PEER_HANG = 20.0  # of a peer, whose hanging children are counted
+REST = 3.0  # seconds until the threads of the parent rest, for a child that only starves beside them
 LONG = 400  # entries of a transaction that a fork is likely to meet
 
 
@@ -124,6 +126,9 @@ class Busy:
         self.acknowledged = {}
         self.problems = []
         self.stop = threading.Event()
+        self.going = threading.Event()
+        self.going.set()
+        self.rests = 0
         self.crew = [threading.Thread(target=self._work, args=(number,), daemon=True) for number in range(THREADS)]
         for thread in self.crew:
             thread.start()
@@ -132,6 +137,7 @@ class Busy:
         step = 0
         try:
             while not self.stop.is_set():
+                self.going.wait()
                 step += 1
                 key = f"{number}:{step % 20}"
                 if step % 50 == 0:
@@ -167,13 +173,20 @@ def host(voice, path, peer, seed, sabotage):
     children = {}
     while count := voice.hear():
         busy = Busy(thing)
-        told = {"beside threads": 0, "in a transaction": 0, "with inherited handles": 0, "refused": 0, "hung": 0}
+        told = {
+            "beside threads": 0,
+            "in a transaction": 0,
+            "with inherited handles": 0,
+            "refused": 0,
+            "hung": 0,
+            "starved": 0,
+        }
         for _ in range(count):
             total += 1
             form = dice.choice(["beside threads", "in a transaction", "with inherited handles"])
             forks.PATIENCE = 0.0 if form == "in a transaction" else patience
             time.sleep(dice.random() * 0.002)
-            code = _forked(thing, form, total, hang)
+            code = _forked(thing, form, total, hang, busy)
             told[form] += 1
             if code == REFUSED and form == "in a transaction":
                 told["refused"] += 1
@@ -194,6 +207,7 @@ def host(voice, path, peer, seed, sabotage):
         thing = _outlived(thing, path, peer, total, hang)
         children |= {f"early {total}": total, f"late {total}": total, f"reopened {total}": total}
         told["outlived by the child"] = 1
+        told["starved"] = busy.rests - told["hung"]
         voice.say((busy.acknowledged | children, told))
     thing.close()
 
@@ -201,7 +215,7 @@ def host(voice, path, peer, seed, sabotage):
 DONE, FAILED, REFUSED, HUNG = 0, 1, 2, 99
 
 
-def _forked(thing, form, number, hang):
+def _forked(thing, form, number, hang, busy):
     child = os.fork()
     if child == 0:
         code = FAILED
@@ -211,7 +225,7 @@ def _forked(thing, form, number, hang):
             os.write(2, f"child {number}, forked {form}: {error!r}\n".encode())
         finally:
             os._exit(code)
-    return _exit_code(child, form, hang)
+    return _exit_code(child, hang, busy)
 
 
 def _outlived(thing, path, peer, number, hang):
@@ -242,26 +256,35 @@ def _outlived(thing, path, peer, number, hang):
     os.write(to_child, b".")
     for end in (from_child, from_parent, to_child):
         os.close(end)
-    code = _exit_code(child, "whose parent closed and opened the store", hang)
+    code = _exit_code(child, hang)
     if code != DONE:
         how = "hangs" if code == HUNG else f"ended with {code}"
         raise FaultError(f"a child whose parent closed and opened the store {how}")
     return thing
 
 
-def _exit_code(child, form, hang):
-    deadline = time.monotonic() + hang
+def _exit_code(child, hang, busy=None):
+    """Wait for a child; one that is not done in time may only starve, so the threads rest before it counts as hung."""
+    deadline = time.monotonic() + (hang if busy is None else REST)
     pause = 0.0005
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > deadline:
-            os.kill(child, 9)
-            os.waitpid(child, 0)
-            return HUNG
-        time.sleep(pause)
-        pause = min(0.02, 2 * pause)
+    try:
+        while True:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                return os.waitstatus_to_exitcode(status)
+            if time.monotonic() > deadline:
+                if busy is None or not busy.going.is_set():
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
+                    return HUNG
+                busy.going.clear()
+                busy.rests += 1
+                deadline = time.monotonic() + hang
+            time.sleep(pause)
+            pause = min(0.02, 2 * pause)
+    finally:
+        if busy is not None:
+            busy.going.set()
 
 
 def _child(thing, form, number):
@@ -310,7 +333,7 @@ def run(round_: Round) -> None:
                 round_.count("forks", count)
                 round_.count("acknowledged writes compared", len(acknowledged))
                 for what, times in told.items():
-                    round_.count(what if what in ("refused", "hung") else f"forks {what}", times)
+                    round_.count(what if what in ("refused", "hung", "starved") else f"forks {what}", times)
             parent.say(0)
             parent.finish()
             seeing.say("look")

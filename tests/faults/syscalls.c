@@ -37,7 +37,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static char *names[DESCRIPTORS]; /* of descriptors, where they are below the root */
 
 static unsigned counted, failing_later; /* sets of operations */
-static long nth, seen, fired;
+static long nth, seen, fired, calls[RENAME + 1];
 static int error; /* negative: half of a write is done before it fails */
 static char only[64]; /* the end of the names of files that count; "" is all */
 
@@ -102,6 +102,7 @@ static void put(char kind, int failed, int64_t inode, int64_t offset, const char
 static int fails(enum operation operation, const char *path) {
     unsigned bit = 1u << operation;
     size_t length = strlen(only), whole = strlen(path);
+    __atomic_add_fetch(&calls[operation], 1, __ATOMIC_SEQ_CST);
     if (!((counted | failing_later) & bit))
         return 0;
     if (length && (whole < length || strcmp(path + whole - length, only)))
@@ -128,6 +129,7 @@ EXPORT void faults_arm(unsigned which, long number, int code, unsigned later, co
     counted = 0;
     failing_later = 0;
     seen = fired = 0;
+    memset(calls, 0, sizeof calls);
     nth = number;
     error = code;
     strncpy(only, suffix, sizeof only - 1);
@@ -137,7 +139,7 @@ EXPORT void faults_arm(unsigned which, long number, int code, unsigned later, co
 
 EXPORT long faults_fired(void) { return fired; }
 
-EXPORT long faults_seen(void) { return seen; }
+EXPORT long faults_calls(unsigned operation) { return calls[operation]; }
 
 /* -- calls */
 

@@ -112,7 +112,7 @@ def read_trace(path: Path) -> Iterator[Event]:
 @functools.cache
 def _loaded() -> ctypes.CDLL:
     loaded = ctypes.CDLL(None)
-    loaded.faults_fired.restype = loaded.faults_seen.restype = ctypes.c_long
+    loaded.faults_fired.restype = loaded.faults_calls.restype = ctypes.c_long
     loaded.faults_arm.argtypes = [ctypes.c_uint, ctypes.c_long, ctypes.c_int, ctypes.c_uint, ctypes.c_char_p]
     return loaded
 
@@ -139,9 +139,9 @@ def fired() -> int:
     return int(_loaded().faults_fired())
 
 
-def seen() -> int:
-    """Return how many calls could have been the one to fail since then."""
-    return int(_loaded().faults_seen())
+def calls() -> dict[str, int]:
+    """Return how often each operation was asked for since then."""
+    return {operation: int(_loaded().faults_calls(number)) for number, operation in enumerate(OPERATIONS)}
 
 
 def _bits(operations: set[str] | frozenset[str]) -> int:

@@ -21,6 +21,7 @@ from sqlitedict_kv.adapters.diskcache.settings import checked_settings
 from sqlitedict_kv.adapters.diskcache.shelf import Open, Shelf, Timeout
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL, PICKLE, Item, checked_tag, item_of
 from sqlitedict_kv.adapters.keys import Name, is_hash, key_of, named
+from sqlitedict_kv.adapters.limits import fitting_ttl
 from sqlitedict_kv.arguments import checked_bool, checked_number
 from sqlitedict_kv.codecs import Codec
 from sqlitedict_kv.core import EPOCH, Entry
@@ -83,6 +84,8 @@ class Cache:
             compresses=self._disk.compresses,
         )
         self._reads = Reads(self._shelf)
+        # Direct where the disk has no say, for each read takes this way.
+        self._named: Callable[[Any], Name] = named if type(self._disk) is Disk else self._named_by_disk
 
     @property
     def directory(self) -> str:
@@ -105,6 +108,9 @@ class Cache:
         if shelf is not None and name in shelf.settings:
             return shelf.settings[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _named_by_disk(self, key: Any) -> Name:
+        return named(self._disk.key(key))
 
     # -- writing
 
@@ -154,7 +160,7 @@ class Cache:
 
     def touch(self, key: Any, expire: float | None = None, retry: bool = False) -> bool:
         """Let an entry expire *expire* seconds from now, None is never; return whether it was there."""
-        name, ttl = named(key), checked_expire(expire)
+        name, ttl = self._named(key), checked_expire(expire)
         if ttl is not None and ttl <= 0:
             return self.delete(key, retry=retry)
         return self._shelf.on_entries(lambda entries: entries.touch(name.text, ttl), retry=retry)
@@ -164,7 +170,7 @@ class Cache:
 
         An absent entry counts as *default*; if that is None, KeyError is raised.
         """
-        name = named(key)
+        name = self._named(key)
         if default is not None and name.whole is None:
             start = checked_number(default, "default")
             try:
@@ -191,7 +197,7 @@ class Cache:
         Nothing that others write is lost, and no lock is held: the function is called again where somebody was faster.
         If it returns None nothing is written, and the result is False.
         """
-        name, ttl = named(key), checked_expire(expire)
+        name, ttl = self._named(key), checked_expire(expire)
 
         def change(found: Any) -> Any:
             changed = function(item_of(found).value)
@@ -215,7 +221,7 @@ class Cache:
         self, key: Any, value: Any, expire: float | None, *, read: bool, tag: Any
     ) -> tuple[Name, Any, float | None]:
         """Return the name, what to store and the time to live, 0 or less for what has expired already."""
-        name, ttl = named(key), checked_expire(expire)
+        name, ttl = self._named(key), checked_expire(expire)
         return name, self._stored(_content_of(value) if read else value, tag, name), ttl
 
     def _stored(self, value: Any, tag: Any, name: Name) -> Any:
@@ -267,7 +273,7 @@ class Cache:
             tag: return its tag too.
             retry: of no effect: reading waits for nobody.
         """
-        name = named(key).text
+        name = self._named(key).text
         if expire_time or tag:
             entry = self._shelf.on_entries(lambda entries: entries.get_with_meta(name), retry=retry)
             item = None if entry is None else item_of(entry.value)
@@ -298,7 +304,7 @@ class Cache:
 
     def __contains__(self, key: Any) -> bool:
         """Return whether there is a value."""
-        name = named(key).text
+        name = self._named(key).text
         return self._shelf.on_entries(lambda entries: name in entries)
 
     # -- removing
@@ -312,7 +318,7 @@ class Cache:
         retry: bool = False,
     ) -> Any:
         """Remove an entry and return its value, in one step; without it, *default*."""
-        name = named(key).text
+        name = self._named(key).text
         entry = self._shelf.on_entries(lambda entries: _taken(entries, name), retry=retry)
         if entry is None:
             return _with_extras(default, None, None, expire_time=expire_time, tag=tag)
@@ -321,7 +327,7 @@ class Cache:
 
     def delete(self, key: Any, retry: bool = False) -> bool:
         """Remove an entry and return whether it was there."""
-        name = named(key).text
+        name = self._named(key).text
         return self._shelf.on_entries(lambda entries: entries.delete(name), retry=retry)
 
     def __delitem__(self, key: Any) -> None:
@@ -633,8 +639,11 @@ class _UnchangedError(Exception):
 
 
 def checked_expire(expire: object) -> float | None:
-    """Return a number of seconds, 0 or less for what has expired already."""
-    return None if expire is None else float(checked_number(expire, "expire"))
+    """Return a number of seconds, 0 or less for what has expired already, None for more than a century."""
+    if expire is None or expire == math.inf:
+        return None
+    seconds = fitting_ttl(checked_number(expire, "expire"))
+    return None if seconds is None else float(seconds)
 
 
 def _content_of(file: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,12 +21,24 @@ class Disk:
         """Take diskcache's arguments, which mean nothing here: there are no files of values."""
         del directory, min_file_size, pickle_protocol
 
+    def key(self, key: Any) -> Any:
+        """Return what a key is to this disk: itself."""
+        return key
+
 
 class JSONDisk(Disk):
     """Keeps values that JSON keeps exactly, and refuses others; nothing is compressed."""
 
     content_type = JSON
     compresses = True  # it knows the setting
+
+    def key(self, key: Any) -> Any:
+        """Return a key as it comes back from JSON: a tuple and a list of the same parts are one key, as in diskcache.
+
+        Raises:
+            TypeError: JSON has no form for it.
+        """
+        return key if type(key) is str else json.loads(json.dumps(key))
 
 
 def checked_disk(disk: object, settings: Mapping[str, Any]) -> Disk:

@@ -93,7 +93,7 @@ class FanoutCache:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _shard(self, key: Any) -> Cache:
-        text = text_of(key)
+        text = text_of(self._shards[0].disk.key(key))
         return self._shards[crc32(text.encode(errors="surrogatepass")) % self._count]
 
     # -- one entry

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from sqlitedict_kv.adapters.diskcache.shelf import COUNTERS, Open, Shelf
+from sqlitedict_kv.adapters.diskcache.shelf import COUNTERS, Shelf
+from sqlitedict_kv.namespace import Namespace
 
 AT_MOST = 1000  # reads that are not written down yet
 
@@ -23,7 +24,7 @@ class Reads:
             self._hits += 1
         else:
             self._misses += 1
-        if self._hits + self._misses >= AT_MOST and self._shelf.held() is None:
+        if self._hits + self._misses >= AT_MOST and not self._shelf.is_held():
             self.write_down()
 
     def write_down(self) -> None:
@@ -32,16 +33,16 @@ class Reads:
         self._hits = self._misses = 0
         for name, count in counts.items():
             if count:
-                self._shelf.run(partial(_add, name, count), retry=True)
+                self._shelf.on(COUNTERS, partial(_add, name, count))
 
     def total(self, *, reset: bool) -> tuple[int, int]:
         """Return hits and misses, and begin at zero if *reset* is true."""
         self.write_down()
-        found = self._shelf.run(lambda opened: opened.store.ns(COUNTERS).copy(), retry=True)
+        found = self._shelf.on(COUNTERS, lambda counters: counters.copy())
         if reset:
-            self._shelf.run(lambda opened: opened.store.ns(COUNTERS).clear(), retry=True)
+            self._shelf.on(COUNTERS, lambda counters: counters.clear())
         return found.get("hits", 0), found.get("misses", 0)
 
 
-def _add(name: str, count: int, opened: Open) -> None:
-    opened.store.ns(COUNTERS).incr(name, count)
+def _add(name: str, count: int, counters: Namespace) -> None:
+    counters.incr(name, count)

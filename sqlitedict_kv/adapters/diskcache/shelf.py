@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from threading import Lock, get_ident
+from threading import get_ident
 from typing import Any, NamedTuple, TypeVar
 
 from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS, checked_setting, durability_of, limit_of
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL, codecs_for
+from sqlitedict_kv.adapters.forklock import ForkLock
 from sqlitedict_kv.codecs import Codec
 from sqlitedict_kv.errors import StoreBusyError, StoreClosedError
 from sqlitedict_kv.exclusive import Exclusive
@@ -37,6 +38,13 @@ class Open(NamedTuple):
     entries: Namespace
 
 
+class Held(NamedTuple):
+    """A transaction that a thread is in, and the entries within it."""
+
+    within: Exclusive
+    entries: Namespace
+
+
 class Shelf:
     """One directory with one store."""
 
@@ -57,19 +65,20 @@ class Shelf:
         self.compresses = compresses
         self._codecs = codecs_for(codecs, pickles=pickles)
         self._lru_bytes = lru_bytes
-        self._opening = Lock()
+        self._opening = ForkLock()
         self._open: Open | None = None
+        self._holder: int | None = None  # the thread that is in a transaction
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
         self._refuse_theirs()
         self.settings = {**DEFAULT_SETTINGS, **settings}
         assumed = dict(self.settings)
         stored = self._stored()
         self.settings = {**DEFAULT_SETTINGS, **stored, **settings}
-        if (limit_of(assumed), durability_of(assumed)) != (limit_of(self.settings), durability_of(self.settings)):
+        if _kept_by(assumed) != _kept_by(self.settings):
             self.close()
         changed = {name: value for name, value in self.settings.items() if stored.get(name) != value}
         if changed:
-            self.run(lambda opened: opened.store.ns(SETTINGS).set_many(changed), retry=True)
+            self.on(SETTINGS, lambda settings: settings.set_many(changed))
 
     def _refuse_theirs(self) -> None:
         mine, theirs = os.path.join(self.directory, FILE), os.path.join(self.directory, THEIRS)
@@ -80,7 +89,7 @@ class Shelf:
             )
 
     def _stored(self) -> dict[str, Any]:
-        return self.run(lambda opened: opened.store.ns(SETTINGS).copy(), retry=True)
+        return self.on(SETTINGS, lambda settings: settings.copy())
 
     # -- calls
 
@@ -107,23 +116,34 @@ class Shelf:
         """Call with the store: again where another thread closed it meanwhile, and with *retry* where others hold it.
 
         Raises:
-            Timeout: others held the lock for the whole timeout.
+            Timeout: others held the lock for the whole timeout; with *retry*, a task that shares this thread, and so
+                waits for it.
         """
         while True:
             opened = self.opened()
             try:
                 return call(opened)
             except StoreBusyError as error:
+                if self._holder == get_ident():
+                    raise Timeout(f"{error}; another task of this thread is in transact(), and waits for it") from error
                 if not retry:
                     raise Timeout(str(error)) from error
             except StoreClosedError:
-                if self._open is opened:
-                    raise
+                with self._opening:
+                    if self._open is opened:  # forked while a thread was about to close it
+                        self._open = None
 
     def on_entries(self, call: Callable[[Namespace], T], *, retry: bool = True) -> T:
         """Call with the entries, those of this thread's transaction if there is one."""
-        held = self.held()
-        return call(held) if held is not None else self.run(lambda opened: call(opened.entries), retry=retry)
+        held = self._held()
+        return call(held.entries) if held is not None else self.run(lambda opened: call(opened.entries), retry=retry)
+
+    def on(self, name: str, call: Callable[[Namespace], T]) -> T:
+        """Call with a namespace beside the entries, within this thread's transaction if there is one."""
+        held = self._held()
+        if held is not None:
+            return call(held.within.ns(name))
+        return self.run(lambda opened: call(opened.store.ns(name)), retry=True)
 
     def value(self, text: str) -> Any:
         """Return what is stored under *text*, ENOVAL if nothing is."""
@@ -138,22 +158,31 @@ class Shelf:
 
     # -- transactions
 
-    def held(self) -> Namespace | None:
-        """Return the entries within the transaction of this thread and task, if there is one."""
+    def is_held(self) -> bool:
+        """Return whether this thread and task is in a transaction."""
+        return self._held() is not None
+
+    def _held(self) -> Held | None:
         holding = _holding.get()
         return holding.get((id(self), get_ident())) if holding else None
 
     @contextmanager
     def transact(self, *, retry: bool) -> Iterator[None]:
         """Hold the write lock until the block ends; one within another is part of it."""
-        if self.held() is not None:
+        if self.is_held():
             yield
             return
         with ExitStack() as stack:
-            within = self._begin(stack, retry=retry).ns(ENTRIES)
-            token = _holding.set({**_holding.get(), (id(self), get_ident()): within})
+            within = self._begin(stack, retry=retry)
+            self._holder = get_ident()
+            stack.callback(self._let_go)
+            held = Held(within, within.ns(ENTRIES))
+            token = _holding.set({**_holding.get(), (id(self), get_ident()): held})
             stack.callback(_holding.reset, token)
             yield
+
+    def _let_go(self) -> None:
+        self._holder = None
 
     def _begin(self, stack: ExitStack, *, retry: bool) -> Exclusive:
         return self.run(lambda opened: stack.enter_context(opened.store.exclusive()), retry=retry)
@@ -161,9 +190,15 @@ class Shelf:
     # -- settings, closing
 
     def reset(self, name: str, value: Any) -> Any:
-        """Change a setting for everybody, and for this object now."""
+        """Change a setting for everybody, and for this object now.
+
+        Raises:
+            RuntimeError: the store must be opened again for it, and this thread is in a transaction.
+        """
         checked = checked_setting(name, value, compresses=self.compresses)
-        self.run(lambda opened: opened.store.ns(SETTINGS).set(name, checked), retry=True)
+        if self.is_held() and _kept_by(self.settings) != _kept_by({**self.settings, name: checked}):
+            raise RuntimeError(f"{name} cannot be changed within transact(); do it before or after the block")
+        self.on(SETTINGS, lambda settings: settings.set(name, checked))
         return self._take(name, checked)
 
     def reload(self, name: str) -> Any:
@@ -171,9 +206,9 @@ class Shelf:
         return self._take(name, self._stored().get(name, self.settings[name]))
 
     def _take(self, name: str, value: Any) -> Any:
-        before = (limit_of(self.settings), durability_of(self.settings))
+        before = _kept_by(self.settings)
         self.settings = {**self.settings, name: value}
-        if before != (limit_of(self.settings), durability_of(self.settings)):
+        if before != _kept_by(self.settings):
             self.close()  # the next call opens the store with the new ones
         return value
 
@@ -188,7 +223,12 @@ class Shelf:
 
 # By shelf and thread: tasks of asyncio that share a thread do not share a transaction, nor do threads that inherit
 # the context of another one.
-_holding: ContextVar[dict[tuple[int, int], Namespace]] = ContextVar("holding", default={})  # noqa: B039 - never changed
+_holding: ContextVar[dict[tuple[int, int], Held]] = ContextVar("holding", default={})  # noqa: B039 - never changed
+
+
+def _kept_by(settings: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what the store must be opened with for these settings."""
+    return limit_of(settings), durability_of(settings)
 
 
 def directory_of(directory: str | os.PathLike[str] | None) -> str:

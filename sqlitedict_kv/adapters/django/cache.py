@@ -8,10 +8,12 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache, InvalidCacheBackendError
 
+from sqlitedict_kv.adapters.django import culling
 from sqlitedict_kv.adapters.django.values import ALLOW_PICKLE, codecs
 from sqlitedict_kv.adapters.limits import fitting_key, fitting_ttl
 from sqlitedict_kv.adapters.stores import OPTIONS, shared_face, shared_store
@@ -29,7 +31,12 @@ class SQLiteCache(BaseCache):
 
     ``LOCATION`` is the path of the file. ``OPTIONS`` are those of :class:`sqlitedict_kv.Store`, and:
 
-    - ``MAX_ENTRIES``: Django's name for ``max_entries``. There is no limit unless one of the two is given.
+    - ``MAX_ENTRIES``: Django's name for ``max_entries``. There is no limit unless one of the two is given; what is over
+      it is evicted a little with each write, which costs next to nothing and keeps to it approximately.
+    - ``CULL_FREQUENCY``: cull exactly, as Django's own backends do: a write of a new key counts the entries first, and
+      where there are MAX_ENTRIES (left out, 300), 1/CULL_FREQUENCY of them are removed, or all if it is 0. Such a write
+      takes ten times as long as another, more with each entry that there is to count; writes of others wait for it,
+      and an LRU begins anew. It needs a file. See :mod:`sqlitedict_kv.adapters.django.culling`.
     - ``namespace``: which one of the file keeps the cache, ``"django"`` unless it is given; caches of the same file
       and namespace are the same cache, apart from KEY_PREFIX and VERSION.
     - ``allow_pickle_signed_with_secret_key``: see :mod:`sqlitedict_kv.adapters.django.values`.
@@ -50,6 +57,10 @@ class SQLiteCache(BaseCache):
         options = dict(params.get("OPTIONS") or {})
         self._namespace = options.pop("namespace", NAMESPACE)
         self._clock = options.get("clock", time.time)
+        limits = culling.limits_of(location, options)
+        self._culls = limits is not None
+        if limits is not None:
+            self._max_entries, self._cull_frequency = limits  # Django's own names, which its tests change
         self._store = _open(location, options)
         self._entries = self._store.ns(self._namespace)
         self._awaited = shared_face(self._store).ns(self._namespace)
@@ -78,6 +89,8 @@ class SQLiteCache(BaseCache):
         name, ttl = self._key(key, version), self._ttl(timeout)
         if _gone(ttl):
             self._entries.delete(name)
+        elif self._culls and name not in self._entries:
+            self._write_culling({name: value}, ttl)
         else:
             self._entries.set(name, value, ttl=ttl)
 
@@ -86,6 +99,8 @@ class SQLiteCache(BaseCache):
         name, ttl = self._key(key, version), self._ttl(timeout)
         if _gone(ttl):
             return name not in self._entries
+        if self._culls:
+            return name not in self._entries and self._write_culling({name: value}, ttl, replace=False)
         return self._entries.add(name, value, ttl=ttl) is not None
 
     def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
@@ -161,7 +176,7 @@ class SQLiteCache(BaseCache):
         if _gone(ttl):
             self._entries.delete_many(entries)
         else:
-            self._entries.set_many(entries, ttl=ttl)
+            self._write_many(entries, ttl)
         return []
 
     def delete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
@@ -172,6 +187,24 @@ class SQLiteCache(BaseCache):
         """Remove every entry of the namespace in one step, whatever its prefix and version."""
         self._entries.clear()
 
+    def _write_many(self, entries: Mapping[str, Any], ttl: float | None) -> None:
+        if self._culls and any(name not in self._entries for name in entries):
+            self._write_culling(entries, ttl)
+        else:
+            self._entries.set_many(entries, ttl=ttl)
+
+    def _write_culling(self, values: Mapping[str, Any], ttl: float | None, *, replace: bool = True) -> bool:
+        """Write values, or none if one of them cannot be kept, and cull for those that are new.
+
+        With *replace* false nothing is written, and False is returned, if there is an entry by one of the names.
+        """
+        with self._store.exclusive() as held:
+            entries = held.ns(self._namespace)
+            if not replace and any(name in entries for name in values):
+                return False
+            culling.write(entries, values, ttl, culling.Limits(self._max_entries, self._cull_frequency))
+            return True
+
     # -- in tasks: the same, without a thread that all of them share
 
     async def aget(self, key: Any, default: Any = None, version: int | None = None) -> Any:
@@ -179,10 +212,12 @@ class SQLiteCache(BaseCache):
         return await self._awaited.get(self._key(key, version), default)
 
     async def aset(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> None:
-        """Write a value as :meth:`set` does."""
+        """Write a value as :meth:`set` does; of a cache that culls, it is encoded in a thread, so leave it as it is."""
         name, ttl = self._key(key, version), self._ttl(timeout)
         if _gone(ttl):
             await self._awaited.delete(name)
+        elif self._culls and not await self._awaited.contains(name):
+            await self._awaited.in_thread(partial(self._write_culling, {name: value}, ttl))
         else:
             await self._awaited.set(name, value, ttl=ttl)
 
@@ -191,6 +226,10 @@ class SQLiteCache(BaseCache):
         name, ttl = self._key(key, version), self._ttl(timeout)
         if _gone(ttl):
             return not await self._awaited.contains(name)
+        if self._culls:
+            if await self._awaited.contains(name):
+                return False
+            return await self._awaited.in_thread(partial(self._write_culling, {name: value}, ttl, replace=False))
         return await self._awaited.add(name, value, ttl=ttl) is not None
 
     async def atouch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
@@ -237,6 +276,8 @@ class SQLiteCache(BaseCache):
         entries, ttl = {self._key(key, version): value for key, value in data.items()}, self._ttl(timeout)
         if _gone(ttl):
             await self._awaited.delete_many(entries)
+        elif self._culls:
+            await self._awaited.in_thread(partial(self._write_many, entries, ttl))
         else:
             await self._awaited.set_many(entries, ttl=ttl)
         return []
@@ -255,18 +296,8 @@ def _open(location: str | os.PathLike[str], options: dict[str, Any]) -> Store:
     if not location:
         raise InvalidCacheBackendError("LOCATION must be the path of the cache's file")
     pickled = checked_bool(options.pop(ALLOW_PICKLE, False), ALLOW_PICKLE)
-    if "MAX_ENTRIES" in options:
-        if "max_entries" in options:
-            raise InvalidCacheBackendError(
-                "OPTIONS must have MAX_ENTRIES or max_entries, which mean the same, not both"
-            )
-        options["max_entries"] = options.pop("MAX_ENTRIES")
-    if "CULL_FREQUENCY" in options:
-        raise InvalidCacheBackendError(
-            "OPTIONS must not have CULL_FREQUENCY: what is over MAX_ENTRIES is evicted a little with each write"
-        )
     if unknown := options.keys() - OPTIONS:
-        known = ", ".join(sorted(OPTIONS | {"MAX_ENTRIES", "namespace", ALLOW_PICKLE}))
+        known = ", ".join(sorted(OPTIONS | {"MAX_ENTRIES", "CULL_FREQUENCY", "namespace", ALLOW_PICKLE}))
         raise InvalidCacheBackendError(f"OPTIONS has {', '.join(sorted(unknown))}, and may have {known}")
     options["codecs"] = (*options.get("codecs", ()), *codecs(pickled=pickled))
     return shared_store(location, options)

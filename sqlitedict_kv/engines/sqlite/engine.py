@@ -6,7 +6,6 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from threading import get_ident
 from typing import Any, TypeVar
 from zlib import crc32
@@ -14,97 +13,56 @@ from zlib import crc32
 from sqlitedict_kv.engine import (
     AgeSpan,
     Change,
-    Check,
     CheckReport,
-    Delete,
     Edit,
     Figures,
     Observer,
     Outcome,
     Put,
     Span,
-    Touch,
     Value,
 )
-from sqlitedict_kv.engines.sqlite.connection import TELL, AsleepError
+from sqlitedict_kv.engines.sqlite.connection import AsleepError
 from sqlitedict_kv.engines.sqlite.database import Database, Durability, OnCorrupt, in_transaction
-from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError, is_busy, translate
+from sqlitedict_kv.engines.sqlite.edits import (
+    ADD_TELLING,
+    NEW,
+    OLD,
+    REPLACE_IN_TIME_TELLING,
+    REPLACE_TELLING,
+    UPSERT_TELLING,
+    apply,
+    apply_groups,
+    names_of,
+    put_rows,
+    replacement_of,
+    values_of,
+)
+from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError, is_busy
 from sqlitedict_kv.engines.sqlite.held import Held
 from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE, sync_directory
 from sqlitedict_kv.engines.sqlite.rows import (
     EXPECTED_CRC,
+    READ,
     SEAL_MASK,
     SMALL,
     Row,
-    checksum,
-    crc,
+    batches,
     is_checked,
     record_of,
-    seal,
 )
+from sqlitedict_kv.engines.sqlite.spans import KEYS, KEYS_REVERSE, RECORDS, RECORDS_REVERSE, bounds_of
 from sqlitedict_kv.engines.sqlite.upkeep import RAISE_FLOOR, Upkeep, raise_floors
-from sqlitedict_kv.errors import ConflictError, CorruptStoreError, DamagedEntryError, KVError, OpenError
+from sqlitedict_kv.errors import CorruptStoreError, DamagedEntryError, KVError, OpenError
 from sqlitedict_kv.record import Record
 
 T = TypeVar("T")
 
-READ = "SELECT value, content_type, version, expires_at, updated_at, checksum FROM kv WHERE ns = ? AND key = ?"
 READ_VALUE = f"SELECT value, content_type, expires_at, {EXPECTED_CRC} FROM kv WHERE ns = ? AND key = ?"
 READ_MANY = """
     SELECT value, content_type, version, expires_at, updated_at, checksum, key FROM kv
     WHERE ns = ? AND key IN ({})
 """
-# A key that is created starts above all that its namespace ever removed. rows.py explains the checksum.
-NEW_VERSION = "1 + ifnull((SELECT version FROM kv_floor WHERE ns = ?), 0)"
-UPSERT = f"""
-    INSERT INTO kv (ns, key, value, content_type, version, expires_at, updated_at, checksum)
-    VALUES (?, ?, ?, ?, {NEW_VERSION}, ?, ?, ({NEW_VERSION} & 0x7FFFFFFF) << 32 | ?)
-    ON CONFLICT (ns, key) DO UPDATE SET
-        value = excluded.value, content_type = excluded.content_type, version = kv.version + 1,
-        expires_at = excluded.expires_at, updated_at = excluded.updated_at,
-        checksum = (kv.version + 1 & 0x7FFFFFFF) << 32 | (excluded.checksum & 0xFFFFFFFF)
-    RETURNING version
-"""
-# RETURNING makes a temporary table, a fifth of the time of a small write. Telling the version to a function
-# of ours costs a fifth of that.
-NEW, OLD = 0, 1  # what TELL is told the version of: an entry that is created, and one that is replaced
-UPSERT_TELLING = (
-    UPSERT.replace("RETURNING version", "")
-    .replace(f"?, {NEW_VERSION},", f"?, {TELL}({NEW}, {NEW_VERSION}),")
-    .replace("version = kv.version + 1", f"version = {TELL}({OLD}, kv.version + 1)")
-)
-# These two write one row or none. A row that has expired is absent.
-ADD_TELLING = f"{UPSERT_TELLING} WHERE kv.expires_at <= ?"
-REPLACE_TELLING = f"""
-    UPDATE kv SET
-        value = ?, content_type = ?, version = {TELL}({OLD}, version + 1), expires_at = ?, updated_at = ?,
-        checksum = (version + 1 & 0x7FFFFFFF) << 32 | ?
-    WHERE ns = ? AND key = ? AND version = ? AND (expires_at IS NULL OR expires_at > ?)
-"""
-# A time to live that is kept may have been changed meanwhile, which is no new version.
-REPLACE_IN_TIME_TELLING = REPLACE_TELLING.replace("(expires_at IS NULL OR expires_at > ?)", "expires_at IS ?")
-# Likewise, but only of rows that were there: a new one has the version that it was given.
-UPSERT_MANY_ROWS = f"""
-    INSERT INTO kv (ns, key, value, content_type, version, expires_at, updated_at, checksum)
-    VALUES {{}}
-    ON CONFLICT (ns, key) DO UPDATE SET
-        value = excluded.value, content_type = excluded.content_type, version = {TELL}(kv.key, kv.version + 1),
-        expires_at = excluded.expires_at, updated_at = excluded.updated_at,
-        checksum = (kv.version + 1 & 0x7FFFFFFF) << 32 | (excluded.checksum & 0xFFFFFFFF)
-"""
-VERSION = "SELECT version, expires_at FROM kv WHERE ns = ? AND key = ?"
-DELETE = "DELETE FROM kv WHERE ns = ? AND key = ?"
-TOUCH = "UPDATE kv SET expires_at = ?, checksum = ? WHERE ns = ? AND key = ?"
-FLOOR = "SELECT version FROM kv_floor WHERE ns = ?"
-
-# Bounds of a span: keys are TEXT, and every BLOB sorts behind all TEXT (https://www.sqlite.org/datatype3.html).
-LIVE_SPAN = "WHERE ns = ? AND key >= ? AND key < ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY key"
-KEYS = f"SELECT key FROM kv {LIVE_SPAN} LIMIT ?"
-KEYS_REVERSE = f"SELECT key FROM kv {LIVE_SPAN} DESC LIMIT ?"
-RECORDS = f"SELECT value, content_type, version, expires_at, updated_at, checksum, key FROM kv {LIVE_SPAN} LIMIT ?"
-RECORDS_REVERSE = RECORDS.replace("ORDER BY key", "ORDER BY key DESC")
-BEHIND_ALL_KEYS = b""
-
 # The primary key counts without a look at the rows; the unary plus leaves the expired to their own index.
 COUNT = """
     SELECT (SELECT count(*) FROM kv WHERE ns = ?),
@@ -141,20 +99,12 @@ MARK_FOR_SYNC = "INSERT INTO kv_floor (ns, version) VALUES ('', 0) ON CONFLICT (
 
 NEVER = -1  # a time before which nothing expired
 KEYS_PER_READ = 256  # bound values of one statement
-ENTRIES_PER_WRITE = 16  # of one statement; with more, SQLite keeps too much to be able to undo it
 BYTES_PER_PAGE = 4 * 2**20  # of values that are held at once while records are listed
 LONG_COMMIT = 2000  # edits; more are written through a connection of their own
 DROP_ROWS = 1000
 CHECK_ROWS = 200
 MAX_ROWID = 2**63 - 1
-MAX_CODE_POINT = 0x10FFFF
-SURROGATES = range(0xD800, 0xE000)
-MAX_INTEGER = 2**63 - 1  # of SQLite
-EXPIRY_TYPES = (int, type(None))
 
-UPSERT_MANY = [
-    UPSERT_MANY_ROWS.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * rows)) for rows in range(ENTRIES_PER_WRITE + 1)
-]
 READ_MANY_FULL = READ_MANY.format(", ".join(["?"] * KEYS_PER_READ))
 
 
@@ -238,7 +188,7 @@ class SQLiteEngine:
         def look(cursor: sqlite3.Cursor) -> list[tuple[str, Row]]:
             rows: list[tuple[str, Row]] = []
             cursor.execute("BEGIN")
-            for batch in _batches(keys, KEYS_PER_READ):
+            for batch in batches(keys, KEYS_PER_READ):
                 padding = [batch[-1]] * (KEYS_PER_READ - len(batch))
                 found = cursor.execute(READ_MANY_FULL, (namespace, *batch, *padding)).fetchall()
                 rows += [(row[6], row[:6]) for row in found]
@@ -261,7 +211,7 @@ class SQLiteEngine:
     def keys(self, span: Span, limit: int, now: int) -> list[str]:
         """Return the first live keys of a span."""
         statement = KEYS_REVERSE if span.reverse else KEYS
-        bounds = (span.namespace, *_bounds(span), now, limit)
+        bounds = (span.namespace, *bounds_of(span), now, limit)
         keys = [key for (key,) in self._database.run(lambda cursor: cursor.execute(statement, bounds).fetchall())]
         self._refuse_disorder(span, keys)
         return keys
@@ -269,7 +219,7 @@ class SQLiteEngine:
     def records(self, span: Span, limit: int, now: int) -> list[tuple[str, Record]]:
         """Return the first live records of a span: at least one if there is any, at most *limit*."""
         statement = RECORDS_REVERSE if span.reverse else RECORDS
-        bounds = (span.namespace, *_bounds(span), now, limit)
+        bounds = (span.namespace, *bounds_of(span), now, limit)
 
         def work(cursor: sqlite3.Cursor) -> list[tuple[str, Row]]:
             rows: list[tuple[str, Row]] = []
@@ -368,7 +318,7 @@ class SQLiteEngine:
     def put_at_once(self, edit: Put, now: int) -> int | None:
         """Write one entry as :meth:`put` does; None if others hold the lock: nothing was written."""
         self._database.require_writable()
-        values, main = _values(edit, now), self._main
+        values, main = values_of(edit, now), self._main
         error: sqlite3.Error | None = None
         with main.lock:
             try:
@@ -389,11 +339,11 @@ class SQLiteEngine:
         """Write entries with distinct keys of one namespace, all or none; return their versions."""
 
         def work(cursor: sqlite3.Cursor) -> dict[str, int]:
-            return _put_rows(cursor, self._database.told(cursor), edits, now)
+            return put_rows(cursor, self._database.told(cursor), edits, now)
 
         if not edits:
             return {}
-        versions = self._database.transact(work, lambda _: _keys(edits), aside=len(edits) > LONG_COMMIT)
+        versions = self._database.transact(work, lambda _: names_of(edits), aside=len(edits) > LONG_COMMIT)
         self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits), now)
         return versions
 
@@ -401,16 +351,16 @@ class SQLiteEngine:
         """Apply edits in order, all or none."""
 
         def work(cursor: sqlite3.Cursor) -> list[int | None]:
-            return [self._apply(cursor, edit, now) for edit in edits]
+            return [apply(cursor, edit, now) for edit in edits]
 
         try:
             version = self._commit_alone(edits[0], now) if len(edits) == 1 else None
             if version is not None:
                 versions: list[int | None] = [version]
             else:
-                versions = self._database.transact(work, lambda _: _keys(edits), aside=len(edits) > LONG_COMMIT)
+                versions = self._database.transact(work, lambda _: names_of(edits), aside=len(edits) > LONG_COMMIT)
         except UndecodableTextError:
-            self._name_damage(_keys(edits))
+            self._name_damage(names_of(edits))
             raise
         self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits if isinstance(edit, Put)), now)
         return versions
@@ -427,15 +377,17 @@ class SQLiteEngine:
             record = record_of(edit.namespace, edit.key, row) if row else None
             put = edit.function(record if record and record.is_live(now) else None)
             if record is None:
-                return self._write(ADD_TELLING, (*_values(put, now), NEVER), put)
-            return self._write(REPLACE_IN_TIME_TELLING, _replacement(put, record.version, now, record.expires_at), put)
+                return self._write(ADD_TELLING, (*values_of(put, now), NEVER), put)
+            return self._write(
+                REPLACE_IN_TIME_TELLING, replacement_of(put, record.version, now, record.expires_at), put
+            )
         if not isinstance(edit, Put):
             return None
         if edit.expected is None:
-            return self._write(UPSERT_TELLING, _values(edit, now), edit)
+            return self._write(UPSERT_TELLING, values_of(edit, now), edit)
         if edit.expected == 0:
-            return self._write(ADD_TELLING, (*_values(edit, now), now), edit)
-        return self._write(REPLACE_TELLING, _replacement(edit, edit.expected, now, now), edit)
+            return self._write(ADD_TELLING, (*values_of(edit, now), now), edit)
+        return self._write(REPLACE_TELLING, replacement_of(edit, edit.expected, now, now), edit)
 
     def _write(self, statement: str, values: tuple[object, ...], put: Put) -> int | None:
         """Run a statement that writes one row, or none, and return its version, or None."""
@@ -462,83 +414,16 @@ class SQLiteEngine:
             nonlocal edits, now
             groups = claim()  # between BEGIN and the first write: the lock is ours
             edits, now = [edit for group in groups for edit in group], clock()
-            return self._apply_groups(cursor, groups, now)
+            return apply_groups(cursor, groups, now, lambda: self._database.told(cursor), self.label)
 
-        outcomes = self._database.transact(work, lambda _: _keys(edits))
+        outcomes = self._database.transact(work, lambda _: names_of(edits))
         self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits if isinstance(edit, Put)), now)
         return outcomes
-
-    def _apply_groups(self, cursor: sqlite3.Cursor, groups: Sequence[Sequence[Edit]], now: int) -> list[Outcome]:
-        """Apply groups; plain writes of different entries, one after the other, go into one statement."""
-        outcomes: list[Outcome] = [[] for _ in groups]
-        plain: dict[tuple[str, str], tuple[int, Put]] = {}
-
-        def flush() -> None:
-            if plain:
-                versions = self._put_plainly(cursor, [put for _, put in plain.values()], now)
-                for (number, _), version in zip(plain.values(), versions, strict=True):
-                    outcomes[number] = [version]
-                plain.clear()
-
-        for number, group in enumerate(groups):
-            first = group[0]
-            if len(group) == 1 and type(first) is Put and first.expected is None:
-                name = first[:2]
-                if name in plain:
-                    flush()
-                plain[name] = number, first
-            else:
-                flush()
-                outcomes[number] = self._apply_group(cursor, group, now)
-        flush()
-        return outcomes
-
-    def _put_plainly(self, cursor: sqlite3.Cursor, puts: Sequence[Put], now: int) -> list[int]:
-        by_namespace: dict[str, list[Put]] = {}
-        for put in puts:
-            by_namespace.setdefault(put.namespace, []).append(put)
-        versions = {
-            namespace: _put_rows(cursor, self._database.told(cursor), group, now)
-            for namespace, group in by_namespace.items()
-        }
-        return [versions[put.namespace][put.key] for put in puts]
-
-    def _apply_group(self, cursor: sqlite3.Cursor, edits: Sequence[Edit], now: int) -> Outcome:
-        """Apply one group; an error of the driver concerns all of them, but for text that cannot be read."""
-        try:
-            if len(edits) == 1:  # every single edit raises before it writes
-                return [self._apply(cursor, edits[0], now)]
-            with _savepoint(cursor):
-                return [self._apply(cursor, edit, now) for edit in edits]
-        except sqlite3.Error as error:
-            if not isinstance(translate(error, self.label), UndecodableTextError):
-                raise
-            return _damage_in(cursor, edits) or error
-        except Exception as error:
-            return error
 
     def _name_damage(self, names: Iterable[tuple[str, str]]) -> None:
         """Raise DamagedEntryError for the one of these entries that cannot be read."""
         for namespace, key in names:
             self.read(namespace, key)
-
-    def _apply(self, cursor: sqlite3.Cursor, edit: Edit, now: int) -> int | None:
-        match edit:
-            case Put(namespace, key, expected=expected):
-                if expected is not None:
-                    _demand(cursor, namespace, key, expected, now)
-                (version,) = cursor.execute(UPSERT, _values(edit, now)).fetchone()
-                return int(version)
-            case Check(namespace, key, expected):
-                return _demand(cursor, namespace, key, expected, now)
-            case Delete():
-                return _delete(cursor, edit, now)
-            case Touch():
-                return _touch(cursor, edit, now)
-            case Change(namespace, key, function):
-                row = cursor.execute(READ, (namespace, key)).fetchone()
-                record = record_of(namespace, key, row) if row else None
-                return self._apply(cursor, function(record if record and record.is_live(now) else None), now)
 
     def clear(self, namespace: str, now: int) -> None:
         """Remove every entry of a namespace in one step."""
@@ -780,154 +665,3 @@ class HeldEngine(SQLiteEngine):
 def _lenient_text(raw: bytes) -> str:
     """Decode anything, so that damaged text fails at its checksum, beside the name of its entry."""
     return raw.decode(errors="replace")
-
-
-def _keys(edits: Iterable[Edit]) -> list[tuple[str, str]]:
-    return [(edit.namespace, edit.key) for edit in edits]
-
-
-def _values(edit: Put, now: int) -> tuple[object, ...]:
-    """Return what UPSERT binds."""
-    namespace, key, body, content_type, expires_at, _ = edit
-    return namespace, key, body, content_type, namespace, expires_at, now, namespace, _sealed(edit, now)
-
-
-def _replacement(edit: Put, version: int, now: int, expiry: int | None) -> tuple[object, ...]:
-    """Return what REPLACE_TELLING binds, and REPLACE_IN_TIME_TELLING; *expiry* is what the old one is compared with."""
-    namespace, key, body, content_type, expires_at, _ = edit
-    return body, content_type, expires_at, now, _sealed(edit, now), namespace, key, version, expiry
-
-
-def _sealed(edit: Put, now: int) -> int:
-    """Return the low half of the checksum of the row that an edit makes."""
-    namespace, key, body, content_type, expires_at, _ = edit
-    return seal(crc(namespace, key, body, content_type, expires_at), now)
-
-
-def _key(edit: Put) -> str:
-    return edit.key
-
-
-def _put_rows(cursor: sqlite3.Cursor, told: dict[str | int, int], puts: Sequence[Put], now: int) -> dict[str, int]:
-    """Write entries of one namespace, no two of them under one key, and return their versions by key."""
-    first = _floor(cursor, puts[0].namespace) + 1
-    high = checksum(first, 0)
-    # In the order of the keys, writes to the same page come one after the other.
-    for batch in _batches(sorted(puts, key=_key), ENTRIES_PER_WRITE):
-        values: list[object] = []
-        for namespace, key, body, content_type, expires_at, _ in batch:
-            low = seal(crc(namespace, key, body, content_type, expires_at), now)
-            values += (namespace, key, body, content_type, first, expires_at, now, high | low)
-        cursor.execute(UPSERT_MANY[len(batch)], values)
-    return {put.key: told.get(put.key, first) for put in puts}
-
-
-@contextlib.contextmanager
-def _savepoint(cursor: sqlite3.Cursor) -> Iterator[None]:
-    """Undo what the block did, and nothing before it, if it raises."""
-    cursor.execute("SAVEPOINT one_group")
-    try:
-        yield
-    except BaseException:
-        if cursor.connection.in_transaction:  # some errors make SQLite undo all
-            cursor.execute("ROLLBACK TO one_group")
-            cursor.execute("RELEASE one_group")
-        raise
-    cursor.execute("RELEASE one_group")
-
-
-def _damage_in(cursor: sqlite3.Cursor, edits: Iterable[Edit]) -> DamagedEntryError | None:
-    """Return the error that names which of these entries holds text that is none."""
-    for namespace, key in _keys(edits):
-        try:
-            cursor.execute(READ, (namespace, key)).fetchone()
-        except sqlite3.Error:
-            return DamagedEntryError(namespace, key, "it holds text that is not UTF-8")
-    return None
-
-
-def _floor(cursor: sqlite3.Cursor, namespace: str) -> int:
-    row = cursor.execute(FLOOR, (namespace,)).fetchone()
-    if row and (type(row[0]) is not int or not 0 <= row[0] < MAX_INTEGER):
-        raise CorruptStoreError(f"the floor of namespace {namespace!r} is damaged: no version can follow it")
-    return row[0] if row else 0
-
-
-def _live_version(cursor: sqlite3.Cursor, namespace: str, key: str, now: int) -> int | None:
-    row = cursor.execute(VERSION, (namespace, key)).fetchone()
-    if row is None:
-        return None
-    version, expires_at = row
-    if type(version) is not int or type(expires_at) not in EXPIRY_TYPES:
-        raise DamagedEntryError(namespace, key, "its version or its expiry is no number")
-    return None if expires_at is not None and expires_at <= now else version
-
-
-def _demand(cursor: sqlite3.Cursor, namespace: str, key: str, expected: int, now: int) -> int | None:
-    """Return the live version; raise ConflictError if it is not the expected one."""
-    actual = _live_version(cursor, namespace, key, now)
-    if (actual or 0) != expected:
-        raise ConflictError(namespace, key, expected=expected, actual=actual)
-    return actual
-
-
-def _delete(cursor: sqlite3.Cursor, edit: Delete, now: int) -> int | None:
-    namespace, key = edit.namespace, edit.key
-    try:
-        version = _live_version(cursor, namespace, key, now)
-    except DamagedEntryError:
-        if edit.expected is not None:
-            raise
-        cursor.execute(DELETE, (namespace, key))  # what its message advises; which version it had, nobody knows
-        return 0
-    if edit.expected is not None and (version or 0) != edit.expected:
-        raise ConflictError(namespace, key, expected=edit.expected, actual=version)
-    if version is None:
-        if edit.required:
-            raise KeyError(key)
-        return None
-    cursor.execute(DELETE, (namespace, key))
-    cursor.execute(RAISE_FLOOR, (namespace, version))
-    return version
-
-
-def _touch(cursor: sqlite3.Cursor, edit: Touch, now: int) -> int | None:
-    namespace, key = edit.namespace, edit.key
-    row = cursor.execute(READ, (namespace, key)).fetchone()
-    record = record_of(namespace, key, row) if row else None
-    if record is None or not record.is_live(now) or (edit.expiring and record.expires_at is None):
-        return None
-    # What came without a checksum of its version stays without: nobody has vouched for it.
-    check = row[5]
-    if is_checked(row):
-        summed = crc(namespace, key, record.body, record.content_type, edit.expires_at)
-        check = checksum(record.version, seal(summed, record.updated_at))
-    if edit.expires_at != record.expires_at:  # or SQLite would count a change, and commit none
-        cursor.execute(TOUCH, (edit.expires_at, check, namespace, key))
-    return record.version
-
-
-def _bounds(span: Span) -> tuple[str, str | bytes]:
-    """Return the lower bound, inclusive, and the upper bound, exclusive, of the keys that are left to walk."""
-    low: str = span.prefix
-    high: str | bytes = _successor(span.prefix)
-    if span.after is not None and span.reverse:
-        high = span.after
-    elif span.after is not None:
-        low = span.after + "\0"
-    return low, high
-
-
-def _successor(prefix: str) -> str | bytes:
-    """Return the first text behind all that begin with *prefix*, in the order of their UTF-8 bytes."""
-    stem = prefix.rstrip(chr(MAX_CODE_POINT))
-    if not stem:
-        return BEHIND_ALL_KEYS
-    following = ord(stem[-1]) + 1
-    return stem[:-1] + chr(SURROGATES.stop if following in SURROGATES else following)
-
-
-def _batches(items: Sequence[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

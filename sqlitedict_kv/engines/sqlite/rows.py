@@ -11,17 +11,22 @@ of the value alone need not fetch it. Each column that is fetched adds 4 % to th
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
 from zlib import crc32
 
 from sqlitedict_kv.errors import DamagedEntryError
 from sqlitedict_kv.record import Record
+
+T = TypeVar("T")
 
 VERSION_MASK = 0x7FFF_FFFF  # of the version's bits, those above the seal: SQLite's integers have a sign
 SEAL_MASK = 0xFFFF_FFFF
 HALF_WAY = 0x4000_0000
 SMALL = 2**16  # bytes that are cheaper to copy than to pass to crc32 in a second call
 
+READ = "SELECT value, content_type, version, expires_at, updated_at, checksum FROM kv WHERE ns = ? AND key = ?"
 # What `crc` returns, if the checksum is that of the row's own version, else NULL.
 EXPECTED_CRC = """
     iif(checksum >> 32 = version & 0x7FFFFFFF, checksum - updated_at - (updated_at >> 32) & 0xFFFFFFFF, NULL)
@@ -97,3 +102,10 @@ def _refuse_broken_checksum(namespace: str, key: str, version: int, stored: int)
     wrapped = version > VERSION_MASK and (version - made_for) & VERSION_MASK < HALF_WAY
     if made_for <= 0 or (made_for > version and not wrapped):
         raise DamagedEntryError(namespace, key, "its version is below the one that its checksum was made for")
+
+
+def batches(items: Sequence[T], size: int) -> Iterator[list[T]]:
+    """Yield the items in lists of at most *size*."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
