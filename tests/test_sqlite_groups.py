@@ -127,3 +127,56 @@ def test_a_change_that_keeps_a_deadline_keeps_the_one_that_was_set_meanwhile(eng
     record = engine.read("n", "k")
     assert (record.body, record.expires_at, len(calls)) == (b"2", NOW + 5000, 2)
     assert engine.check(lambda *_: None).ok
+
+
+class Impatient(sqlite3.Connection):
+    """A connection whose user presses Ctrl-C again while what he broke off is undone."""
+
+    interrupts = 0
+
+    def rollback(self):
+        if Impatient.interrupts:
+            Impatient.interrupts -= 1
+            raise KeyboardInterrupt
+        super().rollback()
+
+
+def connect(*args, **options):
+    return sqlite3.connect(*args, factory=Impatient, **options)
+
+
+@pytest.mark.parametrize("work", ["write", "read"])
+@pytest.mark.parametrize("then", ["put", "commit", "at once", "read"])
+def test_a_transaction_that_two_interrupts_left_open_takes_no_later_write_with_it(tmp_path, work, then):
+    engine = SQLiteEngine(str(tmp_path / "app.db"), connect=connect)
+    engine.put("n", "there", b"0", "application/json", None, NOW)
+    Impatient.interrupts = 2
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    def cannot_be_read(cursor):
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT count(*) FROM kv").fetchone()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        if work == "write":
+            engine.commit([put("there"), Change("n", "there", interrupted)], NOW)
+        else:
+            engine._database.run(lambda _: engine._database.main.alone(cannot_be_read))
+    Impatient.interrupts = 0
+    with closing(SQLiteEngine(str(tmp_path / "app.db"), timeout=0)) as other:
+        if then == "put":
+            assert engine.put("n", "k", b"1", "application/json", None, NOW) == 1
+        elif then == "commit":
+            assert engine.commit([put("k")], NOW) == [1]
+        elif then == "at once":
+            assert engine.put_at_once(put("k"), NOW) is None, "the connection is to be settled first"
+            assert engine.commit([put("k")], NOW) == [1]
+        else:
+            assert engine.read_value("n", "there")[0] == b"0"
+            other.put("n", "k", b"1", "application/json", None, NOW)
+        assert other.read_value("n", "k")[0] == engine.read_value("n", "k")[0] == b"1"
+        assert other.read_value("n", "there")[0] == b"0"
+    engine.close()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from collections.abc import Callable
 from threading import Lock
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from sqlitedict_kv.engines.sqlite.failures import like_driver
 from sqlitedict_kv.engines.sqlite.location import Location, Place
 from sqlitedict_kv.engines.sqlite.mark import Mark, NoMark, mark_of
+
+T = TypeVar("T")
 
 TELL = "tell"  # an SQL function: tell(name, version) notes the version and returns it
 
@@ -44,13 +47,14 @@ class Connection:
     keeps a fork from happening inside SQLite.
     """
 
-    __slots__ = ("_location", "cursor", "lock", "mark", "place", "raw", "told")
+    __slots__ = ("_hidden", "_location", "cursor", "lock", "mark", "place", "raw", "told")
 
     def __init__(self, location: Location | None) -> None:
         """Make a connection that is not open yet; *location* is None for one in memory."""
         self.lock = Lock()
         self.raw: sqlite3.Connection | None = None
         self.cursor: sqlite3.Cursor = NO_CURSOR
+        self._hidden: sqlite3.Cursor = NO_CURSOR  # the cursor while a transaction is open
         self._location = location
         self.place: Place | None = None
         self.mark: Mark = NO_MARK
@@ -84,16 +88,32 @@ class Connection:
         """Leave no statement and no transaction open after a call that was interrupted."""
         if self.raw is None:
             return
-        self.cursor.close()
-        self.cursor = self.raw.cursor()
+        # If a KeyboardInterrupt breaks this off, the next call finds no cursor, and settles first.
+        if self.cursor is not NO_CURSOR:
+            self._hidden, self.cursor = self.cursor, NO_CURSOR
+        self._hidden.close()
         if self.raw.in_transaction:
             self.raw.rollback()
+        self._hidden, self.cursor = NO_CURSOR, self.raw.cursor()
+
+    def alone(self, work: Callable[[sqlite3.Cursor], T]) -> T:
+        """Call what begins and ends a transaction with the cursor, which nobody else finds before that.
+
+        A KeyboardInterrupt can come anywhere, and a second one where the first is handled. In a transaction that
+        stayed open, the next writes would be acknowledged, and lost.
+        """
+        cursor = self._hidden = self.cursor
+        self.cursor = NO_CURSOR
+        result = work(cursor)
+        self.cursor, self._hidden = cursor, NO_CURSOR
+        return result
 
     def sleep(self) -> None:
         """Close the connection; it can be woken again."""
         raw, self.raw = self.raw, None
         self.cursor.close()
-        self.cursor = NO_CURSOR
+        self._hidden.close()
+        self.cursor = self._hidden = NO_CURSOR
         place, self.place = self.place, None
         if place is not None:
             place.close()
@@ -120,7 +140,7 @@ class Connection:
     def freeze(self) -> None:
         """Never touch the connection again, nor let it be closed: a child got it in the middle of a call."""
         self.mark.abandon()
-        for thing in (self.raw, self.cursor, self.mark):
+        for thing in (self.raw, self.cursor, self._hidden, self.mark):
             make_immortal(thing)
         if self.place is not None:
             self.place.close()  # no lock hangs on the descriptor of a directory

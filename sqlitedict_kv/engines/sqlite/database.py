@@ -15,7 +15,7 @@ from weakref import finalize
 
 from sqlitedict_kv.engine import Keys, Observer
 from sqlitedict_kv.engines.sqlite import forks, schema
-from sqlitedict_kv.engines.sqlite.connection import AsleepError, Connection
+from sqlitedict_kv.engines.sqlite.connection import NO_CURSOR, AsleepError, Connection
 from sqlitedict_kv.engines.sqlite.failures import is_busy, primary_code, stops, translate
 from sqlitedict_kv.engines.sqlite.location import Location
 from sqlitedict_kv.engines.sqlite.patience import Patience, patiently
@@ -167,9 +167,9 @@ class Database:
         def attached(cursor: sqlite3.Cursor) -> T:
             self.require_attached()
             if self.observer is None:
-                return in_transaction(cursor, work)
+                return self.main.alone(lambda cursor: in_transaction(cursor, work))
             before, changes = self.main.mark.read(), cursor.connection.total_changes
-            result = in_transaction(cursor, work)
+            result = self.main.alone(lambda cursor: in_transaction(cursor, work))
             # A transaction that changed nothing moves no mark: the next commit seen would be a stranger's.
             self.tell(touched(result), before, changed=cursor.connection.total_changes != changes)
             return result
@@ -227,18 +227,24 @@ class Database:
         self.run(lambda _: self.require_attached(by_path=True))
         connection = Connection(self._location)
         with connection.lock:
-            with self._gate:
-                self._connections.append(connection)
             try:
+                with self._gate:
+                    self._connections.append(connection)
                 self._wake(connection, Patience(self._timeout, self.label), durability)
                 yield connection.cursor
             except sqlite3.Error as error:
                 raise self.failure(error) from shown_cause(error)
             finally:
-                if connection.raw is not None:
-                    connection.settle()
-                self._end(connection)
-                self._connections.remove(connection)  # without the gate, for which a fork may be waiting
+                # Whatever a KeyboardInterrupt breaks off: what stayed open would keep the lock of the file.
+                try:
+                    if connection.raw is not None:
+                        connection.settle()
+                finally:
+                    try:
+                        self._end(connection)
+                    finally:
+                        if connection in self._connections:
+                            self._connections.remove(connection)  # without the gate, for which a fork may be waiting
 
     def _end(self, connection: Connection) -> None:
         """Close a connection, without the checkpoint that the last one makes if the store had to stop."""
@@ -332,6 +338,8 @@ class Database:
     def _wake(self, connection: Connection, patience: Patience, durability: Durability | None = None) -> None:
         """Open *connection* unless it is open; the caller holds its lock."""
         if connection.raw is not None:
+            if connection.cursor is NO_CURSOR:
+                connection.settle()
             return
         if self._stopped is not None:
             raise again_of(self._stopped)

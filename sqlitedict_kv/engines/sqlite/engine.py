@@ -185,7 +185,7 @@ class SQLiteEngine:
     def read_many(self, namespace: str, keys: Sequence[str]) -> dict[str, Record]:
         """Return the newest records of those keys that have one, expired or not, as of one moment."""
 
-        def work(cursor: sqlite3.Cursor) -> list[tuple[str, Row]]:
+        def look(cursor: sqlite3.Cursor) -> list[tuple[str, Row]]:
             rows: list[tuple[str, Row]] = []
             cursor.execute("BEGIN")
             for batch in batches(keys, KEYS_PER_READ):
@@ -196,7 +196,14 @@ class SQLiteEngine:
             return rows
 
         try:
-            return {key: record_of(namespace, key, row) for key, row in self._database.run(work)} if keys else {}
+            return (
+                {
+                    key: record_of(namespace, key, row)
+                    for key, row in self._database.run(lambda _: self._main.alone(look))
+                }
+                if keys
+                else {}
+            )
         except UndecodableTextError:
             self._name_damage([(namespace, key) for key in keys])
             raise
