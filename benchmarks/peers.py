@@ -107,10 +107,10 @@ class RawSQLite(Peer):
 
         import orjson
 
-        from sqlitedict_kv.engines.sqlite import database, engine, schema
+        from sqlitedict_kv.engines.sqlite import database, edits, engine, schema, spans
 
         # The statements are those of the engine itself: a copy here would stay behind when they change.
-        read, upsert, keys, remove = engine.READ_VALUE, engine.UPSERT, engine.KEYS, engine.DELETE
+        read, upsert, keys, remove = engine.READ_VALUE, edits.UPSERT, spans.KEYS, edits.DELETE
         upsert_only = upsert.rpartition("RETURNING")[0]
         loads, dumps, clock = orjson.loads, orjson.dumps, time.time
         path = directory / "raw.db"

@@ -13,6 +13,7 @@ from typing import Any
 from sqlitedict_kv import AsyncStore, ConflictError, KVError, Store
 from sqlitedict_kv.aio.access import Access
 from sqlitedict_kv.aio.lane import Call, Lane
+from sqlitedict_kv.engines.sqlite.edits import apply
 from tests.faults.campaign import Campaign, Round
 
 TASKS = 60  # at once
@@ -218,7 +219,7 @@ async def _commit_in_two_calls(access: Access, edits: Any) -> list[int | None]:
     def end() -> list[int | None]:
         with main.lock:
             try:
-                versions = [engine._apply(main.cursor, edit, access.core.now()) for edit in edits]
+                versions = [apply(main.cursor, edit, access.core.now()) for edit in edits]
                 main.cursor.execute("COMMIT")
             except BaseException:
                 main.cursor.execute("ROLLBACK")
