@@ -102,6 +102,7 @@ def operate(operation: Operation, peers: Sequence[Peer], count: int, rounds: int
     """
     samples = {peer.name: Samples() for peer in peers}
     spent = dict.fromkeys(samples, 0.0)
+    gc.collect()
     for peer in peers:
         samples[peer.name].calls = _calls(operation, peer, count)
     for number in range(rounds):
@@ -137,8 +138,7 @@ def _round(operation: Operation, peer: Peer, draw: Draw, calls: int) -> float:
 
 def _timed(verb: Callable[..., Any], arguments: list[Call]) -> int:
     """Return the nanoseconds that all these calls take; the same loop for one argument and for two."""
-    gc.collect()
-    gc.disable()  # as timeit does: else it depends on who was before
+    gc.disable()  # as timeit does; a collection before each batch would empty the processor's caches
     try:
         if len(arguments[0]) == 1:
             singles = [argument for (argument,) in arguments]
