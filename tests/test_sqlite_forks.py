@@ -307,7 +307,8 @@ def test_a_child_forked_while_a_thread_is_stuck_in_a_call_is_refused(path, monke
         assert store.check().ok
 
 
-def test_a_child_forked_while_a_thread_is_inside_sqlite_is_refused(path, monkeypatch):
+@pytest.mark.parametrize("how", ["run", "transact"])
+def test_a_child_forked_while_a_thread_is_inside_sqlite_is_refused(path, monkeypatch, how):
     """The thread also holds the mutex and the cursor of the connection, and in the child nobody gives them back."""
     monkeypatch.setattr(forks, "PATIENCE", 0.05)
     store = Store(path)
@@ -323,7 +324,7 @@ def test_a_child_forked_while_a_thread_is_inside_sqlite_is_refused(path, monkeyp
             cursor.execute(SLOW)
 
         with pytest.raises(Exception, match="interrupted"):
-            database.run(slow)
+            getattr(database, how)(slow)
         raw.set_progress_handler(None, 1)
 
     with thread_inside(entered, leave, hold):

@@ -144,7 +144,8 @@ class Connection:
             make_immortal(thing)
         if self.place is not None:
             self.place.close()  # no lock hangs on the descriptor of a directory
-        self.raw, self.cursor, self.mark, self.place = None, NO_CURSOR, NO_MARK, None
+        self.raw, self.mark, self.place = None, NO_MARK, None
+        self.cursor = self._hidden = NO_CURSOR
 
 
 def make_immortal(thing: object) -> None:
