@@ -89,7 +89,8 @@ def without_diskcache(*arguments, check=True):
 
 def table_of(text):
     """Return the first table, the cells of each row by the row's title and the column's."""
-    lines = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    first = text[text.index("\n|") + 1 :].partition("\n\n")[0]
+    lines = [line.strip("|").split("|") for line in first.splitlines()]
     titles = [cell.strip() for cell in lines[0]]
     table = {}
     for cells in lines[2:]:
