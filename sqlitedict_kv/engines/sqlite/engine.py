@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import Any
 from zlib import crc32
 
 from sqlitedict_kv.engine import (
@@ -55,8 +55,6 @@ from sqlitedict_kv.engines.sqlite.spans import KEYS, KEYS_REVERSE, RECORDS, RECO
 from sqlitedict_kv.engines.sqlite.upkeep import RAISE_FLOOR, Upkeep, raise_floors
 from sqlitedict_kv.errors import CorruptStoreError, DamagedEntryError, KVError, OpenError
 from sqlitedict_kv.record import Record
-
-T = TypeVar("T")
 
 READ_VALUE = f"SELECT value, content_type, expires_at, {EXPECTED_CRC} FROM kv WHERE ns = ? AND key = ?"
 READ_MANY = """
