@@ -101,6 +101,30 @@ class Figures(NamedTuple):
     library_version: str
 
 
+class Capabilities(NamedTuple):
+    """What a store can do that not every kind of store can.
+
+    Attributes:
+        atomic_across_namespaces: ``atomic()`` takes edits of any namespaces; else of one shard of one.
+        exact_len: ``len`` counts exactly those entries that can be read.
+        ordered: keys are listed in order; else not at all, but see ``ns(ordered=)``.
+        durable: an acknowledged write survives the loss of the process that took it, be it a server's.
+        by_age: ``by_age()`` works.
+        exclusive: ``exclusive()`` works.
+        limits: ``max_bytes`` and ``max_entries`` work.
+        backup: ``backup()`` and ``vacuum()`` work.
+    """
+
+    atomic_across_namespaces: bool
+    exact_len: bool
+    ordered: bool
+    durable: bool
+    by_age: bool
+    exclusive: bool
+    limits: bool
+    backup: bool
+
+
 class CheckReport(NamedTuple):
     """What a check of the whole store found."""
 
@@ -129,6 +153,16 @@ class Observer(Protocol):
 
 class Engine(Protocol):
     """Storage for records by namespace and key."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this engine can do that not every one can; what it cannot raises UnsupportedError."""
+
+    def declare(self, namespace: str, shards: int | None, *, ordered: bool | None) -> None:
+        """Note how a namespace is to be made, None is as it is; nothing is asked or written before it is used.
+
+        An engine on one machine has no use for it.
+        """
 
     def read_value(self, namespace: str, key: str) -> Value | None:
         """Return the newest value, expired or not."""
@@ -177,7 +211,7 @@ class Engine(Protocol):
         It is committed when the block ends, and rolled back if the block raises. *now* returns the time after it.
 
         Raises:
-            ValueError: this engine has no such transactions.
+            UnsupportedError: this engine has no such transactions.
             RuntimeError: the thread is in such a block.
         """
 
@@ -195,6 +229,15 @@ class Engine(Protocol):
 
     def count(self, namespace: str, now: int) -> tuple[int, int]:
         """Return how many entries of a namespace are live, and how many have expired."""
+
+    def highest(self, namespace: str) -> int:
+        """Return the highest version that the namespace has given so far, 0 if it has given none."""
+
+    def restore(self, edits: Sequence[Put], above: int, now: int) -> None:
+        """Write entries with distinct keys of one namespace as :meth:`put_many` does, at versions greater than *above*.
+
+        So are all versions that the namespace gives from then on to a key that is created.
+        """
 
     def namespaces(self, now: int) -> list[str]:
         """Return the names that have live entries, in order."""
@@ -217,8 +260,8 @@ class Engine(Protocol):
         *decode* takes namespace, key, body and content type, and raises a KVError for what cannot be read.
         """
 
-    def probe(self) -> None:
-        """Read and, if writes are allowed, take and leave the write lock; raise what fails."""
+    def probe(self) -> list[str]:
+        """Read and, if writes are allowed, try whether they go; raise what fails, return what is a danger."""
 
     def vacuum(self) -> None:
         """Give the free space back to the operating system."""

@@ -9,7 +9,9 @@
     │   │   └── UnsafeFilesystemError a network or virtual file system, where WAL loses data
     │   ├── NotADatabaseError         the file is no SQLite database
     │   ├── ForeignDatabaseError      the file belongs to another application
-    │   └── NewerFormatError          a later release of this library wrote the file
+    │   ├── NewerFormatError          a later release of this library wrote the file
+    │   ├── AccessDeniedError         (PermissionError) the server refuses the user, the password or the command
+    │   └── LayoutError               (ValueError) the namespace was made with other shards, or without order
     ├── StoreError                    the storage refused or failed
     │   ├── StoreBusyError            (TimeoutError) others held the lock for the whole timeout
     │   ├── StoreClosedError          (ValueError) the store was closed
@@ -18,6 +20,10 @@
     │   ├── StoreIOError              (OSError) the operating system failed; the store stops
     │   ├── StoreDetachedError        the file was replaced or lost its locks; the store stops
     │   ├── ForkedStoreError          the process was forked in the middle of a call
+    │   ├── UnsupportedError          (ValueError) this kind of store cannot do that; see Store.capabilities
+    │   ├── UnreachableError          (ConnectionError) no server answered for the whole timeout; nothing was written
+    │   ├── OutcomeUnknownError       (ConnectionError) no server says whether a write was done
+    │   ├── NotConfirmedError         a write was done, and fewer replicas than asked for have it
     │   └── CorruptStoreError         the file is damaged; the store stops
     │       └── DamagedEntryError     one entry is damaged; the others can be read
     ├── ConflictError                 somebody else wrote in between
@@ -65,6 +71,14 @@ class NewerFormatError(OpenError):
     """Says that a later release of this library wrote the file."""
 
 
+class AccessDeniedError(OpenError, PermissionError):
+    """Says that the server refuses the user, the password, or what the user may do."""
+
+
+class LayoutError(OpenError, ValueError):
+    """Says that a namespace was made with another number of shards, or other than ordered, than is asked for."""
+
+
 class StoreError(KVError):
     """Says that the storage refused or failed."""
 
@@ -95,6 +109,22 @@ class StoreDetachedError(StoreError):
 
 class ForkedStoreError(StoreError):
     """Says that this process was forked while another thread was inside the store."""
+
+
+class UnsupportedError(StoreError, ValueError):
+    """Says that this kind of store cannot do that, nothing was touched; see :attr:`Store.capabilities`."""
+
+
+class UnreachableError(StoreError, ConnectionError):
+    """Says that no server answered for the whole timeout; nothing was written."""
+
+
+class OutcomeUnknownError(StoreError, ConnectionError):
+    """Says that no server answered for the whole timeout after a write was sent: it was done, or it was not."""
+
+
+class NotConfirmedError(StoreError):
+    """Says that a write was done, and that fewer replicas than ``confirm=`` asks for have it: a failover may lose it."""
 
 
 class CorruptStoreError(StoreError):
