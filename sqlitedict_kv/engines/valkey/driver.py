@@ -25,7 +25,8 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import TimeoutError as SlowError
 from redis.retry import Retry
-from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
+from redis.sentinel import Sentinel as _Sentinel
+from redis.sentinel import SentinelConnectionPool
 
 __all__ = [
     "DRIVER_ERRORS",
@@ -34,7 +35,6 @@ __all__ = [
     "Connection",
     "LostError",
     "Make",
-    "MasterNotFoundError",
     "NoPermissionError",
     "Redis",
     "RedisCluster",
@@ -79,8 +79,10 @@ class Socket(Protocol):
 # What a call may raise. RedisClusterException is none: it comes from redis-py's own routing.
 DRIVER_ERRORS = (RedisError, OSError)
 Make = Callable[..., Socket]
+# redis-py has no types there
+Sentinel: Any = _Sentinel
 
 
 def no_retry() -> Retry:
     """Return redis-py's way to say that a call is made once: we retry, who know what may be repeated."""
-    return Retry(NoBackoff(), 0)  # type: ignore[no-untyped-call]  # redis-py has no types there
+    return Retry(NoBackoff(), 0)
