@@ -28,7 +28,9 @@ from sqlitedict_kv.engines.valkey.calls import (
     clear_call,
     commit_call,
     count_call,
+    mget_call,
     page_call,
+    places_of,
     put_call,
     remove_call,
     scan_call,
@@ -116,20 +118,14 @@ class ValkeyEngine:
         space = self._registry.known(namespace) if keys else None
         if space is None:
             return {}
-        groups: dict[int, tuple[list[str], list[bytes]]] = {}
-        for key in keys:
-            name = key.encode()
-            shard = space.shard_of(name)
-            group = groups.setdefault(shard.slot if self._link.clustered else 0, ([], []))
-            group[0].append(key)
-            group[1].append(shard.entries + name)
-        calls = [Call(slot, None, (b"MGET", *names), writes=False) for slot, (_, names) in groups.items()]
-        replies = self._link.many(calls)
+        names = [key.encode() for key in keys]
+        places = places_of(space, names, together=not self._link.clustered)
+        replies = self._link.many([mget_call(place) for place in places])
         crc = space.crc
         return {
-            key: record_of(namespace, key, raw, crc32(key.encode(), crc))
-            for (group, _), found in zip(groups.values(), replies, strict=True)
-            for key, raw in zip(group, found, strict=True)
+            keys[at]: record_of(namespace, keys[at], raw, crc32(names[at], crc))
+            for place, found in zip(places, replies, strict=True)
+            for at, raw in zip(place.positions, found, strict=True)
             if raw is not None
         }
 
