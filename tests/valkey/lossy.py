@@ -1,5 +1,6 @@
 """A way to a server that loses what it is told to lose."""
 
+import contextlib
 import socket
 import threading
 
@@ -51,18 +52,14 @@ class Lossy:
             except OSError:
                 break
         for end in (source, target):
-            try:
+            with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
     def cut(self):
         """End all connections."""
         for end in self._open:
-            try:
+            with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
     def close(self):
         self._listener.close()

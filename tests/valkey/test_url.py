@@ -3,8 +3,6 @@
 import pytest
 
 from sqlitedict_kv.engines.schemes import SCHEMES, is_address
-
-pytest.importorskip("redis")
 from sqlitedict_kv.engines.valkey.url import parsed
 
 
@@ -16,7 +14,18 @@ def test_a_known_scheme_is_an_address(scheme):
 
 @pytest.mark.parametrize(
     "text",
-    ["app.db", ":memory:", "", "redis", "redis:/x", "file://app.db", "http://x", "/tmp/redis://x", "valkey+unix://x", "C:\\a"],
+    [
+        "app.db",
+        ":memory:",
+        "",
+        "redis",
+        "redis:/x",
+        "file://app.db",
+        "http://x",
+        "/tmp/redis://x",
+        "valkey+unix://x",
+        "C:\\a",
+    ],
 )
 def test_everything_else_is_a_path(text):
     assert not is_address(text)
@@ -125,4 +134,7 @@ def test_what_is_no_such_url_is_refused_without_a_word_of_its_password(url, hint
 
 
 def test_certificates_need_not_be_demanded_as_others_write_it():
-    assert parsed("rediss://h?ssl_cert_reqs=CERT_NONE").options == {"ssl_cert_reqs": "none"}
+    assert parsed("rediss://h?ssl_cert_reqs=CERT_NONE").options == {
+        "ssl_cert_reqs": "none",
+        "ssl_check_hostname": False,
+    }

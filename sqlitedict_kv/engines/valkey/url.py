@@ -153,6 +153,8 @@ def _options(query: str, scheme: str, *, tls: bool, mode: Mode) -> dict[str, str
         if name in options:
             raise ValueError(f"{scheme}://...: the option {name} is there twice")
         options[name] = _checked(name, value, scheme)
+    if options.get("ssl_cert_reqs") == "none":
+        options["ssl_check_hostname"] = False  # redis-py 6 demands that it is said
     return options
 
 
