@@ -58,8 +58,7 @@ from sqlitedict_kv.record import Record
 MAX_EDITS = 100_000  # of one step: a server takes 2**20 arguments
 MAX_VERSION = 2**53 - 2**32  # the numbers of Lua are exact up to 2**53
 ROWS_PER_BATCH = 1000  # that are removed in one step
-WRITES_PER_PURGE = 64  # of a namespace whose entries expire; then so many that have expired are removed:
-ROWS_PER_PURGE = 128
+WRITES_PER_PURGE = 64  # of entries that expire; then twice as many that have expired are removed
 LONGEST_PAUSE = 0.02  # seconds, after somebody else was faster
 
 
@@ -423,9 +422,14 @@ class ValkeyEngine:
         """Remove a few expired entries now and then, so that those who only write need no purge."""
         self._expiring += count
         if self._expiring >= WRITES_PER_PURGE and space.layout.ordered:
-            self._expiring = 0
+            # Twice as many as were written: a backlog must shrink, however many come at once.
+            left, self._expiring = 2 * self._expiring, 0
             shard = random.choice(space.shards)  # noqa: S311 # no secret
-            self._purged += self._remove(shard, ROWS_PER_PURGE, now, expired=True)[0]
+            while left > 0:
+                batch = min(left, ROWS_PER_BATCH)
+                removed, _ = self._remove(shard, batch, now, expired=True)
+                self._purged += removed
+                left = left - removed if removed == batch else 0
 
     # -- coherence
 
