@@ -230,23 +230,20 @@ class ValkeyEngine:
 
     def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
         """Write entries with distinct keys of one namespace, of each shard all or none; return their versions."""
-        return self._put_many(edits, 0, now)
+        return self._put_many(edits[0].namespace, edits, 0, now) if edits else {}
 
-    def restore(self, edits: Sequence[Put], above: int, now: int) -> None:
-        """Write entries with distinct keys of one namespace at versions greater than *above*.
+    def restore(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> None:
+        """Write entries with distinct keys of a namespace at versions greater than *above*.
 
         So are all versions that the namespace gives from then on: the clock of each shard is ahead of them.
         """
         if above >= MAX_VERSION:
             raise UnsupportedError(f"versions of a server end at {MAX_VERSION}, and the source has one of {above}")
-        self._put_many(edits, above, now)
+        self._put_many(namespace, edits, above, now)
 
-    def _put_many(self, edits: Sequence[Put], above: int, now: int) -> dict[str, int]:
+    def _put_many(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> dict[str, int]:
         self._require_writable()
-        if not edits:
-            return {}
         _refuse_too_many(edits)
-        namespace = edits[0].namespace
         session = self._sessions.next()
         while True:
             space = self._registry.made(namespace)
