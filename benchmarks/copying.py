@@ -91,7 +91,7 @@ def main() -> None:
         steps = [(first, place) for place in places[1:2]]
         if options.address:
             chain = [first, *options.address, third]
-            steps += list(zip(chain, chain[1:], strict=False))
+            steps += list(pairwise(chain))
         for source, target in steps:
             took = json.loads(run("move", source, target))
             assert took["copied"] == options.entries
