@@ -26,7 +26,8 @@ def lossy(shared_valkey):
 def users(lossy, request):
     with Store(f"valkey://127.0.0.1:{lossy.port}?prefix={request.node.name[:60]}", timeout=20) as store:
         users = store.ns("users")
-        users["warm"] = "scripts are loaded, connections are there"
+        users["warm"] = 1
+        users.incr("warm")  # from here on the scripts are loaded, and a connection is there
         yield users
 
 
@@ -67,7 +68,7 @@ def test_a_removal_whose_answer_was_lost_says_that_something_was_there(users, lo
 
 def test_all_of_a_transaction_is_done_once(users, lossy, request):
     with Store(f"valkey://127.0.0.1:{lossy.port}?prefix={request.node.name[:60]}") as store:
-        store.ns("a")["n"] = 1
+        store.ns("a").incr("n")
         lossy.lose_replies = 1
         with store.atomic() as tx:
             tx.ns("a").incr("n")
