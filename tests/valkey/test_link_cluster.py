@@ -4,6 +4,7 @@ import threading
 import uuid
 
 import pytest
+import redis
 from redis.crc import key_slot
 from redis.sentinel import Sentinel
 
