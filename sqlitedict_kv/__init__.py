@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlitedict_kv.codecs import Codec
 from sqlitedict_kv.core import Entry, Meta
-from sqlitedict_kv.engine import CheckReport
+from sqlitedict_kv.engine import Capabilities, CheckReport
 from sqlitedict_kv.errors import (
+    AccessDeniedError,
     CodecError,
     ConflictError,
     CorruptStoreError,
@@ -22,12 +23,15 @@ from sqlitedict_kv.errors import (
     ForeignDatabaseError,
     ForkedStoreError,
     KVError,
+    LayoutError,
     LocationError,
     LockLostError,
     LockTimeoutError,
     NewerFormatError,
     NotADatabaseError,
+    NotConfirmedError,
     OpenError,
+    OutcomeUnknownError,
     ReadOnlyError,
     StoreBusyError,
     StoreClosedError,
@@ -37,7 +41,9 @@ from sqlitedict_kv.errors import (
     StoreIOError,
     StoreNotFoundError,
     TooLargeError,
+    UnreachableError,
     UnsafeFilesystemError,
+    UnsupportedError,
 )
 from sqlitedict_kv.listing import Page
 from sqlitedict_kv.lru import LRUStats
@@ -49,19 +55,23 @@ from sqlitedict_kv.transaction import Transaction, TransactionNamespace
 
 if TYPE_CHECKING:
     from sqlitedict_kv.aio import AsyncNamespace, AsyncStore
+    from sqlitedict_kv.copying import CopyReport, copy
     from sqlitedict_kv.diagnosis import Diagnosis, diagnose
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccessDeniedError",
     "AsyncMemoized",
     "AsyncNamespace",
     "AsyncStore",
     "CacheInfo",
+    "Capabilities",
     "CheckReport",
     "Codec",
     "CodecError",
     "ConflictError",
+    "CopyReport",
     "CorruptStoreError",
     "DamagedEntryError",
     "DecodeError",
@@ -72,6 +82,7 @@ __all__ = [
     "Health",
     "KVError",
     "LRUStats",
+    "LayoutError",
     "LocationError",
     "LockLostError",
     "LockTimeoutError",
@@ -82,7 +93,9 @@ __all__ = [
     "NamespaceStats",
     "NewerFormatError",
     "NotADatabaseError",
+    "NotConfirmedError",
     "OpenError",
+    "OutcomeUnknownError",
     "Page",
     "ReadOnlyError",
     "Store",
@@ -97,8 +110,11 @@ __all__ = [
     "TooLargeError",
     "Transaction",
     "TransactionNamespace",
+    "UnreachableError",
     "UnsafeFilesystemError",
+    "UnsupportedError",
     "__version__",
+    "copy",
     "diagnose",
 ]
 
@@ -109,6 +125,10 @@ def __getattr__(name: str) -> Any:
         from sqlitedict_kv import aio  # noqa: PLC0415
 
         return getattr(aio, name)
+    if name in ("CopyReport", "copy"):
+        from sqlitedict_kv import copying  # noqa: PLC0415
+
+        return getattr(copying, name)
     if name in ("Diagnosis", "diagnose"):
         from sqlitedict_kv import diagnosis  # noqa: PLC0415
 

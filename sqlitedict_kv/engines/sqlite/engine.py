@@ -12,6 +12,7 @@ from zlib import crc32
 
 from sqlitedict_kv.engine import (
     AgeSpan,
+    Capabilities,
     Change,
     CheckReport,
     Edit,
@@ -26,6 +27,7 @@ from sqlitedict_kv.engines.sqlite.connection import AsleepError
 from sqlitedict_kv.engines.sqlite.database import Database, Durability, OnCorrupt, in_transaction
 from sqlitedict_kv.engines.sqlite.edits import (
     ADD_TELLING,
+    MAX_INTEGER,
     NEW,
     OLD,
     REPLACE_IN_TIME_TELLING,
@@ -33,9 +35,11 @@ from sqlitedict_kv.engines.sqlite.edits import (
     UPSERT_TELLING,
     apply,
     apply_groups,
+    floor_of,
     names_of,
     put_rows,
     replacement_of,
+    restore_rows,
     values_of,
 )
 from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError, is_busy
@@ -53,7 +57,7 @@ from sqlitedict_kv.engines.sqlite.rows import (
 )
 from sqlitedict_kv.engines.sqlite.spans import KEYS, KEYS_REVERSE, RECORDS, RECORDS_REVERSE, bounds_of
 from sqlitedict_kv.engines.sqlite.upkeep import RAISE_FLOOR, Upkeep, raise_floors
-from sqlitedict_kv.errors import CorruptStoreError, DamagedEntryError, KVError, OpenError
+from sqlitedict_kv.errors import CorruptStoreError, DamagedEntryError, KVError, OpenError, UnsupportedError
 from sqlitedict_kv.record import Record
 
 READ_VALUE = f"SELECT value, content_type, expires_at, {EXPECTED_CRC} FROM kv WHERE ns = ? AND key = ?"
@@ -137,6 +141,24 @@ class SQLiteEngine:
         self._holders: set[int] = set()  # threads that are in a block of exclusive()
         self.label = self._database.label
         self.quarantined = self._database.quarantined
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What a store in a file or in memory can do: all there is, but for what takes a file."""
+        in_file = not self._database.in_memory
+        return Capabilities(
+            atomic_across_namespaces=True,
+            exact_len=True,
+            ordered=True,
+            durable=in_file,
+            by_age=True,
+            exclusive=in_file,
+            limits=True,
+            backup=True,
+        )
+
+    def declare(self, namespace: str, shards: int | None, *, ordered: bool | None) -> None:
+        """Do nothing: a namespace is whole and in order whatever is asked for."""
 
     # -- reading
 
@@ -259,6 +281,14 @@ class SQLiteEngine:
         rows, expired = self._database.run(lambda cursor: cursor.execute(COUNT, (namespace, now, namespace)).fetchone())
         return rows - expired, expired
 
+    def highest(self, namespace: str) -> int:
+        """Return the highest version that the namespace has given so far, 0 if it has given none."""
+        with self._database.aside() as cursor:  # it looks at every row
+            (version,), floor = self._database.patiently(
+                lambda: (cursor.execute(HIGHEST_VERSION, (namespace,)).fetchone(), floor_of(cursor, namespace))
+            )
+        return max(version or 0, floor)
+
     def namespaces(self, now: int) -> list[str]:
         """Return the names that have live entries, in order."""
 
@@ -344,6 +374,20 @@ class SQLiteEngine:
         versions = self._database.transact(work, lambda _: names_of(edits), aside=len(edits) > LONG_COMMIT)
         self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits), now)
         return versions
+
+    def restore(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> None:
+        """Write entries with distinct keys of a namespace, all or none, at versions greater than *above*.
+
+        The floor is raised to it, so those of keys that are created later are greater too.
+        """
+        if above >= MAX_INTEGER:
+            raise UnsupportedError(f"{self.label}: no version can follow {above} in namespace {namespace!r}")
+
+        def work(cursor: sqlite3.Cursor) -> None:
+            restore_rows(cursor, namespace, edits, above, now)
+
+        self._database.transact(work, lambda _: names_of(edits), aside=len(edits) > LONG_COMMIT)
+        self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits), now)
 
     def commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
         """Apply edits in order, all or none."""
@@ -454,7 +498,7 @@ class SQLiteEngine:
         """Give an engine whose calls are one write transaction, committed when the block ends without an error."""
         self._database.require_writable()
         if self._database.in_memory:
-            raise ValueError("exclusive() needs a store in a file; one in memory has a single connection")
+            raise UnsupportedError("exclusive() needs a store in a file; one in memory has a single connection")
         self._refuse_holder("begin another block")
         thread = get_ident()
         strange: sqlite3.Error | None = None
@@ -517,7 +561,7 @@ class SQLiteEngine:
             free_bytes=free,
             evicted=self._upkeep.evicted,
             purged=self._upkeep.purged,
-            library_version=sqlite3.sqlite_version,
+            library_version=f"SQLite {sqlite3.sqlite_version}",
         )
 
     def check(self, decode: Callable[[str, str, bytes, str], object]) -> CheckReport:
@@ -552,11 +596,12 @@ class SQLiteEngine:
             problems.append(str(error))
         return CheckReport(not problems, entries, unchecked, tuple(problems))
 
-    def probe(self) -> None:
+    def probe(self) -> list[str]:
         """Read and, if writes are allowed, take and leave the write lock; raise what fails."""
         self._database.run(lambda cursor: cursor.execute(HAS_LIVE, ("", 0)).fetchone())
         if not self._database.readonly:
             self._database.transact(lambda _: None)
+        return []
 
     def vacuum(self) -> None:
         """Give the free space back to the operating system."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NoReturn
+from zlib import crc32
 
 from sqlitedict_kv.engine import (
     AgeSpan,
@@ -27,13 +28,15 @@ from sqlitedict_kv.engines.valkey.calls import (
     clear_call,
     commit_call,
     count_call,
+    mget_call,
     page_call,
+    places_of,
     put_call,
     remove_call,
     scan_call,
 )
 from sqlitedict_kv.engines.valkey.edits import Guarded, batches_of, resolved
-from sqlitedict_kv.engines.valkey.entry import packed, record_of, value_of
+from sqlitedict_kv.engines.valkey.entry import crc_of, packed, record_of
 from sqlitedict_kv.engines.valkey.health import dangers, server_of, used_memory
 from sqlitedict_kv.engines.valkey.layout import Shard, Space
 from sqlitedict_kv.engines.valkey.pages import joined
@@ -55,8 +58,7 @@ from sqlitedict_kv.record import Record
 MAX_EDITS = 100_000  # of one step: a server takes 2**20 arguments
 MAX_VERSION = 2**53 - 2**32  # the numbers of Lua are exact up to 2**53
 ROWS_PER_BATCH = 1000  # that are removed in one step
-WRITES_PER_PURGE = 64  # of a namespace whose entries expire; then so many that have expired are removed:
-ROWS_PER_PURGE = 128
+WRITES_PER_PURGE = 64  # of entries that expire; then twice as many that have expired are removed
 LONGEST_PAUSE = 0.02  # seconds, after somebody else was faster
 
 
@@ -97,41 +99,32 @@ class ValkeyEngine:
 
     def read_value(self, namespace: str, key: str) -> Value | None:
         """Return the newest value, expired or not."""
-        raw = self._raw(namespace, key)
-        return None if raw is None else value_of(namespace, key, raw)
+        record = self.read(namespace, key)
+        return None if record is None else (record[0], record[1], record[3], None)
 
     def read(self, namespace: str, key: str) -> Record | None:
         """Return the newest record, expired or not."""
-        raw = self._raw(namespace, key)
-        return None if raw is None else record_of(namespace, key, raw)
-
-    def _raw(self, namespace: str, key: str) -> bytes | None:
         space = self._registry.known(namespace)
         if space is None:
             return None
         name = key.encode()
         shard = space.shard_of(name)
-        raw: bytes | None = self._link.one(Call(shard.slot, None, (b"GET", shard.entries + name), writes=False))
-        return raw
+        raw = self._link.one(Call(shard.slot, None, (b"GET", shard.entries + name), writes=False))
+        return None if raw is None else record_of(namespace, key, raw, crc32(name, space.crc))
 
     def read_many(self, namespace: str, keys: Sequence[str]) -> dict[str, Record]:
         """Return the newest records of those keys that have one, expired or not, as of one moment in each shard."""
         space = self._registry.known(namespace) if keys else None
         if space is None:
             return {}
-        groups: dict[int, tuple[list[str], list[bytes]]] = {}
-        for key in keys:
-            name = key.encode()
-            shard = space.shard_of(name)
-            group = groups.setdefault(shard.slot if self._link.clustered else 0, ([], []))
-            group[0].append(key)
-            group[1].append(shard.entries + name)
-        calls = [Call(slot, None, (b"MGET", *names), writes=False) for slot, (_, names) in groups.items()]
-        replies = self._link.many(calls)
+        names = [key.encode() for key in keys]
+        places = places_of(space, names, together=not self._link.clustered)
+        replies = self._link.many([mget_call(place) for place in places])
+        crc = space.crc
         return {
-            key: record_of(namespace, key, raw)
-            for (group, _), found in zip(groups.values(), replies, strict=True)
-            for key, raw in zip(group, found, strict=True)
+            keys[at]: record_of(namespace, keys[at], raw, crc32(names[at], crc))
+            for place, found in zip(places, replies, strict=True)
+            for at, raw in zip(place.positions, found, strict=True)
             if raw is not None
         }
 
@@ -141,7 +134,11 @@ class ValkeyEngine:
 
     def records(self, span: Span, limit: int, now: int) -> list[tuple[str, Record]]:
         """Return the first live records of a span: at least one if there is any, at most *limit*."""
-        return [(key, record_of(span.namespace, key, raw)) for key, raw in self._walk(span, limit, now, records=True)]
+        start = crc_of(span.namespace)
+        return [
+            (key, record_of(span.namespace, key, raw, crc32(key.encode(), start)))
+            for key, raw in self._walk(span, limit, now, records=True)
+        ]
 
     def _walk(self, span: Span, limit: int, now: int, *, records: bool) -> list[tuple[str, bytes]]:
         """Return the first keys of a span and, if *records*, their entries."""
@@ -211,14 +208,14 @@ class ValkeyEngine:
         """Write one entry whatever is there and return its version."""
         self._require_writable()
         name = key.encode()
-        seal, tail = packed(namespace, key, body, content_type, expires_at, now)
         session, number = self._sessions.next()
         while True:
             space = self._registry.made(namespace)
             slot, entries, order, expiry, clock, sessions = space.shard_of(name)
+            crc, tail = packed(crc32(name, space.crc), body, content_type, expires_at, now)
             parts = (
                 *(b"5", sessions + session, order, expiry, clock, entries + name),
-                *(number, space.encoded, b"%d" % now, name, b"%d" % (expires_at or 0), b"%d" % seal, tail),
+                *(number, space.encoded, b"%d" % now, name, b"%d" % (expires_at or 0), b"%d" % crc, tail),
             )
             reply = self._write(Call(slot, PUT, parts, writes=True), [(namespace, key)])
             if type(reply) is int:
@@ -233,23 +230,20 @@ class ValkeyEngine:
 
     def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
         """Write entries with distinct keys of one namespace, of each shard all or none; return their versions."""
-        return self._put_many(edits, 0, now)
+        return self._put_many(edits[0].namespace, edits, 0, now) if edits else {}
 
-    def restore(self, edits: Sequence[Put], above: int, now: int) -> None:
-        """Write entries with distinct keys of one namespace at versions greater than *above*.
+    def restore(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> None:
+        """Write entries with distinct keys of a namespace at versions greater than *above*.
 
         So are all versions that the namespace gives from then on: the clock of each shard is ahead of them.
         """
         if above >= MAX_VERSION:
             raise UnsupportedError(f"versions of a server end at {MAX_VERSION}, and the source has one of {above}")
-        self._put_many(edits, above, now)
+        self._put_many(namespace, edits, above, now)
 
-    def _put_many(self, edits: Sequence[Put], above: int, now: int) -> dict[str, int]:
+    def _put_many(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> dict[str, int]:
         self._require_writable()
-        if not edits:
-            return {}
         _refuse_too_many(edits)
-        namespace = edits[0].namespace
         session = self._sessions.next()
         while True:
             space = self._registry.made(namespace)
@@ -425,9 +419,14 @@ class ValkeyEngine:
         """Remove a few expired entries now and then, so that those who only write need no purge."""
         self._expiring += count
         if self._expiring >= WRITES_PER_PURGE and space.layout.ordered:
-            self._expiring = 0
+            # Twice as many as were written: a backlog must shrink, however many come at once.
+            left, self._expiring = 2 * self._expiring, 0
             shard = random.choice(space.shards)  # noqa: S311 # no secret
-            self._purged += self._remove(shard, ROWS_PER_PURGE, now, expired=True)[0]
+            while left > 0:
+                batch = min(left, ROWS_PER_BATCH)
+                removed, _ = self._remove(shard, batch, now, expired=True)
+                self._purged += removed
+                left = left - removed if removed == batch else 0
 
     # -- coherence
 
@@ -488,7 +487,7 @@ class ValkeyEngine:
             while page := self._walk(span, ROWS_PER_BATCH, 0, records=True):
                 for key, raw in page:
                     try:
-                        record = record_of(name, key, raw)
+                        record = record_of(name, key, raw, crc32(key.encode(), crc_of(name)))
                         decode(name, key, record.body, record.content_type)
                     except KVError as error:
                         problems.append(str(error))
@@ -529,7 +528,7 @@ def _refuse_too_many(edits: Sequence[Edit]) -> None:
 def _raise_refusal(edits: Sequence[Edit | Guarded], reply: Any) -> NoReturn:
     word, number, *rest = reply
     edit = edits[number - 1]
-    assert not isinstance(edit, Guarded)
+    edit = edit.put if isinstance(edit, Guarded) else edit
     if word == b"CONFLICT":
         expected = getattr(edit, "expected", None)
         raise ConflictError(edit.namespace, edit.key, expected=expected or 0, actual=rest[0] or None)
