@@ -28,7 +28,9 @@ from sqlitedict_kv.engines.valkey.calls import (
     clear_call,
     commit_call,
     count_call,
+    mget_call,
     page_call,
+    places_of,
     put_call,
     remove_call,
     scan_call,
@@ -115,20 +117,14 @@ class ValkeyEngine:
         space = self._registry.known(namespace) if keys else None
         if space is None:
             return {}
-        groups: dict[int, tuple[list[str], list[bytes]]] = {}
-        for key in keys:
-            name = key.encode()
-            shard = space.shard_of(name)
-            group = groups.setdefault(shard.slot if self._link.clustered else 0, ([], []))
-            group[0].append(key)
-            group[1].append(shard.entries + name)
-        calls = [Call(slot, None, (b"MGET", *names), writes=False) for slot, (_, names) in groups.items()]
-        replies = self._link.many(calls)
+        names = [key.encode() for key in keys]
+        places = places_of(space, names, together=not self._link.clustered)
+        replies = self._link.many([mget_call(place) for place in places])
         crc = space.crc
         return {
-            key: record_of(namespace, key, raw, crc32(key.encode(), crc))
-            for (group, _), found in zip(groups.values(), replies, strict=True)
-            for key, raw in zip(group, found, strict=True)
+            keys[at]: record_of(namespace, keys[at], raw, crc32(names[at], crc))
+            for place, found in zip(places, replies, strict=True)
+            for at, raw in zip(place.positions, found, strict=True)
             if raw is not None
         }
 
@@ -234,23 +230,20 @@ class ValkeyEngine:
 
     def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
         """Write entries with distinct keys of one namespace, of each shard all or none; return their versions."""
-        return self._put_many(edits, 0, now)
+        return self._put_many(edits[0].namespace, edits, 0, now) if edits else {}
 
-    def restore(self, edits: Sequence[Put], above: int, now: int) -> None:
-        """Write entries with distinct keys of one namespace at versions greater than *above*.
+    def restore(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> None:
+        """Write entries with distinct keys of a namespace at versions greater than *above*.
 
         So are all versions that the namespace gives from then on: the clock of each shard is ahead of them.
         """
         if above >= MAX_VERSION:
             raise UnsupportedError(f"versions of a server end at {MAX_VERSION}, and the source has one of {above}")
-        self._put_many(edits, above, now)
+        self._put_many(namespace, edits, above, now)
 
-    def _put_many(self, edits: Sequence[Put], above: int, now: int) -> dict[str, int]:
+    def _put_many(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> dict[str, int]:
         self._require_writable()
-        if not edits:
-            return {}
         _refuse_too_many(edits)
-        namespace = edits[0].namespace
         session = self._sessions.next()
         while True:
             space = self._registry.made(namespace)
