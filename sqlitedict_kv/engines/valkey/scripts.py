@@ -82,8 +82,8 @@ set_clock(KEYS[4], version, ARGV[2])
 return record(version)
 """)
 
-# KEYS: session, index, expiry, clock, entries, WHOLE. ARGV: number, layout, now, above; of each entry key, expires_at, crc,
-# tail. All get the same version, which is greater than `above`.
+# KEYS: session, index, expiry, clock, entries, WHOLE. ARGV: number, layout, now, above; of each entry key,
+# expires_at, crc, tail. All get the same version, which is greater than `above`.
 PUT_MANY = Script.of(f"""{ONCE}{SEALED}{CLOCK}
 local version, other = clock_of(KEYS[4], ARGV[2])
 if not version then return {{'LAYOUT', other}} end
@@ -233,9 +233,10 @@ for s in pairs(written) do set_clock(KEYS[1 + 3 * s], clocks[KEYS[1 + 3 * s]], l
 return record(versions)
 """)
 
-# KEYS: index, expiry; if entries are wanted, WHOLE. ARGV: low, high (as of ZRANGEBYLEX), reverse, limit, now, what names of entries begin with
-# (empty: only keys are wanted), bytes of entries that are enough. Returns whether nothing is left, the key to go on
-# behind, then keys, or keys and entries by turns. It looks at so many keys at most, so it may find few before the end.
+# KEYS: index, expiry; if entries are wanted, WHOLE. ARGV: low, high (as of ZRANGEBYLEX), reverse, limit, now, what
+# names of entries begin with (empty: only keys are wanted), bytes of entries that are enough. Returns whether nothing
+# is left, the key to go on behind, then keys, or keys and entries by turns. It looks at so many keys at most, so it
+# may find few before the end.
 PAGE = Script.of("""
 local low, high, limit, now = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local reverse, entries, enough = ARGV[3] == '1', ARGV[6], tonumber(ARGV[7])
@@ -297,8 +298,8 @@ redis.call('UNLINK', KEYS[3])
 return record(0)
 """)
 
-# KEYS: session, index, expiry, WHOLE. ARGV: number, what names of entries begin with, limit, now, whether only those that
-# have expired. Returns how many keys were removed, and how many of them were live.
+# KEYS: session, index, expiry, WHOLE. ARGV: number, what names of entries begin with, limit, now, whether only those
+# that have expired. Returns how many keys were removed, and how many of them were live.
 REMOVE = Script.of(f"""{ONCE}
 local keys
 if ARGV[5] == '1' then
