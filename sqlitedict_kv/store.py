@@ -17,7 +17,7 @@ from sqlitedict_kv.engine import CheckReport
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.exclusive import Exclusive, exclusively
-from sqlitedict_kv.lru import LRU, LRUStats
+from sqlitedict_kv.lru import LRUStats, MarkedLRU
 from sqlitedict_kv.memoize import Decorator, Memoize
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.results import Place
@@ -162,7 +162,7 @@ class Store:
             _warn(engine.label, engine.quarantined)
         self._durability = settings.durability
         self._engine = engine
-        lru = None if settings.lru_bytes is None else LRU(engine, settings.lru_bytes)
+        lru = None if settings.lru_bytes is None else MarkedLRU(engine, settings.lru_bytes)
         self._core = Core(engine, settings.codecs, settings.clock, settings.max_value_bytes, lru)
 
     @property
