@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlitedict_kv.codecs import Codec
 from sqlitedict_kv.core import Entry, Meta
-from sqlitedict_kv.engine import CheckReport
+from sqlitedict_kv.engine import Capabilities, CheckReport
 from sqlitedict_kv.errors import (
+    AccessDeniedError,
     CodecError,
     ConflictError,
     CorruptStoreError,
@@ -22,12 +23,15 @@ from sqlitedict_kv.errors import (
     ForeignDatabaseError,
     ForkedStoreError,
     KVError,
+    LayoutError,
     LocationError,
     LockLostError,
     LockTimeoutError,
     NewerFormatError,
     NotADatabaseError,
+    NotConfirmedError,
     OpenError,
+    OutcomeUnknownError,
     ReadOnlyError,
     StoreBusyError,
     StoreClosedError,
@@ -37,7 +41,9 @@ from sqlitedict_kv.errors import (
     StoreIOError,
     StoreNotFoundError,
     TooLargeError,
+    UnreachableError,
     UnsafeFilesystemError,
+    UnsupportedError,
 )
 from sqlitedict_kv.listing import Page
 from sqlitedict_kv.lru import LRUStats
@@ -54,10 +60,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccessDeniedError",
     "AsyncMemoized",
     "AsyncNamespace",
     "AsyncStore",
     "CacheInfo",
+    "Capabilities",
     "CheckReport",
     "Codec",
     "CodecError",
@@ -72,6 +80,7 @@ __all__ = [
     "Health",
     "KVError",
     "LRUStats",
+    "LayoutError",
     "LocationError",
     "LockLostError",
     "LockTimeoutError",
@@ -82,7 +91,9 @@ __all__ = [
     "NamespaceStats",
     "NewerFormatError",
     "NotADatabaseError",
+    "NotConfirmedError",
     "OpenError",
+    "OutcomeUnknownError",
     "Page",
     "ReadOnlyError",
     "Store",
@@ -97,7 +108,9 @@ __all__ = [
     "TooLargeError",
     "Transaction",
     "TransactionNamespace",
+    "UnreachableError",
     "UnsafeFilesystemError",
+    "UnsupportedError",
     "__version__",
     "diagnose",
 ]

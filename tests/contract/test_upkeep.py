@@ -78,7 +78,7 @@ def test_stats_of_a_new_store_are_all_nought(store):
     stats = store.stats()
     assert stats[:3] == (0, 0, 0)
     assert (stats.hits, stats.misses, stats.evicted, stats.purged) == (0, 0, 0, 0)
-    assert stats.sqlite_version == sqlite3.sqlite_version
+    assert stats.engine_version == f"SQLite {sqlite3.sqlite_version}"
     assert stats.durability == "process"
 
 

@@ -12,6 +12,7 @@ from zlib import crc32
 
 from sqlitedict_kv.engine import (
     AgeSpan,
+    Capabilities,
     Change,
     CheckReport,
     Edit,
@@ -53,7 +54,7 @@ from sqlitedict_kv.engines.sqlite.rows import (
 )
 from sqlitedict_kv.engines.sqlite.spans import KEYS, KEYS_REVERSE, RECORDS, RECORDS_REVERSE, bounds_of
 from sqlitedict_kv.engines.sqlite.upkeep import RAISE_FLOOR, Upkeep, raise_floors
-from sqlitedict_kv.errors import CorruptStoreError, DamagedEntryError, KVError, OpenError
+from sqlitedict_kv.errors import CorruptStoreError, DamagedEntryError, KVError, OpenError, UnsupportedError
 from sqlitedict_kv.record import Record
 
 READ_VALUE = f"SELECT value, content_type, expires_at, {EXPECTED_CRC} FROM kv WHERE ns = ? AND key = ?"
@@ -137,6 +138,24 @@ class SQLiteEngine:
         self._holders: set[int] = set()  # threads that are in a block of exclusive()
         self.label = self._database.label
         self.quarantined = self._database.quarantined
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What a store in a file or in memory can do: all there is, but for what takes a file."""
+        in_file = not self._database.in_memory
+        return Capabilities(
+            atomic_across_namespaces=True,
+            exact_len=True,
+            ordered=True,
+            durable=in_file,
+            by_age=True,
+            exclusive=in_file,
+            limits=True,
+            backup=True,
+        )
+
+    def declare(self, namespace: str, shards: int | None, *, ordered: bool | None) -> None:
+        """Do nothing: a namespace is whole and in order whatever is asked for."""
 
     # -- reading
 
@@ -454,7 +473,7 @@ class SQLiteEngine:
         """Give an engine whose calls are one write transaction, committed when the block ends without an error."""
         self._database.require_writable()
         if self._database.in_memory:
-            raise ValueError("exclusive() needs a store in a file; one in memory has a single connection")
+            raise UnsupportedError("exclusive() needs a store in a file; one in memory has a single connection")
         self._refuse_holder("begin another block")
         thread = get_ident()
         strange: sqlite3.Error | None = None
@@ -517,7 +536,7 @@ class SQLiteEngine:
             free_bytes=free,
             evicted=self._upkeep.evicted,
             purged=self._upkeep.purged,
-            library_version=sqlite3.sqlite_version,
+            library_version=f"SQLite {sqlite3.sqlite_version}",
         )
 
     def check(self, decode: Callable[[str, str, bytes, str], object]) -> CheckReport:
@@ -552,11 +571,12 @@ class SQLiteEngine:
             problems.append(str(error))
         return CheckReport(not problems, entries, unchecked, tuple(problems))
 
-    def probe(self) -> None:
+    def probe(self) -> list[str]:
         """Read and, if writes are allowed, take and leave the write lock; raise what fails."""
         self._database.run(lambda cursor: cursor.execute(HAS_LIVE, ("", 0)).fetchone())
         if not self._database.readonly:
             self._database.transact(lambda _: None)
+        return []
 
     def vacuum(self) -> None:
         """Give the free space back to the operating system."""

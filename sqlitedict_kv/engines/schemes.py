@@ -1,0 +1,54 @@
+"""The forms of what names servers, known without the library that speaks to them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from redis import Redis, RedisCluster
+
+    Client: TypeAlias = Redis | RedisCluster
+
+TCP = ("valkey", "valkeys", "redis", "rediss")  # those with an s at the end use TLS
+SCHEMES = (*TCP, "unix", *(f"{name}+{kind}" for kind in ("cluster", "sentinel") for name in TCP))
+
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: C:// is a drive of Windows
+
+
+def scheme_of(text: str) -> str | None:
+    """Return the scheme of a URL in small letters, None for what is none."""
+    match = SCHEME.match(text)
+    return match[1].lower() if match else None
+
+
+def is_address(text: str) -> bool:
+    """Return whether a text is the address of servers, as far as its scheme tells."""
+    return scheme_of(text) in SCHEMES
+
+
+def is_client(thing: object) -> bool:
+    """Return whether something is a client object of redis-py; who has made one has imported that."""
+    redis = sys.modules.get("redis")
+    return redis is not None and isinstance(thing, (redis.Redis, redis.RedisCluster))
+
+
+def names_servers(thing: object) -> bool:
+    """Return whether something is an address of servers or a client object, and not a path."""
+    return is_address(thing) if isinstance(thing, str) else is_client(thing)
+
+
+def label_of(target: str | Client) -> str:
+    """Return what may be shown of an address or a client object: neither a password nor an option."""
+    if not isinstance(target, str):
+        return f"<{type(target).__name__}>"
+    scheme, _, rest = target.partition("://")
+    place, _, options = rest.partition("?")
+    user, at, hosts = place.rpartition("@")
+    if not at and "@" in options:  # a password with a question mark in it, perhaps
+        return f"{scheme}://..."
+    if not at or user.startswith("/"):  # the path of a socket
+        return f"{scheme}://{place}"
+    name = user.partition(":")[0]
+    return f"{scheme}://{name}@{hosts}" if name else f"{scheme}://{hosts}"

@@ -1,0 +1,591 @@
+"""The verbs of a store, on a server or a cluster."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NoReturn
+
+from sqlitedict_kv.engine import (
+    AgeSpan,
+    Capabilities,
+    CheckReport,
+    Delete,
+    Edit,
+    Engine,
+    Figures,
+    Keys,
+    Observer,
+    Outcome,
+    Put,
+    Span,
+    Value,
+)
+from sqlitedict_kv.engines.valkey.edits import Guarded, arguments_of, resolved
+from sqlitedict_kv.engines.valkey.entry import packed, record_of, value_of
+from sqlitedict_kv.engines.valkey.health import dangers, server_of, used_memory
+from sqlitedict_kv.engines.valkey.layout import Shard, Space
+from sqlitedict_kv.engines.valkey.pages import bounds_of, joined
+from sqlitedict_kv.engines.valkey.registry import Registry, Wish
+from sqlitedict_kv.engines.valkey.scripts import CLEAR, COMMIT, COUNT, PAGE, PUT, PUT_MANY, REMOVE
+from sqlitedict_kv.engines.valkey.session import Sessions
+from sqlitedict_kv.engines.valkey.wire import Call, Link, Script
+from sqlitedict_kv.errors import (
+    ConflictError,
+    DamagedEntryError,
+    KVError,
+    LayoutError,
+    ReadOnlyError,
+    TooLargeError,
+    UnsupportedError,
+)
+from sqlitedict_kv.record import Record
+
+MAX_EDITS = 100_000  # of one step: a server takes 2**20 arguments
+MAX_VERSION = 2**53 - 2**32  # the numbers of Lua are exact up to 2**53
+BYTES_PER_PAGE = 4 * 2**20  # of values that are held at once while records are listed
+ROWS_PER_BATCH = 1000  # that are removed in one step
+KEYS_PER_SCAN = b"1000"
+WRITES_PER_PURGE = 64  # of a namespace whose entries expire; then so many that have expired are removed:
+ROWS_PER_PURGE = 128
+LONGEST_PAUSE = 0.02  # seconds, after somebody else was faster
+
+
+class ValkeyEngine:
+    """Keeps records on a server that speaks Redis's protocol; see :class:`sqlitedict_kv.engine.Engine`."""
+
+    def __init__(self, link: Link, *, prefix: str = "kv", readonly: bool = False) -> None:
+        """Keep them under keys that begin with *prefix*."""
+        self._link = link
+        self._prefix = prefix
+        self._readonly = readonly
+        self._registry = Registry(link, prefix)
+        self._sessions = Sessions()
+        self._observer: Observer | None = None
+        self._purged = 0
+        self._expiring = 0  # entries with a deadline that were written since the last purge
+        self.label = link.label
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this engine can do that not every one can."""
+        return Capabilities(
+            atomic_across_namespaces=not self._link.clustered,
+            exact_len=True,
+            ordered=True,
+            durable=self._link.confirm > 0,
+            by_age=False,
+            exclusive=False,
+            limits=False,
+            backup=False,
+        )
+
+    def declare(self, namespace: str, shards: int | None, *, ordered: bool | None) -> None:
+        """Note how a namespace is to be made."""
+        self._registry.wish(namespace, Wish(shards, ordered))
+
+    # -- reading
+
+    def read_value(self, namespace: str, key: str) -> Value | None:
+        """Return the newest value, expired or not."""
+        raw = self._raw(namespace, key)
+        return None if raw is None else value_of(namespace, key, raw)
+
+    def read(self, namespace: str, key: str) -> Record | None:
+        """Return the newest record, expired or not."""
+        raw = self._raw(namespace, key)
+        return None if raw is None else record_of(namespace, key, raw)
+
+    def _raw(self, namespace: str, key: str) -> bytes | None:
+        space = self._registry.known(namespace)
+        if space is None:
+            return None
+        name = key.encode()
+        shard = space.shard_of(name)
+        raw: bytes | None = self._link.one(Call(shard.slot, None, (b"GET", shard.entries + name), writes=False))
+        return raw
+
+    def read_many(self, namespace: str, keys: Sequence[str]) -> dict[str, Record]:
+        """Return the newest records of those keys that have one, expired or not, as of one moment in each shard."""
+        space = self._registry.known(namespace) if keys else None
+        if space is None:
+            return {}
+        groups: dict[int, tuple[list[str], list[bytes]]] = {}
+        for key in keys:
+            name = key.encode()
+            shard = space.shard_of(name)
+            group = groups.setdefault(shard.slot if self._link.clustered else 0, ([], []))
+            group[0].append(key)
+            group[1].append(shard.entries + name)
+        calls = [Call(slot, None, (b"MGET", *names), writes=False) for slot, (_, names) in groups.items()]
+        replies = self._link.many(calls)
+        return {
+            key: record_of(namespace, key, raw)
+            for (group, _), found in zip(groups.values(), replies, strict=True)
+            for key, raw in zip(group, found, strict=True)
+            if raw is not None
+        }
+
+    def keys(self, span: Span, limit: int, now: int) -> list[str]:
+        """Return the first live keys of a span."""
+        return [key for key, _ in self._walk(span, limit, now, records=False)]
+
+    def records(self, span: Span, limit: int, now: int) -> list[tuple[str, Record]]:
+        """Return the first live records of a span: at least one if there is any, at most *limit*."""
+        return [(key, record_of(span.namespace, key, raw)) for key, raw in self._walk(span, limit, now, records=True)]
+
+    def _walk(self, span: Span, limit: int, now: int, *, records: bool) -> list[tuple[str, bytes]]:
+        """Return the first keys of a span and, if *records*, their entries."""
+        space = self._registry.known(span.namespace)
+        if space is None:
+            return []
+        self._require_order(space)
+        found: list[tuple[str, bytes]] = []
+        while True:
+            calls = [_page_call(shard, span, limit - len(found), now, records=records) for shard in space.shards]
+            page = joined(self._link.many(calls), reverse=span.reverse, records=records)
+            found += page.items
+            if page.boundary is None or len(found) >= limit or (records and found):
+                return found[:limit]
+            span = span._replace(after=page.boundary)
+
+    def _require_order(self, space: Space) -> None:
+        if not space.layout.ordered:
+            raise UnsupportedError(
+                f"namespace {space.namespace!r} was made with ordered=False: its keys cannot be listed or counted"
+            )
+
+    def keys_by_age(self, age: AgeSpan, limit: int, now: int) -> list[tuple[int, str]]:
+        """Refuse: servers keep no order of creation."""
+        del age, limit, now
+        raise UnsupportedError("by_age() needs a store in a file: a server keeps no order of creation")
+
+    def count(self, namespace: str, now: int) -> tuple[int, int]:
+        """Return how many entries of a namespace are live, and how many have expired."""
+        space = self._registry.known(namespace)
+        if space is None:
+            return 0, 0
+        self._require_order(space)
+        replies = self._link.many([_count_call(shard, now) for shard in space.shards])
+        rows, expired = sum(row for row, _ in replies), sum(gone for _, gone in replies)
+        return rows - expired, expired
+
+    def highest(self, namespace: str) -> int:
+        """Return the highest version that the namespace has given so far."""
+        space = self._registry.known(namespace)
+        if space is None:
+            return 0
+        calls = [Call(shard.slot, None, (b"HGET", shard.clock, b"v"), writes=False) for shard in space.shards]
+        return max(int(version or 0) for version in self._link.many(calls))
+
+    def namespaces(self, now: int) -> list[str]:
+        """Return the names that have live entries, in order; an unordered one is always among them."""
+        return sorted(name for name, (live, _) in self._counts(now).items() if live)
+
+    def _counts(self, now: int) -> dict[str, tuple[int, int]]:
+        """Return of all namespaces how many entries are live and have expired; of an unordered one, 1 and 0."""
+        names = self._registry.names()
+        spaces = [self._registry.known(name) for name in names]
+        shards = [
+            (space.namespace, shard) for space in spaces if space and space.layout.ordered for shard in space.shards
+        ]
+        counts = {name: (0, 0) if layout.ordered else (1, 0) for name, layout in names.items()}
+        replies = self._link.many([_count_call(shard, now) for _, shard in shards])
+        for (name, _), (rows, gone) in zip(shards, replies, strict=True):
+            live, expired = counts[name]
+            counts[name] = live + rows - gone, expired + gone
+        return counts
+
+    # -- writing
+
+    def put(self, namespace: str, key: str, body: bytes, content_type: str, expires_at: int | None, now: int) -> int:
+        """Write one entry whatever is there and return its version."""
+        self._require_writable()
+        name = key.encode()
+        seal, tail = packed(namespace, key, body, content_type, expires_at, now)
+        session, number = self._sessions.next()
+        while True:
+            space = self._registry.made(namespace)
+            slot, entries, index, expiry, clock, sessions = space.shard_of(name)
+            parts = (
+                *(b"5", sessions + session, index, expiry, clock, entries + name),
+                *(number, space.encoded, b"%d" % now, name, b"%d" % (expires_at or 0), b"%d" % seal, tail),
+            )
+            reply = self._write(Call(slot, PUT, parts, writes=True), [(namespace, key)])
+            if type(reply) is int:
+                if expires_at is not None:
+                    self._wrote_expiring(1, space, now)
+                return reply
+            self._refuse_layout(space, reply)
+
+    def put_at_once(self, edit: Put, now: int) -> int | None:
+        """Write one entry whatever is there and return its version: there is no lock that others could hold."""
+        return self.put(edit.namespace, edit.key, edit.body, edit.content_type, edit.expires_at, now)
+
+    def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
+        """Write entries with distinct keys of one namespace, of each shard all or none; return their versions."""
+        return self._put_many(edits, 0, now)
+
+    def restore(self, edits: Sequence[Put], above: int, now: int) -> None:
+        """Write entries with distinct keys of one namespace at versions greater than *above*.
+
+        So are all versions that the namespace gives from then on: the clock of each shard is ahead of them.
+        """
+        if above >= MAX_VERSION:
+            raise UnsupportedError(f"versions of a server end at {MAX_VERSION}, and the source has one of {above}")
+        self._put_many(edits, above, now)
+
+    def _put_many(self, edits: Sequence[Put], above: int, now: int) -> dict[str, int]:
+        self._require_writable()
+        if not edits:
+            return {}
+        _refuse_too_many(edits)
+        namespace = edits[0].namespace
+        session = self._sessions.next()
+        while True:
+            space = self._registry.made(namespace)
+            groups: dict[Shard, list[Put]] = {shard: [] for shard in space.shards} if above else {}
+            for edit in edits:
+                groups.setdefault(space.shard_of(edit.key.encode()), []).append(edit)
+            calls = [_put_call(space, shard, puts, session, above, now) for shard, puts in groups.items()]
+            replies = self._write_many(calls, [(namespace, edit.key) for edit in edits])
+            refused = next((reply for reply in replies if type(reply) is not int), None)
+            if refused is None:
+                break
+            self._refuse_layout(space, refused)
+        expiring = sum(edit.expires_at is not None for edit in edits)
+        if expiring:
+            self._wrote_expiring(expiring, space, now)
+        return {put.key: version for puts, version in zip(groups.values(), replies, strict=True) for put in puts}
+
+    def commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
+        """Apply edits in order, all or none; deletions without a condition in several shards, of each shard."""
+        self._require_writable()
+        if not edits:
+            return []
+        _refuse_too_many(edits)
+        groups = self._groups_of(edits)
+        if len(groups) == 1:
+            return self._commit(edits, now)
+        versions: dict[int, int | None] = {}
+        for positions in groups:
+            versions.update(zip(positions, self._commit([edits[at] for at in positions], now), strict=True))
+        return [versions[at] for at in range(len(edits))]
+
+    def _groups_of(self, edits: Sequence[Edit]) -> list[list[int]]:
+        """Return the positions of the edits that go into one step each.
+
+        Raises:
+            UnsupportedError: there are several, and it matters.
+        """
+        if not self._link.clustered:
+            return [[*range(len(edits))]]
+        groups: dict[int, list[int]] = {}
+        for position, edit in enumerate(edits):
+            shard = self._registry.made(edit.namespace).shard_of(edit.key.encode())
+            groups.setdefault(shard.slot, []).append(position)
+        if len(groups) > 1 and not all(type(edit) is Delete and edit[2:] == (None, False) for edit in edits):
+            raise UnsupportedError(
+                "a cluster commits only edits of one shard together, and these are of several; "
+                "use one namespace with shards=1 for them, see Store.capabilities"
+            )
+        return list(groups.values())
+
+    def _commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
+        names = [(edit.namespace, edit.key) for edit in edits]
+        pause = 0.0005
+        while True:
+            for namespace in dict(names):
+                self._registry.made(namespace)
+            concrete = resolved(edits, self.read, now)
+            slot, keys, arguments = arguments_of(concrete, self._registry.made, self._sessions.next(), now)
+            parts = (b"%d" % len(keys), *keys, *arguments)
+            reply = self._write(Call(slot, COMMIT, parts, writes=True), names)
+            if type(reply[0]) is int:
+                break
+            if reply[0] == b"LAYOUT":
+                self._refuse_layout(self._registry.made(edits[0].namespace), reply)
+            elif reply[0] != b"CHANGED":
+                _raise_refusal(concrete, reply)
+            else:
+                time.sleep(random.uniform(0, pause))  # noqa: S311 # no secret: so that two do not meet again
+                pause = min(2 * pause, LONGEST_PAUSE)
+        expiring = sum(isinstance(edit, Put) and edit.expires_at is not None for edit in edits)
+        if expiring:
+            self._wrote_expiring(expiring, self._registry.made(edits[0].namespace), now)
+        return [None if version < 0 else version for version in reply]
+
+    def commit_groups(self, claim: Callable[[], Sequence[Sequence[Edit]]], clock: Callable[[], int]) -> list[Outcome]:
+        """Apply groups of edits in order, each group all or none; plain writes that follow each other together."""
+        groups = claim()
+        now = clock()
+        outcomes: list[Outcome] = [[] for _ in groups]
+        plain: dict[tuple[str, str], int] = {}  # plain writes that were not sent yet: which group each one is
+
+        def flush() -> None:
+            by_namespace: dict[str, list[int]] = {}
+            for (namespace, _), number in plain.items():
+                by_namespace.setdefault(namespace, []).append(number)
+            for numbers in by_namespace.values():
+                puts = [edit for number in numbers for edit in groups[number] if isinstance(edit, Put)]
+                try:
+                    versions = self.put_many(puts, now)
+                except Exception as error:
+                    outcomes_of = dict.fromkeys(numbers, error)
+                    for number, failure in outcomes_of.items():
+                        outcomes[number] = failure
+                else:
+                    for number, put in zip(numbers, puts, strict=True):
+                        outcomes[number] = [versions[put.key]]
+            plain.clear()
+
+        for number, group in enumerate(groups):
+            first = group[0]
+            if len(group) == 1 and type(first) is Put and first.expected is None:
+                if (first.namespace, first.key) in plain:
+                    flush()
+                plain[first.namespace, first.key] = number
+                continue
+            flush()
+            try:
+                outcomes[number] = self.commit(group, now)
+            except Exception as error:
+                outcomes[number] = error
+        flush()
+        return outcomes
+
+    def exclusive(self, now: Callable[[], int]) -> AbstractContextManager[Engine]:
+        """Refuse: a server has no such transactions."""
+        del now
+        raise UnsupportedError("exclusive() needs a store in a file; use atomic() or modify(), which hold no lock")
+
+    def clear(self, namespace: str, now: int) -> None:
+        """Remove every entry of a namespace, each shard in one step."""
+        del now
+        self._require_writable()
+        space = self._registry.known(namespace)
+        if space is None:
+            return
+        self._require_order(space)
+        session, number = self._sessions.next()
+        calls = [
+            Call(
+                shard.slot,
+                CLEAR,
+                (b"3", shard.sessions + session, shard.index, shard.expiry, number, shard.entries),
+                writes=True,
+            )
+            for shard in space.shards
+        ]
+        self._write_many(calls, None)
+
+    def drop(self, namespace: str, now: int) -> int:
+        """Remove every entry of a namespace in bounded batches; return how many were live."""
+        self._require_writable()
+        space = self._registry.known(namespace)
+        if space is None:
+            return 0
+        if not space.layout.ordered:
+            return sum(self._drop_unordered(shard) for shard in space.shards)
+        total = 0
+        for shard in space.shards:
+            removed = ROWS_PER_BATCH
+            while removed:
+                removed, live = self._remove(shard, ROWS_PER_BATCH, now, expired=False)
+                total += live
+        return total
+
+    def _drop_unordered(self, shard: Shard) -> int:
+        total, cursor = 0, b"0"
+        pattern = b"".join(b"\\%c" % byte if byte in b"*?[]\\^-" else b"%c" % byte for byte in shard.entries) + b"*"
+        while True:
+            scan = (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", KEYS_PER_SCAN)
+            cursor, names = self._link.one(Call(shard.slot, None, scan, writes=False))
+            if names:
+                total += self._write(Call(shard.slot, None, (b"UNLINK", *names), writes=True), None)
+            if cursor == b"0":
+                return total
+
+    def _remove(self, shard: Shard, limit: int, now: int, *, expired: bool) -> tuple[int, int]:
+        """Remove some keys of a shard; return how many, and how many of them were live."""
+        session, number = self._sessions.next()
+        parts = (
+            *(b"3", shard.sessions + session, shard.index, shard.expiry),
+            *(number, shard.entries, b"%d" % limit, b"%d" % now, b"1" if expired else b"0"),
+        )
+        removed, live = self._write(Call(shard.slot, REMOVE, parts, writes=True), [] if expired else None)
+        return removed, live
+
+    # -- what every write has in common
+
+    def _write(self, call: Call, names: Keys) -> Any:
+        """Make a call that writes, and forget what it may have changed, whatever comes of it."""
+        try:
+            return self._link.one(call)
+        finally:
+            self._tell(names)
+
+    def _write_many(self, calls: Sequence[Call], names: Keys) -> list[Any]:
+        try:
+            return self._link.many(calls)
+        finally:
+            self._tell(names)
+
+    def _tell(self, names: Keys) -> None:
+        if self._observer is not None:
+            self._observer.committed(names, None, None, alone=True)
+
+    def _require_writable(self) -> None:
+        if self._readonly:
+            raise ReadOnlyError(f"the store at {self.label} was opened with readonly=True")
+
+    def _refuse_layout(self, space: Space, reply: Any) -> None:
+        """Ask for the layouts again; raise if it was not what is known of them that is wrong."""
+        self._registry.forget()
+        if self._registry.made(space.namespace).encoded == space.encoded:
+            raise LayoutError(
+                f"a shard of namespace {space.namespace!r} says that the layout is {reply[1]!r}, "
+                f"and the registry says {space.encoded!r}; was only a part of the servers' data removed?"
+            )
+
+    def _wrote_expiring(self, count: int, space: Space, now: int) -> None:
+        """Remove a few expired entries now and then, so that those who only write need no purge."""
+        self._expiring += count
+        if self._expiring >= WRITES_PER_PURGE and space.layout.ordered:
+            self._expiring = 0
+            shard = random.choice(space.shards)  # noqa: S311 # no secret
+            self._purged += self._remove(shard, ROWS_PER_PURGE, now, expired=True)[0]
+
+    # -- coherence
+
+    def marker(self, *, waiting: bool = True) -> Callable[[], bytes | None]:
+        """Refuse: a server tells what changes, see :mod:`sqlitedict_kv.engines.valkey.tracking`."""
+        del waiting
+        raise UnsupportedError("a server has no mark that differs after each commit")
+
+    def observe(self, observer: Observer) -> None:
+        """Tell *observer* of each commit of this object, in their order."""
+        self._observer = observer
+
+    # -- upkeep
+
+    def purge_expired(self, namespace: str | None, limit: int | None, now: int) -> int:
+        """Remove entries that expired, in bounded batches; return how many."""
+        self._require_writable()
+        names = sorted(self._registry.names()) if namespace is None else [namespace]
+        left = limit
+        total = 0
+        for name in names:
+            space = self._registry.known(name)
+            for shard in space.shards if space and space.layout.ordered else ():
+                while left is None or left > 0:
+                    batch = ROWS_PER_BATCH if left is None else min(left, ROWS_PER_BATCH)
+                    removed, _ = self._remove(shard, batch, now, expired=True)
+                    total += removed
+                    left = None if left is None else left - removed
+                    if removed < batch:
+                        break
+        self._purged += total
+        return total
+
+    def figures(self, now: int) -> Figures:
+        """Count what there is; the bytes are those that all of the servers use."""
+        counts = self._counts(now)
+        answers = self._link.everywhere((b"INFO",))
+        return Figures(
+            entries=sum(live for live, _ in counts.values()),
+            expired=sum(expired for _, expired in counts.values()),
+            namespaces=sum(live > 0 for live, _ in counts.values()),
+            bytes_on_disk=sum(used_memory(answer) for answer in answers),
+            free_bytes=0,
+            evicted=0,
+            purged=self._purged,
+            library_version=server_of(answers[0]),
+        )
+
+    def check(self, decode: Callable[[str, str, bytes, str], object]) -> CheckReport:
+        """Read everything; *decode* raises a KVError for a record that cannot be read."""
+        problems: list[str] = []
+        entries = 0
+        for name, layout in sorted(self._registry.names().items()):
+            if not layout.ordered:
+                problems.append(f"namespace {name!r} was made with ordered=False, and cannot be looked through")
+                continue
+            span = Span(name)
+            while page := self._walk(span, ROWS_PER_BATCH, 0, records=True):
+                for key, raw in page:
+                    try:
+                        record = record_of(name, key, raw)
+                        decode(name, key, record.body, record.content_type)
+                    except KVError as error:
+                        problems.append(str(error))
+                entries += len(page)
+                span = span._replace(after=page[-1][0])
+        return CheckReport(not problems, entries, 0, tuple(problems))
+
+    def probe(self) -> list[str]:
+        """Read and, if writes are allowed, write on each server; raise what fails, return what is a danger."""
+        self._registry.names()
+        if not self._readonly:
+            self._registry.try_to_write()
+        return dangers(self._link)
+
+    def vacuum(self) -> None:
+        """Refuse: servers manage their memory."""
+        raise UnsupportedError("vacuum() is for files; a server manages its memory by itself")
+
+    def backup(self, path: str) -> None:
+        """Refuse: servers have their own means."""
+        del path
+        raise UnsupportedError("backup() is for files; use BGSAVE on the servers, or copy() into a file")
+
+    def sync(self) -> None:
+        """Refuse: it is the servers' configuration that decides."""
+        raise UnsupportedError("sync() is for files; a server syncs as its appendfsync says, see also confirm=")
+
+    def close(self) -> None:
+        """Release everything; later calls raise StoreClosedError."""
+        self._link.close()
+
+
+def _refuse_too_many(edits: Sequence[Edit]) -> None:
+    if len(edits) > MAX_EDITS:
+        raise TooLargeError(f"{len(edits)} edits in one step are too many for a server; {MAX_EDITS} are the limit")
+
+
+def _page_call(shard: Shard, span: Span, limit: int, now: int, *, records: bool) -> Call:
+    low, high = bounds_of(span)
+    entries = shard.entries if records else b""
+    numbers = (b"1" if span.reverse else b"0", b"%d" % limit, b"%d" % now, entries, b"%d" % BYTES_PER_PAGE)
+    return Call(shard.slot, PAGE, (b"2", shard.index, shard.expiry, low, high, *numbers), writes=False)
+
+
+def _count_call(shard: Shard, now: int) -> Call:
+    return Call(shard.slot, COUNT, (b"2", shard.index, shard.expiry, b"%d" % now), writes=False)
+
+
+def _put_call(
+    space: Space, shard: Shard, puts: Sequence[Put], session: tuple[bytes, bytes], above: int, now: int
+) -> Call:
+    keys: list[bytes] = [shard.sessions + session[0], shard.index, shard.expiry, shard.clock]
+    arguments: list[bytes] = [session[1], space.encoded, b"%d" % now, b"%d" % above]
+    for namespace, key, body, content_type, expires_at, _ in puts:
+        name = key.encode()
+        seal, tail = packed(namespace, key, body, content_type, expires_at, now)
+        keys.append(shard.entries + name)
+        arguments += (name, b"%d" % (expires_at or 0), b"%d" % seal, tail)
+    return Call(shard.slot, PUT_MANY, (b"%d" % len(keys), *keys, *arguments), writes=True)
+
+
+def _raise_refusal(edits: Sequence[Edit | Guarded], reply: Any) -> NoReturn:
+    word, number, *rest = reply
+    edit = edits[number - 1]
+    assert not isinstance(edit, Guarded)
+    if word == b"CONFLICT":
+        expected = getattr(edit, "expected", None)
+        raise ConflictError(edit.namespace, edit.key, expected=expected or 0, actual=rest[0] or None)
+    if word == b"MISSING":
+        raise KeyError(edit.key)
+    raise DamagedEntryError(edit.namespace, edit.key, "its header is none that this library writes")

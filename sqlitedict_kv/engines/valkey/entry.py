@@ -1,0 +1,116 @@
+"""An entry as the one string that a server keeps for it: a header, then the body.
+
+====== ============ =====================================================================
+bytes  what         meaning
+====== ============ =====================================================================
+1      format       1
+8      version      given by the script that writes
+4      seal         see below
+8      updated_at   Unix time in milliseconds
+8      expires_at   likewise; 0 is never
+1      content type a number of :data:`TYPES`; 0: two bytes of length and the name follow
+====== ============ =====================================================================
+
+Numbers have their high bytes first. The seal is a crc32 over namespace, key, content type and body, to which version
+and times are added: so a script can give an entry its version, or another deadline, without a look at the body.
+"""
+
+from __future__ import annotations
+
+import struct
+from zlib import crc32
+
+from sqlitedict_kv.engine import Value
+from sqlitedict_kv.errors import DamagedEntryError, TooLargeError
+from sqlitedict_kv.record import Record
+
+FORMAT = 1
+HEADER = struct.Struct(">BQIQQB")
+TAIL = struct.Struct(">QQB")  # of the header: what the client knows
+LENGTH = struct.Struct(">H")
+MASK = 0xFFFF_FFFF
+MAX_BODY_BYTES = 512 * 2**20 - 2**16  # a server takes strings of 512 MiB, and the header is one's part
+
+# Part of the format: a number is never given to another type.
+TYPES = (
+    "",
+    "application/json",
+    "application/msgpack",
+    "application/octet-stream",
+    "text/plain; charset=utf-8",
+    "application/x-npy",
+    "application/vnd.apache.arrow.stream",
+    "application/vnd.apache.arrow.stream; as=pandas",
+)
+NUMBERS = {name: number for number, name in enumerate(TYPES) if name}
+HEADER_SIZE = HEADER.size
+
+
+def packed(
+    namespace: str, key: str, body: bytes, content_type: str, expires_at: int | None, updated_at: int
+) -> tuple[int, bytes]:
+    """Return the seal without the version, and all of the string that comes behind the seal."""
+    if len(body) > MAX_BODY_BYTES:
+        raise TooLargeError(f"value takes {len(body)} bytes, and a server keeps at most {MAX_BODY_BYTES} under a key")
+    number = NUMBERS.get(content_type, 0)
+    tail = TAIL.pack(updated_at, expires_at or 0, number)
+    if not number:
+        name = content_type.encode()
+        tail += LENGTH.pack(len(name)) + name
+    head = f"{namespace}\0{key}\0{content_type}\0".encode()
+    return crc32(body, crc32(head)) + _folded(updated_at) + _folded(expires_at or 0) & MASK, tail + body
+
+
+def value_of(namespace: str, key: str, raw: bytes) -> Value:
+    """Return what a reader of the value alone needs: body, content type and expires_at.
+
+    Raises:
+        DamagedEntryError: nobody wrote this.
+    """
+    body, content_type, _, expires_at, _ = record_of(namespace, key, raw)
+    return body, content_type, expires_at, None
+
+
+def record_of(namespace: str, key: str, raw: bytes) -> Record:
+    """Return a string as a record; raise DamagedEntryError for what nobody wrote."""
+    # Flat, for it is part of every read.
+    if len(raw) < HEADER_SIZE or raw[0] != FORMAT:
+        raise _damaged(namespace, key, raw)
+    _, version, seal, updated_at, expires_at, number = HEADER.unpack_from(raw)
+    if 0 < number < len(TYPES):
+        content_type, body = TYPES[number], raw[HEADER_SIZE:]
+    else:
+        content_type, body = _named(namespace, key, raw, number)
+    expected = (
+        crc32(body, crc32(f"{namespace}\0{key}\0{content_type}\0".encode()))
+        + version
+        + (version >> 32)
+        + updated_at
+        + (updated_at >> 32)
+        + expires_at
+        + (expires_at >> 32)
+    )
+    if seal != expected & MASK:
+        raise DamagedEntryError(namespace, key, "its checksum does not match")
+    return Record(body, content_type, version, expires_at or None, updated_at)
+
+
+def _folded(number: int) -> int:
+    return number + (number >> 32)
+
+
+def _named(namespace: str, key: str, raw: bytes, number: int) -> tuple[str, bytes]:
+    start = HEADER_SIZE + LENGTH.size
+    if number or len(raw) < start:
+        raise DamagedEntryError(namespace, key, f"its content type has the number {number}")
+    end = start + LENGTH.unpack_from(raw, HEADER_SIZE)[0]
+    try:
+        return raw[start:end].decode(), raw[end:]
+    except UnicodeDecodeError as error:
+        raise DamagedEntryError(namespace, key, "its content type is no text") from error
+
+
+def _damaged(namespace: str, key: str, raw: bytes) -> DamagedEntryError:
+    if len(raw) >= HEADER_SIZE and raw[0] > FORMAT:
+        return DamagedEntryError(namespace, key, f"it is of format {raw[0]}, of a later release or of another program")
+    return DamagedEntryError(namespace, key, "it is no entry of this library")

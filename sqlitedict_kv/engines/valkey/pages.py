@@ -1,0 +1,49 @@
+"""A range of keys as the servers see it, and what several shards return of it in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlitedict_kv.engine import Span
+
+FIRST, LAST = b"-", b"+"
+BEHIND_ALL_TEXT = b"\xff"  # no UTF-8 has this byte
+
+
+class Page(NamedTuple):
+    """The first keys of a span, with their entries if these are wanted."""
+
+    items: list[tuple[str, bytes]]
+    boundary: str | None  # the key to go on behind; None if nothing is left
+
+
+def bounds_of(span: Span) -> tuple[bytes, bytes]:
+    """Return the bounds of the keys that are left to walk; see https://valkey.io/commands/zrangebylex/."""
+    prefix = span.prefix.encode()
+    low, high = (b"[" + prefix, b"(" + prefix + BEHIND_ALL_TEXT) if prefix else (FIRST, LAST)
+    if span.after is not None:
+        behind = b"(" + span.after.encode()
+        low, high = (low, behind) if span.reverse else (behind, high)
+    return low, high
+
+
+def joined(replies: Sequence[Any], *, reverse: bool, records: bool) -> Page:
+    """Return the pages of all shards as one, up to where the first of them ends that has more."""
+    items: list[tuple[str, bytes]] = []
+    boundaries = []
+    for complete, boundary, *flat in replies:
+        if records:
+            items += [(key.decode(), raw) for key, raw in zip(flat[::2], flat[1::2], strict=True)]
+        else:
+            items += [(key.decode(), b"") for key in flat]
+        if not complete:
+            boundaries.append(boundary.decode())
+    if len(replies) == 1:
+        return Page(items, boundaries[0] if boundaries else None)
+    # The order of str is that of UTF-8.
+    items.sort(reverse=reverse)
+    if not boundaries:
+        return Page(items, None)
+    end = max(boundaries) if reverse else min(boundaries)
+    return Page([item for item in items if (item[0] >= end if reverse else item[0] <= end)], end)

@@ -1,0 +1,88 @@
+"""The choice of the engine of a store, by what it is opened with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlitedict_kv.engine import Engine
+from sqlitedict_kv.engines.sqlite import SQLiteEngine
+from sqlitedict_kv.errors import OpenError
+from sqlitedict_kv.lru import LRU
+from sqlitedict_kv.settings import MEMORY, Settings
+
+if TYPE_CHECKING:
+    from sqlitedict_kv.engines.sqlite.quarantine import Quarantine
+
+
+class Opened(NamedTuple):
+    """What was opened.
+
+    Attributes:
+        engine: the storage.
+        lru: what stands in front of it; None if nothing does.
+        durability: what an acknowledged write survives, in a word; see :class:`sqlitedict_kv.StoreStats`.
+        quarantined: what was done with a damaged file; None if nothing was.
+    """
+
+    engine: Engine
+    lru: LRU | None
+    durability: str
+    quarantined: Quarantine | None
+
+
+def opened(settings: Settings) -> Opened:
+    """Open what the options of a store describe; raise OpenError if it cannot be."""
+    if settings.served:
+        engine = _servers(settings)
+        return Opened(engine, _lru(engine, settings), "servers", None)
+    file = _file(settings)
+    if file.quarantined is not None:
+        _warn(file.label, file.quarantined)
+    return Opened(file, _lru(file, settings), settings.durability, file.quarantined)
+
+
+def _file(settings: Settings) -> SQLiteEngine:
+    assert isinstance(settings.target, str)
+    return SQLiteEngine(
+        None if settings.target == MEMORY else settings.target,
+        readonly=settings.readonly,
+        durability=settings.durability,
+        timeout=settings.timeout,
+        max_bytes=settings.max_bytes,
+        max_entries=settings.max_entries,
+        allow_unsafe_filesystem=settings.allow_unsafe_filesystem,
+        on_corrupt=settings.on_corrupt,
+    )
+
+
+def _servers(settings: Settings) -> Engine:
+    # Imported here alone: whoever keeps a file needs no redis-py, nor the time to import it.
+    try:
+        from sqlitedict_kv.engines.valkey.address import connect  # noqa: PLC0415
+        from sqlitedict_kv.engines.valkey.engine import ValkeyEngine  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "redis":
+            raise
+        raise OpenError(
+            f"cannot open {settings.label}: redis-py is not installed; pip install 'sqlitedict-kv[valkey]'"
+        ) from error
+    link = connect(settings.target, timeout=settings.timeout, confirm=settings.confirm)
+    return ValkeyEngine(link, prefix=settings.prefix, readonly=settings.readonly)
+
+
+def _lru(engine: Engine, settings: Settings) -> LRU | None:
+    """Return the LRU that the options ask for."""
+    return None if settings.lru_bytes is None else LRU(engine, settings.lru_bytes)
+
+
+def _warn(label: str, done: Quarantine) -> None:
+    import logging  # noqa: PLC0415 - rarely needed, and a tenth of the time to import us
+
+    logging.getLogger("sqlitedict_kv").warning(
+        "%s was damaged; it lies at %s now. %d entries were saved, %s%d were lost",
+        label,
+        done.path,
+        done.salvaged,
+        "" if done.complete else "at least ",
+        done.lost,
+    )
