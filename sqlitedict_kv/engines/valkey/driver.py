@@ -1,0 +1,86 @@
+"""What the engine uses of redis-py, which is imported here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+try:
+    import redis
+except ModuleNotFoundError as error:
+    raise ImportError(
+        'a store on Valkey or Redis needs redis-py: pip install "sqlitedict-kv[valkey]"', name="redis"
+    ) from error
+from redis import Redis, RedisCluster
+from redis.backoff import NoBackoff
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import (
+    AuthenticationError,
+    AuthenticationWrongNumberOfArgsError,
+    NoPermissionError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as LostError
+from redis.exceptions import TimeoutError as SlowError
+from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
+
+__all__ = [
+    "DRIVER_ERRORS",
+    "AuthenticationError",
+    "AuthenticationWrongNumberOfArgsError",
+    "Connection",
+    "LostError",
+    "Make",
+    "MasterNotFoundError",
+    "NoPermissionError",
+    "Redis",
+    "RedisCluster",
+    "RedisClusterException",
+    "RedisError",
+    "ResponseError",
+    "SSLConnection",
+    "Sentinel",
+    "SentinelConnectionPool",
+    "SlowError",
+    "Socket",
+    "UnixDomainSocketConnection",
+    "no_retry",
+    "redis",
+]
+
+
+class Socket(Protocol):
+    """The part of a connection of redis-py that carries commands."""
+
+    def connect(self) -> None:
+        """Connect, and say who we are."""
+        ...
+
+    def disconnect(self) -> None:
+        """Close the socket."""
+        ...
+
+    def send_packed_command(self, command: Sequence[bytes | memoryview], check_health: bool = ...) -> None:  # noqa: FBT001
+        """Send bytes."""
+        ...
+
+    def read_response(self, disable_decoding: bool = ...) -> Any:  # noqa: FBT001
+        """Read one reply, or raise it where it is an error."""
+        ...
+
+    def can_read(self, timeout: float = ...) -> bool:
+        """Wait until something can be read; return whether it can."""
+        ...
+
+
+# What a call may raise. RedisClusterException is none: it comes from redis-py's own routing.
+DRIVER_ERRORS = (RedisError, OSError)
+Make = Callable[..., Socket]
+
+
+def no_retry() -> Retry:
+    """Return redis-py's way to say that a call is made once: we retry, who know what may be repeated."""
+    return Retry(NoBackoff(), 0)  # type: ignore[no-untyped-call]  # redis-py has no types there

@@ -1,0 +1,86 @@
+"""One server, and the connections to it that are free."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Mapping
+from weakref import WeakSet
+
+from sqlitedict_kv.engines.valkey.driver import LostError, Make, Socket
+
+
+class Node:
+    """One server; a connection belongs to the one thread that took it until that gives it back.
+
+    redis-py's own pool would add a third to a GET, and counts connections that broke as open ones.
+    """
+
+    def __init__(self, make: Make, options: Mapping[str, object], host: str, port: int) -> None:
+        """Know how to connect; nothing is connected before it is needed."""
+        self.host = host
+        self.port = port
+        self.free: deque[Socket] = deque()
+        self._make = make
+        self._options = dict(options)
+        _all.add(self)
+
+    def __repr__(self) -> str:
+        return f"<Node {self.host}:{self.port}>"
+
+    def take(self) -> Socket:
+        """Return a connection that is free, or a new one; raise what redis-py raises if none can be made."""
+        try:
+            return self.free.pop()
+        except IndexError:
+            connection = self._make(**self._options)
+        try:
+            connection.connect()
+        except BaseException:
+            connection.disconnect()
+            raise
+        return connection
+
+    def drop(self) -> None:
+        """Close the connections that are free, as they are likely to be as dead as one that was."""
+        free = self.free
+        while free:
+            try:
+                free.pop().disconnect()
+            except IndexError:
+                break
+
+    def close(self) -> None:
+        """Close the connections that are free, and every other one when it is given back."""
+        closed: deque[Socket] = deque(maxlen=0)
+        free, self.free = self.free, closed
+        for connection in free:
+            connection.disconnect()
+
+    def forget_after_fork(self) -> None:
+        """Leave the sockets to the parent: two processes would read each other's replies."""
+        self.free = deque(maxlen=self.free.maxlen)
+
+
+class Nowhere(Node):
+    """What serves a slot that no server serves."""
+
+    def __init__(self) -> None:
+        """Have no address."""
+        super().__init__(_unmade, {}, "", 0)
+
+
+def _unmade() -> Socket:
+    raise LostError("no server of the cluster serves this slot")
+
+
+_all: WeakSet[Node] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for node in _all:
+        node.forget_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
