@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NoReturn
 
@@ -23,15 +23,24 @@ from sqlitedict_kv.engine import (
     Span,
     Value,
 )
-from sqlitedict_kv.engines.valkey.edits import Guarded, arguments_of, resolved
+from sqlitedict_kv.engines.valkey.calls import (
+    clear_call,
+    commit_call,
+    count_call,
+    page_call,
+    put_call,
+    remove_call,
+    scan_call,
+)
+from sqlitedict_kv.engines.valkey.edits import Guarded, batches_of, resolved
 from sqlitedict_kv.engines.valkey.entry import packed, record_of, value_of
 from sqlitedict_kv.engines.valkey.health import dangers, server_of, used_memory
 from sqlitedict_kv.engines.valkey.layout import Shard, Space
-from sqlitedict_kv.engines.valkey.pages import bounds_of, joined
+from sqlitedict_kv.engines.valkey.pages import joined
 from sqlitedict_kv.engines.valkey.registry import Registry, Wish
-from sqlitedict_kv.engines.valkey.scripts import CLEAR, COMMIT, COUNT, PAGE, PUT, PUT_MANY, REMOVE
+from sqlitedict_kv.engines.valkey.scripts import PUT
 from sqlitedict_kv.engines.valkey.session import Sessions
-from sqlitedict_kv.engines.valkey.wire import Call, Link, Script
+from sqlitedict_kv.engines.valkey.wire import Call, Link
 from sqlitedict_kv.errors import (
     ConflictError,
     DamagedEntryError,
@@ -45,9 +54,7 @@ from sqlitedict_kv.record import Record
 
 MAX_EDITS = 100_000  # of one step: a server takes 2**20 arguments
 MAX_VERSION = 2**53 - 2**32  # the numbers of Lua are exact up to 2**53
-BYTES_PER_PAGE = 4 * 2**20  # of values that are held at once while records are listed
 ROWS_PER_BATCH = 1000  # that are removed in one step
-KEYS_PER_SCAN = b"1000"
 WRITES_PER_PURGE = 64  # of a namespace whose entries expire; then so many that have expired are removed:
 ROWS_PER_PURGE = 128
 LONGEST_PAUSE = 0.02  # seconds, after somebody else was faster
@@ -144,7 +151,7 @@ class ValkeyEngine:
         self._require_order(space)
         found: list[tuple[str, bytes]] = []
         while True:
-            calls = [_page_call(shard, span, limit - len(found), now, records=records) for shard in space.shards]
+            calls = [page_call(shard, span, limit - len(found), now, records=records) for shard in space.shards]
             page = joined(self._link.many(calls), reverse=span.reverse, records=records)
             found += page.items
             if page.boundary is None or len(found) >= limit or (records and found):
@@ -168,7 +175,7 @@ class ValkeyEngine:
         if space is None:
             return 0, 0
         self._require_order(space)
-        replies = self._link.many([_count_call(shard, now) for shard in space.shards])
+        replies = self._link.many([count_call(shard, now) for shard in space.shards])
         rows, expired = sum(row for row, _ in replies), sum(gone for _, gone in replies)
         return rows - expired, expired
 
@@ -192,7 +199,7 @@ class ValkeyEngine:
             (space.namespace, shard) for space in spaces if space and space.layout.ordered for shard in space.shards
         ]
         counts = {name: (0, 0) if layout.ordered else (1, 0) for name, layout in names.items()}
-        replies = self._link.many([_count_call(shard, now) for _, shard in shards])
+        replies = self._link.many([count_call(shard, now) for _, shard in shards])
         for (name, _), (rows, gone) in zip(shards, replies, strict=True):
             live, expired = counts[name]
             counts[name] = live + rows - gone, expired + gone
@@ -208,9 +215,9 @@ class ValkeyEngine:
         session, number = self._sessions.next()
         while True:
             space = self._registry.made(namespace)
-            slot, entries, index, expiry, clock, sessions = space.shard_of(name)
+            slot, entries, order, expiry, clock, sessions = space.shard_of(name)
             parts = (
-                *(b"5", sessions + session, index, expiry, clock, entries + name),
+                *(b"5", sessions + session, order, expiry, clock, entries + name),
                 *(number, space.encoded, b"%d" % now, name, b"%d" % (expires_at or 0), b"%d" % seal, tail),
             )
             reply = self._write(Call(slot, PUT, parts, writes=True), [(namespace, key)])
@@ -249,7 +256,7 @@ class ValkeyEngine:
             groups: dict[Shard, list[Put]] = {shard: [] for shard in space.shards} if above else {}
             for edit in edits:
                 groups.setdefault(space.shard_of(edit.key.encode()), []).append(edit)
-            calls = [_put_call(space, shard, puts, session, above, now) for shard, puts in groups.items()]
+            calls = [put_call(space, shard, puts, session, above, now) for shard, puts in groups.items()]
             replies = self._write_many(calls, [(namespace, edit.key) for edit in edits])
             refused = next((reply for reply in replies if type(reply) is not int), None)
             if refused is None:
@@ -300,9 +307,8 @@ class ValkeyEngine:
             for namespace in dict(names):
                 self._registry.made(namespace)
             concrete = resolved(edits, self.read, now)
-            slot, keys, arguments = arguments_of(concrete, self._registry.made, self._sessions.next(), now)
-            parts = (b"%d" % len(keys), *keys, *arguments)
-            reply = self._write(Call(slot, COMMIT, parts, writes=True), names)
+            call = commit_call(concrete, self._registry.made, self._sessions.next(), now)
+            reply = self._write(call, names)
             if type(reply[0]) is int:
                 break
             if reply[0] == b"LAYOUT":
@@ -319,41 +325,20 @@ class ValkeyEngine:
 
     def commit_groups(self, claim: Callable[[], Sequence[Sequence[Edit]]], clock: Callable[[], int]) -> list[Outcome]:
         """Apply groups of edits in order, each group all or none; plain writes that follow each other together."""
-        groups = claim()
-        now = clock()
+        groups, now = claim(), clock()
         outcomes: list[Outcome] = [[] for _ in groups]
-        plain: dict[tuple[str, str], int] = {}  # plain writes that were not sent yet: which group each one is
-
-        def flush() -> None:
-            by_namespace: dict[str, list[int]] = {}
-            for (namespace, _), number in plain.items():
-                by_namespace.setdefault(namespace, []).append(number)
-            for numbers in by_namespace.values():
-                puts = [edit for number in numbers for edit in groups[number] if isinstance(edit, Put)]
-                try:
-                    versions = self.put_many(puts, now)
-                except Exception as error:
-                    outcomes_of = dict.fromkeys(numbers, error)
-                    for number, failure in outcomes_of.items():
-                        outcomes[number] = failure
-                else:
-                    for number, put in zip(numbers, puts, strict=True):
-                        outcomes[number] = [versions[put.key]]
-            plain.clear()
-
-        for number, group in enumerate(groups):
-            first = group[0]
-            if len(group) == 1 and type(first) is Put and first.expected is None:
-                if (first.namespace, first.key) in plain:
-                    flush()
-                plain[first.namespace, first.key] = number
-                continue
-            flush()
+        for batch in batches_of(groups):
             try:
-                outcomes[number] = self.commit(group, now)
+                if len(batch) > 1:
+                    puts = [edit for number in batch for edit in groups[number] if isinstance(edit, Put)]
+                    versions = self.put_many(puts, now)
+                    results: list[Outcome] = [[versions[put.key]] for put in puts]
+                else:
+                    results = [self.commit(groups[batch[0]], now)]
             except Exception as error:
-                outcomes[number] = error
-        flush()
+                results = [error] * len(batch)
+            for number, result in zip(batch, results, strict=True):
+                outcomes[number] = result
         return outcomes
 
     def exclusive(self, now: Callable[[], int]) -> AbstractContextManager[Engine]:
@@ -369,16 +354,8 @@ class ValkeyEngine:
         if space is None:
             return
         self._require_order(space)
-        session, number = self._sessions.next()
-        calls = [
-            Call(
-                shard.slot,
-                CLEAR,
-                (b"3", shard.sessions + session, shard.index, shard.expiry, number, shard.entries),
-                writes=True,
-            )
-            for shard in space.shards
-        ]
+        session = self._sessions.next()
+        calls = [clear_call(shard, session) for shard in space.shards]
         self._write_many(calls, None)
 
     def drop(self, namespace: str, now: int) -> int:
@@ -399,10 +376,8 @@ class ValkeyEngine:
 
     def _drop_unordered(self, shard: Shard) -> int:
         total, cursor = 0, b"0"
-        pattern = b"".join(b"\\%c" % byte if byte in b"*?[]\\^-" else b"%c" % byte for byte in shard.entries) + b"*"
         while True:
-            scan = (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", KEYS_PER_SCAN)
-            cursor, names = self._link.one(Call(shard.slot, None, scan, writes=False))
+            cursor, names = self._link.one(scan_call(shard, cursor))
             if names:
                 total += self._write(Call(shard.slot, None, (b"UNLINK", *names), writes=True), None)
             if cursor == b"0":
@@ -410,12 +385,8 @@ class ValkeyEngine:
 
     def _remove(self, shard: Shard, limit: int, now: int, *, expired: bool) -> tuple[int, int]:
         """Remove some keys of a shard; return how many, and how many of them were live."""
-        session, number = self._sessions.next()
-        parts = (
-            *(b"3", shard.sessions + session, shard.index, shard.expiry),
-            *(number, shard.entries, b"%d" % limit, b"%d" % now, b"1" if expired else b"0"),
-        )
-        removed, live = self._write(Call(shard.slot, REMOVE, parts, writes=True), [] if expired else None)
+        call = remove_call(shard, self._sessions.next(), limit, now, expired=expired)
+        removed, live = self._write(call, [] if expired else None)
         return removed, live
 
     # -- what every write has in common
@@ -553,30 +524,6 @@ class ValkeyEngine:
 def _refuse_too_many(edits: Sequence[Edit]) -> None:
     if len(edits) > MAX_EDITS:
         raise TooLargeError(f"{len(edits)} edits in one step are too many for a server; {MAX_EDITS} are the limit")
-
-
-def _page_call(shard: Shard, span: Span, limit: int, now: int, *, records: bool) -> Call:
-    low, high = bounds_of(span)
-    entries = shard.entries if records else b""
-    numbers = (b"1" if span.reverse else b"0", b"%d" % limit, b"%d" % now, entries, b"%d" % BYTES_PER_PAGE)
-    return Call(shard.slot, PAGE, (b"2", shard.index, shard.expiry, low, high, *numbers), writes=False)
-
-
-def _count_call(shard: Shard, now: int) -> Call:
-    return Call(shard.slot, COUNT, (b"2", shard.index, shard.expiry, b"%d" % now), writes=False)
-
-
-def _put_call(
-    space: Space, shard: Shard, puts: Sequence[Put], session: tuple[bytes, bytes], above: int, now: int
-) -> Call:
-    keys: list[bytes] = [shard.sessions + session[0], shard.index, shard.expiry, shard.clock]
-    arguments: list[bytes] = [session[1], space.encoded, b"%d" % now, b"%d" % above]
-    for namespace, key, body, content_type, expires_at, _ in puts:
-        name = key.encode()
-        seal, tail = packed(namespace, key, body, content_type, expires_at, now)
-        keys.append(shard.entries + name)
-        arguments += (name, b"%d" % (expires_at or 0), b"%d" % seal, tail)
-    return Call(shard.slot, PUT_MANY, (b"%d" % len(keys), *keys, *arguments), writes=True)
 
 
 def _raise_refusal(edits: Sequence[Edit | Guarded], reply: Any) -> NoReturn:

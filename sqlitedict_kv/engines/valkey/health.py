@@ -31,8 +31,8 @@ def dangers(link: Link) -> list[str]:
     for policy in sorted({_policy_of(facts_of(info)) for info in link.everywhere((b"INFO", b"memory"))}):
         if policy.startswith("allkeys-"):
             found.append(
-                f"maxmemory-policy is {policy}: the server may evict the index and the clocks, so that keys are missing "
-                f"in listings; take noeviction, or volatile-ttl and a ttl for what may go"
+                f"maxmemory-policy is {policy}: the server may evict the index and the clocks, so that keys are "
+                f"missing in listings; take noeviction, or volatile-ttl and a ttl for what may go"
             )
         elif policy.startswith("volatile-"):
             found.append(f"maxmemory-policy is {policy}: the server may evict entries that have a ttl before it ends")

@@ -33,7 +33,7 @@ class Shard(NamedTuple):
 
     slot: int
     entries: bytes  # what the names of entries begin with
-    index: bytes
+    order: bytes  # its sorted set of keys
     expiry: bytes
     clock: bytes
     sessions: bytes  # what the names of sessions begin with

@@ -154,7 +154,8 @@ for i = 1, count do
   local live = state and (state.expires == 0 or state.expires > now)
   if live and state.damaged and not ((kind == 'P' or kind == 'D') and expected == '') then return {{'DAMAGED', i}} end
   local actual = live and state.version or 0
-  if expected ~= '' and (actual ~= tonumber(expected) or (deadline ~= '' and live and state.expires ~= tonumber(deadline))) then
+  local moved = deadline ~= '' and live and state.expires ~= tonumber(deadline)
+  if expected ~= '' and (actual ~= tonumber(expected) or moved) then
     return {{ARGV[at + 8] == '1' and 'CHANGED' or 'CONFLICT', i, actual}}
   end
   if kind == 'P' then
@@ -222,9 +223,9 @@ for s in pairs(written) do set_clock(KEYS[1 + 3 * s], clocks[KEYS[1 + 3 * s]], l
 return record(versions)
 """)
 
-# KEYS: index, expiry. ARGV: low, high (as of ZRANGEBYLEX), reverse, limit, now, what names of entries begin with (empty:
-# only keys are wanted), bytes of entries that are enough. Returns whether nothing is left, the key to go on behind,
-# then keys, or keys and entries by turns. It looks at a bounded number of keys, so it may find few and not be at the end.
+# KEYS: index, expiry. ARGV: low, high (as of ZRANGEBYLEX), reverse, limit, now, what names of entries begin with
+# (empty: only keys are wanted), bytes of entries that are enough. Returns whether nothing is left, the key to go on
+# behind, then keys, or keys and entries by turns. It looks at so many keys at most, so it may find few before the end.
 PAGE = Script.of("""
 local low, high, limit, now = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local reverse, entries, enough = ARGV[3] == '1', ARGV[6], tonumber(ARGV[7])

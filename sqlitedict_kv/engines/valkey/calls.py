@@ -1,0 +1,116 @@
+"""What the engine asks of the servers, as calls of the scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlitedict_kv.engine import Change, Check, Delete, Edit, Put, Span, Touch
+from sqlitedict_kv.engines.valkey.edits import Guarded
+from sqlitedict_kv.engines.valkey.entry import packed
+from sqlitedict_kv.engines.valkey.layout import Shard, Space
+from sqlitedict_kv.engines.valkey.pages import bounds_of
+from sqlitedict_kv.engines.valkey.scripts import CLEAR, COMMIT, COUNT, PAGE, PUT_MANY, REMOVE
+from sqlitedict_kv.engines.valkey.wire import Call
+
+Session = tuple[bytes, bytes]  # of the thread, and the number of its request
+
+BYTES_PER_PAGE = 4 * 2**20  # of values that are held at once while records are listed
+KEYS_PER_SCAN = b"1000"
+NO_MATTER = b""
+PATTERN_CHARACTERS = b"*?[]\\^-"
+
+
+def page_call(shard: Shard, span: Span, limit: int, now: int, *, records: bool) -> Call:
+    """Return the call that walks along the keys of a shard."""
+    low, high = bounds_of(span)
+    entries = shard.entries if records else b""
+    numbers = (b"1" if span.reverse else b"0", b"%d" % limit, b"%d" % now, entries, b"%d" % BYTES_PER_PAGE)
+    return Call(shard.slot, PAGE, (b"2", shard.order, shard.expiry, low, high, *numbers), writes=False)
+
+
+def count_call(shard: Shard, now: int) -> Call:
+    """Return the call that counts the keys of a shard."""
+    return Call(shard.slot, COUNT, (b"2", shard.order, shard.expiry, b"%d" % now), writes=False)
+
+
+def put_call(space: Space, shard: Shard, puts: Sequence[Put], session: Session, above: int, now: int) -> Call:
+    """Return the call that writes entries of a shard at versions greater than *above*."""
+    keys: list[bytes] = [shard.sessions + session[0], shard.order, shard.expiry, shard.clock]
+    arguments: list[bytes] = [session[1], space.encoded, b"%d" % now, b"%d" % above]
+    for namespace, key, body, content_type, expires_at, _ in puts:
+        name = key.encode()
+        seal, tail = packed(namespace, key, body, content_type, expires_at, now)
+        keys.append(shard.entries + name)
+        arguments += (name, b"%d" % (expires_at or 0), b"%d" % seal, tail)
+    return Call(shard.slot, PUT_MANY, (b"%d" % len(keys), *keys, *arguments), writes=True)
+
+
+def clear_call(shard: Shard, session: Session) -> Call:
+    """Return the call that removes all entries of a shard."""
+    parts = (b"3", shard.sessions + session[0], shard.order, shard.expiry, session[1], shard.entries)
+    return Call(shard.slot, CLEAR, parts, writes=True)
+
+
+def remove_call(shard: Shard, session: Session, limit: int, now: int, *, expired: bool) -> Call:
+    """Return the call that removes some entries of a shard, only *expired* ones if so."""
+    parts = (
+        *(b"3", shard.sessions + session[0], shard.order, shard.expiry),
+        *(session[1], shard.entries, b"%d" % limit, b"%d" % now, b"1" if expired else b"0"),
+    )
+    return Call(shard.slot, REMOVE, parts, writes=True)
+
+
+def scan_call(shard: Shard, cursor: bytes) -> Call:
+    """Return the call that finds some of the names of a shard's entries, in no order."""
+    escaped = b"".join(b"\\%c" % byte if byte in PATTERN_CHARACTERS else b"%c" % byte for byte in shard.entries)
+    return Call(shard.slot, None, (b"SCAN", cursor, b"MATCH", escaped + b"*", b"COUNT", KEYS_PER_SCAN), writes=False)
+
+
+def commit_call(edits: Sequence[Edit | Guarded], space_of: Callable[[str], Space], session: Session, now: int) -> Call:
+    """Return the call that applies edits, all or none."""
+    shards: dict[tuple[str, bytes], tuple[int, Shard, bytes]] = {}
+    names: list[bytes] = []
+    parts: list[bytes] = []
+    for edit in edits:
+        put = edit.put if isinstance(edit, Guarded) else edit
+        key, space = put.key.encode(), space_of(put.namespace)
+        shard = space.shard_of(key)
+        number, _, _ = shards.setdefault((put.namespace, shard.clock), (len(shards) + 1, shard, space.encoded))
+        names.append(shard.entries + key)
+        parts += _parts_of(edit, b"%d" % number, key, now)
+    first = next(iter(shards.values()))[1]
+    keys = [first.sessions + session[0]]
+    for _, shard, _ in shards.values():
+        keys += (shard.order, shard.expiry, shard.clock)
+    layouts = [layout for _, _, layout in shards.values()]
+    head = [session[1], b"%d" % now, b"%d" % len(shards)]
+    keys += names
+    return Call(first.slot, COMMIT, (b"%d" % len(keys), *keys, *head, *layouts, *parts), writes=True)
+
+
+def _parts_of(edit: Edit | Guarded, shard: bytes, key: bytes, now: int) -> list[bytes]:
+    """Return the nine arguments of an edit."""
+    match edit:
+        case Put():
+            return _put(edit, shard, key, now, _number(edit.expected), NO_MATTER, b"")
+        case Guarded(put, version, expires_at):
+            deadline = NO_MATTER if version is None else b"%d" % (expires_at or 0)
+            return _put(put, shard, key, now, _number(version), deadline, b"1")
+        case Delete(expected=expected, required=required):
+            return [b"R" if required else b"D", shard, key, _number(expected), b"", b"", b"", b"", b""]
+        case Touch(expires_at=expires_at, expiring=expiring):
+            kind = b"E" if expiring else b"T"
+            return [kind, shard, key, NO_MATTER, b"", b"%d" % (expires_at or 0), b"", b"", b""]
+        case Check(expected=expected):
+            return [b"C", shard, key, _number(expected), b"", b"", b"", b"", b""]
+        case Change():
+            raise AssertionError("a Change is resolved before it is sent")
+
+
+def _put(put: Put, shard: bytes, key: bytes, now: int, expected: bytes, deadline: bytes, guess: bytes) -> list[bytes]:
+    seal, tail = packed(put.namespace, put.key, put.body, put.content_type, put.expires_at, now)
+    return [b"P", shard, key, expected, deadline, b"%d" % (put.expires_at or 0), b"%d" % seal, tail, guess]
+
+
+def _number(version: int | None) -> bytes:
+    return NO_MATTER if version is None else b"%d" % version
