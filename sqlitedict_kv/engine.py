@@ -301,6 +301,10 @@ class Memory(Protocol):
     It takes the calls from any thread.
     """
 
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The monotonic clock, in seconds, that decides until when it serves."""
+
     def begin(self) -> None:
         """Forget everything; from now on it is told of each change that anybody makes, until :meth:`end`."""
 
@@ -308,7 +312,7 @@ class Memory(Protocol):
         """Forget what may have changed, and what of it is being read right now; None is everything."""
 
     def extend(self, until: float) -> None:
-        """Serve what it holds until then, by the monotonic clock: what others changed up to now less was told."""
+        """Serve what it holds until then, by its clock; it was told of all that changed up to the staleness before."""
 
     def end(self) -> None:
         """Forget everything, and serve nothing that it reads from now on: nobody tells what others change."""

@@ -22,6 +22,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from threading import Lock
 from typing import Final
 from weakref import WeakSet
@@ -31,6 +32,10 @@ from sqlitedict_kv.lru.face import LRUStats, NotHeldError
 from sqlitedict_kv.lru.room import Entry, Name, Room, size_of
 
 STALENESS = 1.0  # seconds
+# A clock that goes on while the machine sleeps, where there is one: time.monotonic() stands still on Linux.
+MONOTONIC: Callable[[], float] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
 NO_VALUE: Final[Value] = (b"", "", None, None)
 
 
@@ -43,7 +48,7 @@ class TrackedLRU:
         max_bytes: int,
         staleness: float | None = None,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = MONOTONIC,
     ) -> None:
         """Stand in front of *engine*.
 
@@ -52,12 +57,12 @@ class TrackedLRU:
             max_bytes: the memory that it takes at most.
             staleness: the bound, in seconds, which is then kept by time alone where nobody tells of changes; None is
                 :data:`STALENESS` where somebody does, and else nothing is held.
-            clock: the monotonic clock that *engine* extends the time of hits by.
+            clock: a monotonic clock, in seconds.
         """
         self._engine = engine
         self._max_bytes = max_bytes
         self._lifetime = staleness  # of an entry, while nobody tells
-        self._clock = clock
+        self.clock = clock
         self._begin()
         _all.add(self)
         self._feed: Feed = engine.tell(self, STALENESS if staleness is None else staleness)
@@ -88,7 +93,7 @@ class TrackedLRU:
         until = self._until
         entry = self._held(name)
         if entry is not None:
-            now = self._clock()
+            now = self.clock()
             if now < until or now < entry.until:
                 entry.used = True
                 self._hits += 1
@@ -107,7 +112,7 @@ class TrackedLRU:
         entry = self._held((namespace, key))
         if entry is None:
             raise NotHeldError
-        now = self._clock()
+        now = self.clock()
         if now >= until and now >= entry.until:
             raise NotHeldError
         entry.used = True
@@ -116,7 +121,7 @@ class TrackedLRU:
 
     def _read(self, name: Name, reading: dict[Name, Entry]) -> Value | None:
         """Read a value and hold it, if nobody took it out of *reading* meanwhile."""
-        until = 0.0 if self._told or self._lifetime is None else self._clock() + self._lifetime
+        until = 0.0 if self._told or self._lifetime is None else self.clock() + self._lifetime
         entry = Entry(NO_VALUE, 0, until)
         detours = self._feed.detours
         reading[name] = entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -49,6 +50,7 @@ __all__ = [
     "UnixDomainSocketConnection",
     "no_retry",
     "redis",
+    "socket_of",
 ]
 
 
@@ -79,6 +81,14 @@ class Socket(Protocol):
 # What a call may raise. RedisClusterException is none: it comes from redis-py's own routing.
 DRIVER_ERRORS = (RedisError, OSError)
 Make = Callable[..., Socket]
+
+
+def socket_of(connection: Socket) -> socket.socket:
+    """Return the socket of a connection, for a reader of our own: redis-py's waits for the end of each message."""
+    found: socket.socket | None = getattr(connection, "_sock", None)
+    if found is None:
+        raise LostError("the connection was closed")
+    return found
 
 
 def no_retry() -> Retry:

@@ -28,6 +28,12 @@ class Node:
     def __repr__(self) -> str:
         return f"<Node {self.host}:{self.port}>"
 
+    def listener(self) -> Socket:
+        """Return a new connection that speaks RESP3 and is nobody else's; raise what redis-py raises."""
+        connection = self._make(**{**self._options, "protocol": 3})
+        connection.connect()
+        return connection
+
     def take(self) -> Socket:
         """Return a connection that is free, or a new one; raise what redis-py raises if none can be made."""
         try:
