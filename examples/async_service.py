@@ -89,7 +89,7 @@ def write_message(writer: asyncio.StreamWriter, first_line: str, content: object
     writer.write(f"{first_line}\r\ncontent-length: {len(body)}\r\n{headers}\r\n".encode() + body)
 
 
-def work(path: Path, listener: socket.socket, stop: multiprocessing.synchronize.Event) -> None:
+def work(path: str, listener: socket.socket, stop: multiprocessing.synchronize.Event) -> None:
     """Serve in a process of its own until *stop* is set."""
 
     async def main() -> None:
@@ -164,7 +164,7 @@ async def client_of_its_own(address: tuple[str, int]) -> object:
         return (await client.ask("GET", "/worker"))[1]
 
 
-def main(path: Path) -> None:
+def main(path: str) -> None:
     """Start the workers, use them, and stop them."""
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
@@ -182,7 +182,7 @@ def main(path: Path) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        main(Path(sys.argv[1]))
+        main(sys.argv[1])
     else:
         with tempfile.TemporaryDirectory() as directory:
-            main(Path(directory) / "service.db")
+            main(str(Path(directory, "service.db")))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlitedict_kv import arguments
 from sqlitedict_kv.codecs import Codecs
 from sqlitedict_kv.engine import CheckReport
+from sqlitedict_kv.engines.schemes import is_address
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
 from sqlitedict_kv.engines.sqlite.location import uri_of
 from sqlitedict_kv.engines.sqlite.mounts import is_unsafe, type_of
@@ -171,6 +172,8 @@ def diagnose(path: str | os.PathLike[str]) -> Diagnosis:
     text = arguments.checked_path(path)
     if text == ":memory:":
         raise ValueError("path must be that of a file; memory has nothing to look at")
+    if is_address(text):
+        raise ValueError("path must be that of a file; of servers, ask a Store: healthcheck(), stats() and check()")
     real = os.path.realpath(text)
     status = _status(real)
     filesystem = type_of(real)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, cast
 
 from sqlitedict_kv import arguments
 from sqlitedict_kv.arguments import checked_optional_int
 from sqlitedict_kv.codecs import Codec, Codecs
-from sqlitedict_kv.engines.schemes import SCHEMES, is_client, label_of, names_servers, scheme_of
+from sqlitedict_kv.engines.schemes import SCHEMES, is_client, label_of, names_servers, parted, scheme_of
 from sqlitedict_kv.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from sqlitedict_kv.engines.schemes import Client
+
+T = TypeVar("T")
 
 MEMORY = ":memory:"
 PREFIX = "kv"
@@ -36,6 +38,15 @@ OF_SERVERS: Mapping[str, tuple[object, str]] = {
     "prefix": (PREFIX, "a file is a store of its own; take another file, or other namespaces"),
     "confirm": (0, "a file has no replicas; durability='power' lets writes survive a power cut"),
     "lru_staleness": (None, "the LRU in front of a file is never stale; leave it out"),
+}
+# Options that the address of servers may carry, so that a program moves to servers by what it opens alone: what each is
+# where nothing is said, and how it is read.
+IN_ADDRESS: Mapping[str, tuple[object, Callable[[str], object]]] = {
+    "confirm": (0, int),
+    "lru_bytes": (None, str),
+    "lru_staleness": (None, float),
+    "prefix": (PREFIX, str),
+    "timeout": (10.0, float),
 }
 
 
@@ -82,6 +93,13 @@ def checked_settings(
     """Return the options of a store; raise TypeError or ValueError for one that is not as described there."""
     target = _checked_target(path)
     served = names_servers(target)
+    if served and isinstance(target, str):
+        target, told = parted(target, IN_ADDRESS)
+        confirm = _chosen("confirm", confirm, told)
+        lru_bytes = _chosen("lru_bytes", lru_bytes, told)
+        lru_staleness = _chosen("lru_staleness", lru_staleness, told)
+        prefix = _chosen("prefix", prefix, told)
+        timeout = _chosen("timeout", timeout, told)
     checked_readonly = arguments.checked_bool(readonly, "readonly")
     if checked_readonly and target == MEMORY:
         raise ValueError("readonly=True needs the path of a file; memory would stay empty")
@@ -134,6 +152,19 @@ def _checked_target(path: object) -> str | Client:
             f"{', '.join(f'{scheme}://' for scheme in SCHEMES)}"
         )
     return text
+
+
+def _chosen(name: str, given: T, told: Mapping[str, str]) -> T:
+    """Return an option that is given, or that the address tells."""
+    if name not in told:
+        return given
+    default, read = IN_ADDRESS[name]
+    if given != default:
+        raise ValueError(f"{name} is given twice, in the address and beside it; say it once")
+    try:
+        return cast("T", read(told[name]))
+    except ValueError:
+        raise ValueError(f"{name} in the address must be a number") from None
 
 
 def _checked_prefix(prefix: object) -> str:

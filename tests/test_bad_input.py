@@ -8,12 +8,14 @@ from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
+import redis.asyncio
 
-from sqlitedict_kv import Codec, CodecError, Store, TooLargeError
+from sqlitedict_kv import AsyncStore, Codec, CodecError, Store, TooLargeError, UnsupportedError
 
 NAN, INF = float("nan"), float("inf")
 HUGE = 10**5000  # too long for Python to print
 SURROGATE = "a\ud800"
+NOBODY = "redis://127.0.0.1:1"
 
 
 def codec(**changes):
@@ -73,6 +75,38 @@ case("Store(readonly=True) in memory", lambda env: Store(readonly=True), ValueEr
 case("Store(unknown option)", lambda env: fresh(env, cache_size=5), TypeError, "cache_size")
 case("Store(two positional)", lambda env: Store(env.directory / "new.db", True), TypeError, "positional")
 
+for bad in ("http://host/0", "postgres://host/db", "file:///app.db", "sqlite://app.db", "Redis+tls://host"):
+    case(f"Store({bad!r})", lambda env, v=bad: fresh(env, v), ValueError, "valkey://")
+option("prefix", TypeError, None, 5, b"kv")
+option("prefix", ValueError, "", "x" * 65, "a{b", "a}b", "a b", "a%b", "ä", "kv\n")
+option("confirm", TypeError, None, 1.0, "1", True)
+option("confirm", ValueError, -1, 101, HUGE)
+option("lru_staleness", TypeError, "1", True, [1])
+option("lru_staleness", ValueError, 0, -1, NAN, INF, HUGE)
+option("prefix", UnsupportedError, "mine")
+option("confirm", UnsupportedError, 1)
+option("lru_staleness", UnsupportedError, 0.5)
+case("Store(confirm=1) in memory", lambda env: Store(confirm=1), UnsupportedError, "confirm")
+
+# On servers: nobody listens there, and nobody must be asked.
+for name, bad in (
+    ("durability", "power"),
+    ("max_bytes", "1 GB"),
+    ("max_entries", 10),
+    ("allow_unsafe_filesystem", True),
+    ("on_corrupt", "quarantine"),
+):
+    for kind in (Store, AsyncStore):
+        case(
+            f"{kind.__name__}(servers, {name}={bad!r})",
+            lambda env, k=kind, o={name: bad}: k(NOBODY, **o),
+            UnsupportedError,
+            name,
+        )
+case("Store(lru_staleness=1) without an LRU", lambda env: Store(NOBODY, lru_staleness=1), ValueError, "lru_bytes")
+case("Store(an asynchronous client)", lambda env: Store(redis.asyncio.Redis()), TypeError, "redis.asyncio")
+case("Store(a pool)", lambda env: Store(redis.ConnectionPool()), TypeError, "ConnectionPool")
+
 for changes in (
     {"encode": None},
     {"encode": "bytes"},
@@ -119,6 +153,17 @@ for where, make in (
             "content_type",
         )
     case(f"{where}(unknown option)", lambda env, m=make: m(env, "n", version=1), TypeError, "version")
+
+for where, make in (
+    ("store.ns", lambda env, **o: env.store.ns("n", **o)),
+    ("AsyncStore.ns", lambda env, **o: AsyncStore(env.directory / "new.db").ns("n", **o)),
+):
+    for bad in ("1", 1.0, True, [1]):
+        case(f"{where}(shards={bad!r})", lambda env, m=make, v=bad: m(env, shards=v), TypeError, "shards")
+    for bad in (0, -1, 1025, HUGE):
+        case(f"{where}(shards={shown(bad)})", lambda env, m=make, v=bad: m(env, shards=v), ValueError, "shards")
+    for bad in (0, 1, "yes"):
+        case(f"{where}(ordered={bad!r})", lambda env, m=make, v=bad: m(env, ordered=v), TypeError, "ordered")
 
 for bad, error in (
     (None, TypeError),

@@ -3,7 +3,20 @@
 from collections.abc import MutableMapping
 from typing import Any, assert_type
 
-from sqlitedict_kv import AsyncNamespace, AsyncStore, Entry, Namespace, Page, Store, StoreStats, Transaction
+from redis import Redis, RedisCluster
+
+from sqlitedict_kv import (
+    AsyncNamespace,
+    AsyncStore,
+    Capabilities,
+    Entry,
+    Health,
+    Namespace,
+    Page,
+    Store,
+    StoreStats,
+    Transaction,
+)
 from sqlitedict_kv.locks import Lock, Throttle, single_run
 
 store = Store("app.db", durability="power", max_bytes="1 GB")
@@ -18,6 +31,17 @@ assert_type(users.get_many_with_meta(["a"]), dict[str, Entry[Any]])
 assert_type(store.clock(), float)
 assert_type(store.stats(), StoreStats)
 mapping: MutableMapping[str, Any] = users
+served = Store("valkey://host:6379/0", prefix="shop", confirm=1, lru_bytes="64 MB", lru_staleness=0.5)
+assert_type(served.capabilities, Capabilities)
+assert_type(served.capabilities.ordered, bool)
+assert_type(served.healthcheck(), Health)
+assert_type(served.healthcheck().warnings, tuple[str, ...])
+assert_type(served.stats().engine_version, str)
+assert_type(served.ns("users", shards=16, ordered=False), Namespace)
+Store(Redis(host="host"), confirm=1)
+Store(RedisCluster(host="host"))
+AsyncStore(Redis(host="host"))
+Store(5)  # type: ignore[arg-type] # neither a path nor a client
 with store.exclusive() as held:
     assert_type(held.ns("users"), Namespace)
 assert_type(Lock(users, "k").acquire(timeout=1), bool)
@@ -91,6 +115,8 @@ async def asynchronous() -> None:
     assert_type(await ausers.list("a", limit=3), Page)
     assert_type(await ausers.get_many(["a"]), dict[str, Any])
     assert_type(await astore.stats(), StoreStats)
+    assert_type(await astore.capabilities(), Capabilities)
+    assert_type(astore.ns("users", shards=16, ordered=True), AsyncNamespace)
     assert_type(await ausers.contains("k"), bool)
     await ausers.modify("k", doubled)
     await ausers.modify("k", lambda value: value + 1, default=0)

@@ -65,7 +65,7 @@ class SQLiteCache(BaseCache):
         """Open the file, which all caches of this process share.
 
         Args:
-            path: the file.
+            path: the file, or the address of servers.
             default_timeout: seconds that an entry lives where a write does not say; 0 is for ever.
             ignore_delete_many_errors: taken as cachelib passes it; here, none can occur.
             namespace: which one of the file keeps the cache.

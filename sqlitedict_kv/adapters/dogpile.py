@@ -56,7 +56,7 @@ class SQLiteBackend(BytesBackend):
         Args:
             arguments: what the region was configured with; what is not listed here is ignored, as others do.
 
-                - ``path``: the file.
+                - ``path``: the file, or the address of servers.
                 - ``namespace``: which one of the file keeps the values, ``"dogpile"`` unless given; its locks are in
                   another one, with ``.locks``.
                 - ``ttl``: seconds until a value leaves the file, whatever its region says; give more than the region's

@@ -1,4 +1,4 @@
-"""One store per file and process, for frameworks that make a backend for each thread or request."""
+"""One store per file or servers and process, for frameworks that make a backend for each thread or request."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sqlitedict_kv.aio import AsyncStore
+from sqlitedict_kv.engines.schemes import names_servers
 from sqlitedict_kv.settings import MEMORY
 from sqlitedict_kv.store import Store
 
@@ -17,7 +18,7 @@ Key = tuple[object, ...]
 
 class _Shared(NamedTuple):
     store: Store
-    file: tuple[int, int] | None  # which one the path named when it was opened
+    file: tuple[int, int] | None  # which one the path named when it was opened; None for memory and servers
 
 
 _stores: dict[Key, _Shared] = {}
@@ -31,11 +32,11 @@ def shared_store(path: str | os.PathLike[str], options: Mapping[str, Any]) -> St
     writes nothing more. Whoever has the old one keeps it.
 
     Args:
-        path: the file, or ``":memory:"`` for memory that this process shares.
+        path: the file, or ``":memory:"`` for memory that this process shares, or the address of servers.
         options: keyword arguments of :class:`Store`. Calls with other options get a store of their own, on the same
             file.
     """
-    place = path if path == MEMORY else os.path.realpath(path)
+    place = path if path == MEMORY or names_servers(path) else os.path.realpath(path)
     try:
         key = (place, frozenset(options.items()))
         shared = _stores.get(key)
@@ -56,6 +57,8 @@ def shared_store(path: str | os.PathLike[str], options: Mapping[str, Any]) -> St
 
 def _file_at(place: str | os.PathLike[str]) -> tuple[int, int] | None:
     """Return what tells the file at a place from every other one, None if there is none."""
+    if names_servers(place):
+        return None
     try:
         status = os.stat(place)
     except FileNotFoundError:  # as that of a store in memory

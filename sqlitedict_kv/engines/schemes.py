@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from redis import Redis, RedisCluster
@@ -37,6 +39,24 @@ def is_client(thing: object) -> bool:
 def names_servers(thing: object) -> bool:
     """Return whether something is an address of servers or a client object, and not a path."""
     return is_address(thing) if isinstance(thing, str) else is_client(thing)
+
+
+def parted(address: str, names: Collection[str]) -> tuple[str, dict[str, str]]:
+    """Return an address without those of its options that have one of *names*, and these.
+
+    >>> parted("valkey://one?db=2&confirm=1", ["confirm"])
+    ('valkey://one?db=2', {'confirm': '1'})
+    """
+    place, mark, query = address.partition("?")
+    told: dict[str, str] = {}
+    others = []
+    for option in query.split("&") if mark else ():
+        name, _, value = option.partition("=")
+        if name in names and name not in told:
+            told[name] = unquote(value)
+        else:
+            others.append(option)
+    return place + (f"?{'&'.join(others)}" if others else ""), told
 
 
 def label_of(target: str | Client) -> str:

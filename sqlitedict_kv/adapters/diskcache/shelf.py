@@ -15,6 +15,7 @@ from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS, checked_
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL, codecs_for
 from sqlitedict_kv.adapters.forklock import ForkLock
 from sqlitedict_kv.codecs import Codec
+from sqlitedict_kv.engines.schemes import is_address
 from sqlitedict_kv.errors import StoreBusyError, StoreClosedError
 from sqlitedict_kv.exclusive import Exclusive
 from sqlitedict_kv.namespace import Namespace
@@ -236,4 +237,7 @@ def directory_of(directory: str | os.PathLike[str] | None) -> str:
     """Return a directory as diskcache understands it: ``~`` and variables are replaced, None is a temporary one."""
     if directory is None:
         return tempfile.mkdtemp(prefix="diskcache-")
-    return os.path.expandvars(os.path.expanduser(os.fspath(directory)))
+    text = os.path.expandvars(os.path.expanduser(os.fspath(directory)))
+    if isinstance(text, str) and is_address(text):  # or a directory of that name would be made
+        raise ValueError("directory must be one of this machine: diskcache's interface needs a file, and not servers")
+    return text

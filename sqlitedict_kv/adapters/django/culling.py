@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from django.core.cache.backends.base import InvalidCacheBackendError
 
 from sqlitedict_kv.arguments import checked_int
+from sqlitedict_kv.engines.schemes import names_servers
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.settings import MEMORY
 
@@ -55,9 +56,9 @@ def limits_of(location: str | os.PathLike[str], options: dict[str, Any]) -> Limi
         return None
     most = checked_int(options.pop("max_entries", DEFAULT_MAX_ENTRIES), "MAX_ENTRIES", lowest=1)
     frequency = checked_int(options.pop("CULL_FREQUENCY"), "CULL_FREQUENCY", lowest=0)
-    if location == MEMORY:
+    if location == MEMORY or names_servers(location):
         raise InvalidCacheBackendError(
-            "OPTIONS must not have CULL_FREQUENCY where LOCATION is memory, for the one step needs a file"
+            "OPTIONS must not have CULL_FREQUENCY where LOCATION is memory or servers, for the one step needs a file"
         )
     return Limits(most, frequency)
 

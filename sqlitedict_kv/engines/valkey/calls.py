@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from zlib import crc32
 
 from sqlitedict_kv.engine import Change, Check, Delete, Edit, Put, Span, Touch
 from sqlitedict_kv.engines.valkey.edits import Guarded
@@ -37,11 +38,11 @@ def put_call(space: Space, shard: Shard, puts: Sequence[Put], session: Session, 
     """Return the call that writes entries of a shard at versions greater than *above*."""
     keys: list[bytes] = [shard.sessions + session[0], shard.order, shard.expiry, shard.clock]
     arguments: list[bytes] = [session[1], space.encoded, b"%d" % now, b"%d" % above]
-    for namespace, key, body, content_type, expires_at, _ in puts:
+    for _, key, body, content_type, expires_at, _ in puts:
         name = key.encode()
-        seal, tail = packed(namespace, key, body, content_type, expires_at, now)
+        crc, tail = packed(crc32(name, space.crc), body, content_type, expires_at, now)
         keys.append(shard.entries + name)
-        arguments += (name, b"%d" % (expires_at or 0), b"%d" % seal, tail)
+        arguments += (name, b"%d" % (expires_at or 0), b"%d" % crc, tail)
     return Call(shard.slot, PUT_MANY, (b"%d" % len(keys), *keys, *arguments), writes=True)
 
 
@@ -77,7 +78,7 @@ def commit_call(edits: Sequence[Edit | Guarded], space_of: Callable[[str], Space
         shard = space.shard_of(key)
         number, _, _ = shards.setdefault((put.namespace, shard.clock), (len(shards) + 1, shard, space.encoded))
         names.append(shard.entries + key)
-        parts += _parts_of(edit, b"%d" % number, key, now)
+        parts += _parts_of(edit, space, b"%d" % number, key, now)
     first = next(iter(shards.values()))[1]
     keys = [first.sessions + session[0]]
     for _, shard, _ in shards.values():
@@ -88,14 +89,14 @@ def commit_call(edits: Sequence[Edit | Guarded], space_of: Callable[[str], Space
     return Call(first.slot, COMMIT, (b"%d" % len(keys), *keys, *head, *layouts, *parts), writes=True)
 
 
-def _parts_of(edit: Edit | Guarded, shard: bytes, key: bytes, now: int) -> list[bytes]:
+def _parts_of(edit: Edit | Guarded, space: Space, shard: bytes, key: bytes, now: int) -> list[bytes]:
     """Return the nine arguments of an edit."""
     match edit:
         case Put():
-            return _put(edit, shard, key, now, _number(edit.expected), NO_MATTER, b"")
+            return _put(edit, space, shard, key, now, _number(edit.expected), NO_MATTER, b"")
         case Guarded(put, version, expires_at):
             deadline = NO_MATTER if version is None else b"%d" % (expires_at or 0)
-            return _put(put, shard, key, now, _number(version), deadline, b"1")
+            return _put(put, space, shard, key, now, _number(version), deadline, b"1")
         case Delete(expected=expected, required=required):
             return [b"R" if required else b"D", shard, key, _number(expected), b"", b"", b"", b"", b""]
         case Touch(expires_at=expires_at, expiring=expiring):
@@ -107,9 +108,11 @@ def _parts_of(edit: Edit | Guarded, shard: bytes, key: bytes, now: int) -> list[
             raise AssertionError("a Change is resolved before it is sent")
 
 
-def _put(put: Put, shard: bytes, key: bytes, now: int, expected: bytes, deadline: bytes, guess: bytes) -> list[bytes]:
-    seal, tail = packed(put.namespace, put.key, put.body, put.content_type, put.expires_at, now)
-    return [b"P", shard, key, expected, deadline, b"%d" % (put.expires_at or 0), b"%d" % seal, tail, guess]
+def _put(
+    put: Put, space: Space, shard: bytes, key: bytes, now: int, expected: bytes, deadline: bytes, guess: bytes
+) -> list[bytes]:
+    crc, tail = packed(crc32(key, space.crc), put.body, put.content_type, put.expires_at, now)
+    return [b"P", shard, key, expected, deadline, b"%d" % (put.expires_at or 0), b"%d" % crc, tail, guess]
 
 
 def _number(version: int | None) -> bytes:

@@ -78,10 +78,10 @@ def from_client(client: object, attempt: float) -> Found:
     return Found(FixedRoutes(made(pool.connection_class), options, path or host, port), label)
 
 
-def _from_cluster(client: RedisCluster, attempt: float) -> Found:
-    nodes: list[Any] = client.get_nodes()
+def _from_cluster(client: Any, attempt: float) -> Found:
+    nodes = client.get_nodes()
     remap = getattr(client.nodes_manager, "address_remap", None)
-    pool: Any = client.get_redis_connection(nodes[0]).connection_pool
+    pool = client.get_redis_connection(nodes[0]).connection_pool
     options = _options(pool.connection_kwargs, attempt)
     seeds = [(str(node.host), int(node.port)) for node in nodes]
     label = "valkey+cluster://" + ",".join(sorted(f"{host}:{port}" for host, port in seeds))

@@ -9,6 +9,7 @@ from sqlitedict_kv.engines.valkey.driver import LostError
 from sqlitedict_kv.engines.valkey.failures import Verdict, code_of, redirection, said, translate, verdict_of
 from sqlitedict_kv.engines.valkey.node import Node
 from sqlitedict_kv.engines.valkey.patience import Patience
+from sqlitedict_kv.engines.valkey.pipeline import Missed
 from sqlitedict_kv.engines.valkey.routes import Routes
 from sqlitedict_kv.engines.valkey.wire import Call
 from sqlitedict_kv.errors import OutcomeUnknownError, UnreachableError
@@ -19,28 +20,25 @@ REDIRECTIONS = 5  # in a row that are followed without a pause
 class Course:
     """The attempts at one call: where the next one goes, and what is known of those before."""
 
-    def __init__(self, routes: Routes, label: str, call: Call, patience: Patience) -> None:
-        """Begin where the slot is served."""
+    def __init__(self, routes: Routes, label: str, call: Call, patience: Patience, *, doubtful: bool = False) -> None:
+        """Begin where the slot is served; *doubtful* says that an attempt before may have been executed."""
         self.target: Node | None = None  # None: where the slot is served
         self.asking = False  # the next attempt begins with ASKING
         self.source = False  # the next attempt brings the source of its script
-        self.patience = patience
+        self._patience = patience
         self._routes = routes
         self._label = label
         self._call = call
         self._begun = time.monotonic()  # of the attempt that is made
-        self._maybe_done = False  # a write that was sent, and not answered
+        self._doubtful = doubtful
         self._redirections = 0
 
-    def failed(self, error: Exception, node: Node, *, sent: bool = True, reused: bool = False) -> None:
-        """Prepare the next attempt, or raise an error of ours: trying again would not help, or the time is up.
+    def missed(self, missed: Missed, node: Node) -> None:
+        """Prepare the next attempt after one at *node*.
 
-        Args:
-            error: what the driver raised.
-            node: the server that was asked.
-            sent: the call may have reached it.
-            reused: the connection was used before, so it may have been closed long ago.
+        Raises an error of ours if another would not help, or if the time is up.
         """
+        error = missed.error
         verdict = verdict_of(error)
         if verdict is Verdict.FATAL:
             self._raise_fatal(error)
@@ -50,14 +48,14 @@ class Course:
         elif verdict in (Verdict.MOVED, Verdict.ASK):
             self._follow(error, node, once=verdict is Verdict.ASK)
         else:
-            lost = verdict is Verdict.LOST
-            self._maybe_done |= lost and sent and self._call.writes
-            if lost and isinstance(error, LostError):
+            lost = verdict is Verdict.LOST and missed.sent
+            self._doubtful |= lost and self._call.writes
+            if isinstance(error, LostError):
                 node.drop()
-            if not (lost and sent and reused):
+            if not (lost and missed.reused):
                 self._pause(error)
-            self._routes.relocate(node, self._begun, self.patience.remaining())
-        if not self.patience.remaining():
+            self._routes.relocate(node, self._begun, self._patience.remaining())
+        if not self._patience.remaining():
             self._give_up(error)
         self._begun = time.monotonic()
 
@@ -70,7 +68,7 @@ class Course:
             self._pause(error)
         endpoint = redirection(error, node.host)
         if endpoint is None:
-            self._routes.relocate(node, self._begun, self.patience.remaining())
+            self._routes.relocate(node, self._begun, self._patience.remaining())
             return
         self._routes.detour()
         self.target = self._routes.node_at(*endpoint)
@@ -79,12 +77,12 @@ class Course:
             self._routes.moved(self._call.slot, self.target)
 
     def _pause(self, error: Exception) -> None:
-        if not self.patience.pause():
+        if not self._patience.pause():
             self._give_up(error)
 
     def _raise_fatal(self, error: Exception) -> NoReturn:
         """Raise what an error means; an attempt before may have been executed all the same."""
-        if self._maybe_done:
+        if self._doubtful:
             raise OutcomeUnknownError(
                 f"{self._label}: no server says whether the write was done, as an answer was lost "
                 f"and then: {translate(error, self._label)}"
@@ -92,15 +90,15 @@ class Course:
         raise translate(error, self._label) from error
 
     def _give_up(self, error: Exception) -> NoReturn:
-        if self._maybe_done:
+        if self._doubtful:
             raise OutcomeUnknownError(
-                f"{self._label}: no server answered within {self.patience.timeout:g} s after a write was sent; it was "
+                f"{self._label}: no server answered within {self._patience.timeout:g} s after a write was sent; it was "
                 f"done, or it was not: read before you write again (last error: {said(error)})"
             ) from error
         if code_of(error) == "NOREPLICAS":
             raise translate(error, self._label) from error
         done = "nothing was written; " if self._call.writes else ""
         raise UnreachableError(
-            f"{self._label}: no server answered within {self.patience.timeout:g} s; {done}see whether it runs and "
+            f"{self._label}: no server answered within {self._patience.timeout:g} s; {done}see whether it runs and "
             f"can be reached, or open the store with a larger timeout (last error: {said(error)})"
         ) from error

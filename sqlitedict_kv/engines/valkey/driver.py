@@ -26,7 +26,8 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import TimeoutError as SlowError
 from redis.retry import Retry
-from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
+from redis.sentinel import Sentinel as _Sentinel
+from redis.sentinel import SentinelConnectionPool
 
 __all__ = [
     "DRIVER_ERRORS",
@@ -35,7 +36,6 @@ __all__ = [
     "Connection",
     "LostError",
     "Make",
-    "MasterNotFoundError",
     "NoPermissionError",
     "Redis",
     "RedisCluster",
@@ -81,6 +81,8 @@ class Socket(Protocol):
 # What a call may raise. RedisClusterException is none: it comes from redis-py's own routing.
 DRIVER_ERRORS = (RedisError, OSError)
 Make = Callable[..., Socket]
+# redis-py has no types there
+Sentinel: Any = _Sentinel
 
 
 def socket_of(connection: Socket) -> socket.socket:
@@ -93,4 +95,4 @@ def socket_of(connection: Socket) -> socket.socket:
 
 def no_retry() -> Retry:
     """Return redis-py's way to say that a call is made once: we retry, who know what may be repeated."""
-    return Retry(NoBackoff(), 0)  # type: ignore[no-untyped-call]  # redis-py has no types there
+    return Retry(NoBackoff(), 0)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NoReturn
+from zlib import crc32
 
 from sqlitedict_kv.engine import (
     AgeSpan,
@@ -33,7 +34,7 @@ from sqlitedict_kv.engines.valkey.calls import (
     scan_call,
 )
 from sqlitedict_kv.engines.valkey.edits import Guarded, batches_of, resolved
-from sqlitedict_kv.engines.valkey.entry import packed, record_of, value_of
+from sqlitedict_kv.engines.valkey.entry import crc_of, packed, record_of
 from sqlitedict_kv.engines.valkey.health import dangers, server_of, used_memory
 from sqlitedict_kv.engines.valkey.layout import Shard, Space
 from sqlitedict_kv.engines.valkey.pages import joined
@@ -99,22 +100,18 @@ class ValkeyEngine:
 
     def read_value(self, namespace: str, key: str) -> Value | None:
         """Return the newest value, expired or not."""
-        raw = self._raw(namespace, key)
-        return None if raw is None else value_of(namespace, key, raw)
+        record = self.read(namespace, key)
+        return None if record is None else (record[0], record[1], record[3], None)
 
     def read(self, namespace: str, key: str) -> Record | None:
         """Return the newest record, expired or not."""
-        raw = self._raw(namespace, key)
-        return None if raw is None else record_of(namespace, key, raw)
-
-    def _raw(self, namespace: str, key: str) -> bytes | None:
         space = self._registry.known(namespace)
         if space is None:
             return None
         name = key.encode()
         shard = space.shard_of(name)
-        raw: bytes | None = self._link.one(Call(shard.slot, None, (b"GET", shard.entries + name), writes=False))
-        return raw
+        raw = self._link.one(Call(shard.slot, None, (b"GET", shard.entries + name), writes=False))
+        return None if raw is None else record_of(namespace, key, raw, crc32(name, space.crc))
 
     def read_many(self, namespace: str, keys: Sequence[str]) -> dict[str, Record]:
         """Return the newest records of those keys that have one, expired or not, as of one moment in each shard."""
@@ -130,8 +127,9 @@ class ValkeyEngine:
             group[1].append(shard.entries + name)
         calls = [Call(slot, None, (b"MGET", *names), writes=False) for slot, (_, names) in groups.items()]
         replies = self._link.many(calls)
+        crc = space.crc
         return {
-            key: record_of(namespace, key, raw)
+            key: record_of(namespace, key, raw, crc32(key.encode(), crc))
             for (group, _), found in zip(groups.values(), replies, strict=True)
             for key, raw in zip(group, found, strict=True)
             if raw is not None
@@ -143,7 +141,11 @@ class ValkeyEngine:
 
     def records(self, span: Span, limit: int, now: int) -> list[tuple[str, Record]]:
         """Return the first live records of a span: at least one if there is any, at most *limit*."""
-        return [(key, record_of(span.namespace, key, raw)) for key, raw in self._walk(span, limit, now, records=True)]
+        start = crc_of(span.namespace)
+        return [
+            (key, record_of(span.namespace, key, raw, crc32(key.encode(), start)))
+            for key, raw in self._walk(span, limit, now, records=True)
+        ]
 
     def _walk(self, span: Span, limit: int, now: int, *, records: bool) -> list[tuple[str, bytes]]:
         """Return the first keys of a span and, if *records*, their entries."""
@@ -213,14 +215,14 @@ class ValkeyEngine:
         """Write one entry whatever is there and return its version."""
         self._require_writable()
         name = key.encode()
-        seal, tail = packed(namespace, key, body, content_type, expires_at, now)
         session, number = self._sessions.next()
         while True:
             space = self._registry.made(namespace)
             slot, entries, order, expiry, clock, sessions = space.shard_of(name)
+            crc, tail = packed(crc32(name, space.crc), body, content_type, expires_at, now)
             parts = (
                 *(b"5", sessions + session, order, expiry, clock, entries + name),
-                *(number, space.encoded, b"%d" % now, name, b"%d" % (expires_at or 0), b"%d" % seal, tail),
+                *(number, space.encoded, b"%d" % now, name, b"%d" % (expires_at or 0), b"%d" % crc, tail),
             )
             reply = self._write(Call(slot, PUT, parts, writes=True), [(namespace, key)])
             if type(reply) is int:
@@ -488,7 +490,7 @@ class ValkeyEngine:
             while page := self._walk(span, ROWS_PER_BATCH, 0, records=True):
                 for key, raw in page:
                     try:
-                        record = record_of(name, key, raw)
+                        record = record_of(name, key, raw, crc32(key.encode(), crc_of(name)))
                         decode(name, key, record.body, record.content_type)
                     except KVError as error:
                         problems.append(str(error))
@@ -531,7 +533,7 @@ def _refuse_too_many(edits: Sequence[Edit]) -> None:
 def _raise_refusal(edits: Sequence[Edit | Guarded], reply: Any) -> NoReturn:
     word, number, *rest = reply
     edit = edits[number - 1]
-    assert not isinstance(edit, Guarded)
+    edit = edit.put if isinstance(edit, Guarded) else edit
     if word == b"CONFLICT":
         expected = getattr(edit, "expected", None)
         raise ConflictError(edit.namespace, edit.key, expected=expected or 0, actual=rest[0] or None)

@@ -20,13 +20,12 @@ from __future__ import annotations
 import struct
 from zlib import crc32
 
-from sqlitedict_kv.engine import Value
 from sqlitedict_kv.errors import DamagedEntryError, TooLargeError
 from sqlitedict_kv.record import Record
 
 FORMAT = 1
 HEADER = struct.Struct(">BQIQQB")
-TAIL = struct.Struct(">QQB")  # of the header: what the client knows
+TIMES = struct.Struct(">QQ")
 LENGTH = struct.Struct(">H")
 MASK = 0xFFFF_FFFF
 MAX_BODY_BYTES = 512 * 2**20 - 2**16  # a server takes strings of 512 MiB, and the header is one's part
@@ -44,59 +43,53 @@ TYPES = (
 )
 NUMBERS = {name: number for number, name in enumerate(TYPES) if name}
 HEADER_SIZE = HEADER.size
+TYPE_AT = HEADER_SIZE - 1
+unpack_header = HEADER.unpack_from
 
 
-def packed(
-    namespace: str, key: str, body: bytes, content_type: str, expires_at: int | None, updated_at: int
-) -> tuple[int, bytes]:
-    """Return the seal without the version, and all of the string that comes behind the seal."""
+def crc_of(namespace: str) -> int:
+    """Return where the checksums of a namespace's entries begin."""
+    return crc32(f"{namespace}\0".encode())
+
+
+def packed(crc: int, body: bytes, content_type: str, expires_at: int | None, updated_at: int) -> tuple[int, bytes]:
+    """Return the checksum of an entry, and all of the string that comes behind the seal.
+
+    Args:
+        crc: the checksum over namespace and key, :func:`crc_of` continued.
+        body: the encoded value.
+        content_type: its type.
+        expires_at: Unix time in milliseconds; None is never.
+        updated_at: likewise.
+    """
     if len(body) > MAX_BODY_BYTES:
         raise TooLargeError(f"value takes {len(body)} bytes, and a server keeps at most {MAX_BODY_BYTES} under a key")
     number = NUMBERS.get(content_type, 0)
-    tail = TAIL.pack(updated_at, expires_at or 0, number)
+    typed = b"%c" % number
     if not number:
         name = content_type.encode()
-        tail += LENGTH.pack(len(name)) + name
-    head = f"{namespace}\0{key}\0{content_type}\0".encode()
-    return crc32(body, crc32(head)) + _folded(updated_at) + _folded(expires_at or 0) & MASK, tail + body
+        typed += LENGTH.pack(len(name)) + name
+    typed += body
+    return crc32(typed, crc), TIMES.pack(updated_at, expires_at or 0) + typed
 
 
-def value_of(namespace: str, key: str, raw: bytes) -> Value:
-    """Return what a reader of the value alone needs: body, content type and expires_at.
+def record_of(namespace: str, key: str, raw: bytes, crc: int) -> Record:
+    """Return a string as a record; *crc* is the checksum over namespace and key.
 
     Raises:
         DamagedEntryError: nobody wrote this.
     """
-    body, content_type, _, expires_at, _ = record_of(namespace, key, raw)
-    return body, content_type, expires_at, None
-
-
-def record_of(namespace: str, key: str, raw: bytes) -> Record:
-    """Return a string as a record; raise DamagedEntryError for what nobody wrote."""
     # Flat, for it is part of every read.
     if len(raw) < HEADER_SIZE or raw[0] != FORMAT:
         raise _damaged(namespace, key, raw)
-    _, version, seal, updated_at, expires_at, number = HEADER.unpack_from(raw)
-    if 0 < number < len(TYPES):
-        content_type, body = TYPES[number], raw[HEADER_SIZE:]
-    else:
-        content_type, body = _named(namespace, key, raw, number)
-    expected = (
-        crc32(body, crc32(f"{namespace}\0{key}\0{content_type}\0".encode()))
-        + version
-        + (version >> 32)
-        + updated_at
-        + (updated_at >> 32)
-        + expires_at
-        + (expires_at >> 32)
-    )
-    if seal != expected & MASK:
+    _, version, seal, updated_at, expires_at, number = unpack_header(raw)
+    total = version + updated_at + expires_at
+    if seal != crc32(raw[TYPE_AT:], crc) + total + (total >> 32) & MASK:
         raise DamagedEntryError(namespace, key, "its checksum does not match")
+    if 0 < number < len(TYPES):
+        return Record(raw[HEADER_SIZE:], TYPES[number], version, expires_at or None, updated_at)
+    content_type, body = _named(namespace, key, raw, number)
     return Record(body, content_type, version, expires_at or None, updated_at)
-
-
-def _folded(number: int) -> int:
-    return number + (number >> 32)
 
 
 def _named(namespace: str, key: str, raw: bytes, number: int) -> tuple[str, bytes]:

@@ -107,6 +107,11 @@ def verdict_of(error: BaseException) -> Verdict:
     return Verdict.FATAL if tls_reason(error) else Verdict.LOST
 
 
+def redirects(error: BaseException) -> bool:
+    """Return whether a server of a cluster sends the call on to another one."""
+    return code_of(error) in ("MOVED", "ASK")
+
+
 def tls_reason(error: BaseException) -> str:
     """Return why TLS cannot be spoken with this server at all, or an empty text."""
     cause: BaseException | None = error

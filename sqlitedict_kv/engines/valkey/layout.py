@@ -22,6 +22,8 @@ from zlib import crc32
 
 from redis.crc import key_slot
 
+from sqlitedict_kv.engines.valkey.entry import crc_of
+
 LEASES = ".leases"  # what the namespace of the leases has behind the name of that of the results
 RESULT_MARKS = b"!~"  # what stands before the key of a result's exception, and of its copy
 
@@ -62,6 +64,7 @@ class Space(NamedTuple):
     namespace: str
     layout: Layout
     encoded: bytes  # the layout
+    crc: int  # where the checksums of its entries begin
     shards: tuple[Shard, ...]
 
     def shard_of(self, key: bytes) -> Shard:
@@ -84,7 +87,9 @@ def space_of(prefix: str, namespace: str, layout: Layout) -> Space:
         names = [f"{prefix}:{kind}{{{escaped}:{number}}}".encode() for kind in kinds]
         return Shard(key_slot(names[0]), *names)
 
-    return Space(namespace, layout, layout.encoded(), tuple(shard(number) for number in range(layout.shards)))
+    return Space(
+        namespace, layout, layout.encoded(), crc_of(namespace), tuple(shard(number) for number in range(layout.shards))
+    )
 
 
 def watched(prefix: str) -> tuple[bytes, bytes]:

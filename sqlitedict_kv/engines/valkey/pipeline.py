@@ -13,81 +13,99 @@ SLOWEST = 10 * 2**20  # bytes a second that a server is trusted to take in, beyo
 
 
 class Missed(NamedTuple):
-    """What stands in the place of a reply that did not come."""
+    """What stands in the place of a reply that did not come, or that is an error."""
 
     error: Exception
-    sent: bool  # the call may have reached the server
-    reused: bool  # the connection was used before, so it may have been closed long ago
+    sent: bool = True  # the call may have reached the server
+    reused: bool = False  # the connection was used before, so it may have been closed long ago
 
 
 class Pipeline:
     """Messages on a connection that nobody else has meanwhile; it is given back only if every reply was read."""
 
-    def __init__(self, node: Node, messages: Sequence[bytes], *, within: float) -> None:
-        """Take a server, and the seconds that it may take for one small call."""
+    def __init__(self, node: Node, messages: Sequence[bytes], *, within: float, last_within: float = 0) -> None:
+        """Take a server and what it is sent.
+
+        Args:
+            node: the server.
+            messages: one or more commands, packed.
+            within: the seconds that a connection waits for a reply by itself.
+            last_within: seconds that the last reply may take beyond that.
+        """
         self.node = node
         self._messages = messages
         self._within = within
+        self._last_within = last_within
         self._connection: Socket | None = None
         self._missed: Missed | None = None
         self._reused = False
 
     def send(self) -> None:
-        """Send everything; what goes wrong is found again in the place of the replies."""
+        """Send everything; what goes wrong stands in the place of the replies."""
         self._reused = bool(self.node.free)
         try:
             self._connection = self.node.take()
         except DRIVER_ERRORS as error:
-            self._missed = Missed(error, sent=False, reused=False)
+            self._missed = Missed(error, sent=False)
             return
         try:
             self._connection.send_packed_command(sendable(self._messages), check_health=False)
         except DRIVER_ERRORS as error:
             self._lose(error)
 
-    def receive(self, *, last_within: float = 0) -> list[Any]:
-        """Return a reply for each message, a ResponseError or a Missed in its place where there is none.
-
-        Args:
-            last_within: seconds for the last reply, where those of a small call are too few.
-        """
+    def receive(self) -> list[Any]:
+        """Return what came for each message: its reply, or a Missed."""
         replies: list[Any] = []
         connection = self._connection
+        if connection is not None:
+            try:
+                for within in self._waits():
+                    replies.append(_reply(connection, within))  # noqa: PERF401 - those before an error count
+            except DRIVER_ERRORS as error:
+                self._lose(error)
+            else:
+                self._connection = None
+                self.node.free.append(connection)
+        return replies + [self._missed] * (len(self._messages) - len(replies))
+
+    def _waits(self) -> list[float]:
+        """Return the seconds that each reply may take, 0 where the connection's own do."""
+        waits = [0.0] * len(self._messages)
         spare = sum(map(len, self._messages)) / SLOWEST
-        within = self._within + spare if spare > self._within else 0
-        last = len(self._messages) - 1
-        try:
-            for number in range(len(self._messages) if connection else 0):
-                assert connection is not None
-                if number == last and last_within:
-                    within = self._within + last_within
-                replies.append(_reply(connection, within))
-                within = 0
-        except DRIVER_ERRORS as error:
-            self._lose(error)
-        if self._missed:
-            replies += [self._missed] * (len(self._messages) - len(replies))
-        elif connection:
-            self._connection = None
-            self.node.free.append(connection)
-        return replies
+        if spare > 1:
+            waits[0] = self._within + spare
+        if self._last_within:
+            waits[-1] = self._within + self._last_within
+        return waits
 
     def _lose(self, error: Exception) -> None:
-        self._missed = Missed(error, sent=True, reused=self._reused)
+        self._missed = Missed(error, reused=self._reused)
         self.abandon()
 
     def abandon(self) -> None:
-        """Close the connection if not every reply was read: the next call would take one for its own."""
+        """Close the connection unless every reply was read: the next call would take one for its own."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.disconnect()
 
 
+def exchanged(pipelines: Sequence[Pipeline]) -> list[list[Any]]:
+    """Return what came through each pipeline; all are sent before one is read, so that the servers work at once."""
+    try:
+        for pipeline in pipelines:
+            pipeline.send()
+        return [pipeline.receive() for pipeline in pipelines]
+    except BaseException:  # an interrupt, say
+        for pipeline in pipelines:
+            pipeline.abandon()
+        raise
+
+
 def _reply(connection: Socket, within: float) -> Any:
-    """Return the next reply; *within* so many seconds where the socket's own are too few."""
+    """Return the next reply, which may take so many seconds; 0 is what the connection allows."""
     if within and not connection.can_read(timeout=within):
         raise SlowError("the server did not answer in time")
     try:
         return connection.read_response(disable_decoding=True)
     except ResponseError as error:
-        return error
+        return Missed(error)

@@ -35,8 +35,12 @@ end
 
 # The bytes of an entry up to its seal; entry.py has the format.
 SEALED = f"""
-local function sealed(seal, version)
-  return struct.pack('>BI8I4', {FORMAT}, version, (seal + version + math.floor(version / 4294967296)) % 4294967296)
+local function seal_of(crc, version, updated, expires)
+  local total = version + updated + expires
+  return (crc + total + math.floor(total / 4294967296)) % 4294967296
+end
+local function sealed(crc, version, updated, expires)
+  return struct.pack('>BI8I4', {FORMAT}, version, seal_of(crc, version, updated, expires))
 end
 """
 
@@ -54,11 +58,11 @@ local function set_clock(name, version, layout)
 end
 """
 
-# KEYS: session, index, expiry, clock, entry. ARGV: number, layout, now, key, expires_at, seal, tail.
+# KEYS: session, index, expiry, clock, entry. ARGV: number, layout, now, key, expires_at, crc, tail.
 PUT = Script.of(f"""{ONCE}{SEALED}{CLOCK}
 local version, other = clock_of(KEYS[4], ARGV[2])
 if not version then return {{'LAYOUT', other}} end
-local value = sealed(ARGV[6], version) .. ARGV[7]
+local value = sealed(ARGV[6], version, ARGV[3], ARGV[5]) .. ARGV[7]
 local ordered = string.sub(ARGV[2], -1) == 'i'
 if ARGV[5] == '0' then
   redis.call('SET', KEYS[5], value)
@@ -72,7 +76,7 @@ set_clock(KEYS[4], version, ARGV[2])
 return record(version)
 """)
 
-# KEYS: session, index, expiry, clock, entries. ARGV: number, layout, now, above; of each entry key, expires_at, seal,
+# KEYS: session, index, expiry, clock, entries. ARGV: number, layout, now, above; of each entry key, expires_at, crc,
 # tail. All get the same version, which is greater than `above`.
 PUT_MANY = Script.of(f"""{ONCE}{SEALED}{CLOCK}
 local version, other = clock_of(KEYS[4], ARGV[2])
@@ -93,7 +97,7 @@ end
 for i = 5, #KEYS do
   local at = 4 * i - 15
   local key, expires = ARGV[at], ARGV[at + 1]
-  local value = sealed(ARGV[at + 2], version) .. ARGV[at + 3]
+  local value = sealed(ARGV[at + 2], version, ARGV[3], expires) .. ARGV[at + 3]
   index[#index + 1] = 0
   index[#index + 1] = key
   if expires == '0' then
@@ -114,7 +118,7 @@ return record(version)
 
 # Edits in order, all or none. KEYS: session; of each shard index, expiry, clock; of each edit its entry.
 # ARGV: number, now, count of shards; of each shard its layout; of each edit nine things, of which those that its
-# kind has no use for are empty: kind, shard, key, expected version, expected deadline, expires_at, seal, tail, guess.
+# kind has no use for are empty: kind, shard, key, expected version, expected deadline, expires_at, crc, tail, guess.
 # Kinds: P put, D delete, R delete what must be there, T touch, E touch what expires, C check. A guess is an edit whose
 # expectations are the client's own: it looks again when they fail.
 COMMIT = Script.of(f"""{ONCE}{SEALED}{CLOCK}
@@ -191,7 +195,7 @@ for i = 1, count do
   local index, expiry = KEYS[3 * shard - 1], KEYS[3 * shard]
   local ordered = string.sub(layouts[shard], -1) == 'i'
   if kind == 'P' then
-    local value = sealed(ARGV[at + 6], versions[i]) .. ARGV[at + 7]
+    local value = sealed(ARGV[at + 6], versions[i], now, expires) .. ARGV[at + 7]
     if expires == '0' then
       redis.call('SET', name, value)
     else
@@ -209,8 +213,8 @@ for i = 1, count do
   elseif versions[i] >= 0 and (kind == 'T' or kind == 'E') then
     local _, version, seal, updated, old = struct.unpack('>BI8I4I8I8', redis.call('GETRANGE', name, 0, 29))
     local new = tonumber(expires)
-    seal = (seal - old - math.floor(old / 4294967296) + new + math.floor(new / 4294967296)) % 4294967296
-    redis.call('SETRANGE', name, 9, struct.pack('>I4I8I8', seal, updated, new))
+    local crc = seal - seal_of(0, version, updated, old)
+    redis.call('SETRANGE', name, 9, struct.pack('>I4I8I8', seal_of(crc, version, updated, new), updated, new))
     if new == 0 then
       redis.call('PERSIST', name)
     else

@@ -97,10 +97,10 @@ def packed(call: Call, *, source: bool = False) -> bytes:
 
 
 def command(parts: Sequence[bytes]) -> bytes:
-    """Return a command as RESP.
+    r"""Return a command as RESP.
 
     >>> command([b"GET", b"k"])
-    b'*2\\r\\n$3\\r\\nGET\\r\\n$1\\r\\nk\\r\\n'
+    b'*2\r\n$3\r\nGET\r\n$1\r\nk\r\n'
     """
     return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]))
 
