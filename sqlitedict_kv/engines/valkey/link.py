@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sqlitedict_kv.engines.valkey.course import Course
-from sqlitedict_kv.engines.valkey.driver import DRIVER_ERRORS, ResponseError
+from sqlitedict_kv.engines.valkey.driver import DRIVER_ERRORS, ResponseError, Socket
 from sqlitedict_kv.engines.valkey.failures import redirects, said
 from sqlitedict_kv.engines.valkey.node import Node
 from sqlitedict_kv.engines.valkey.patience import Patience
