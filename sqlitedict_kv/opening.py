@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlitedict_kv.engine import Engine
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
-from sqlitedict_kv.errors import OpenError
 from sqlitedict_kv.lru import LRU, MarkedLRU, TrackedLRU
 from sqlitedict_kv.settings import MEMORY, Settings
 
@@ -32,7 +31,7 @@ class Opened(NamedTuple):
 
 
 def opened(settings: Settings) -> Opened:
-    """Open what the options of a store describe; raise OpenError if it cannot be."""
+    """Open what the options of a store describe; see :class:`sqlitedict_kv.Store` for what it raises."""
     room = settings.lru_bytes
     if settings.served:
         servers = _servers(settings)
@@ -61,15 +60,9 @@ def _file(settings: Settings) -> SQLiteEngine:
 
 def _servers(settings: Settings) -> ValkeyEngine:
     # Imported here alone: whoever keeps a file needs no redis-py, nor the time to import it.
-    try:
-        from sqlitedict_kv.engines.valkey.address import connect  # noqa: PLC0415
-        from sqlitedict_kv.engines.valkey.engine import ValkeyEngine  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        if error.name != "redis":
-            raise
-        raise OpenError(
-            f"cannot open {settings.label}: redis-py is not installed; pip install 'sqlitedict-kv[valkey]'"
-        ) from error
+    from sqlitedict_kv.engines.valkey.address import connect  # noqa: PLC0415
+    from sqlitedict_kv.engines.valkey.engine import ValkeyEngine  # noqa: PLC0415
+
     link = connect(settings.target, timeout=settings.timeout, confirm=settings.confirm)
     return ValkeyEngine(link, prefix=settings.prefix, readonly=settings.readonly)
 

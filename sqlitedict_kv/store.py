@@ -146,6 +146,7 @@ class Store:
             UnsupportedError: an option is not for this kind of store; nothing was touched.
             OpenError: the path cannot be opened as a store; its subclasses say why.
             UnreachableError: no server answered for the whole timeout.
+            ImportError: servers need redis-py, which is not installed.
         """
         self._open(
             checked_settings(

@@ -57,18 +57,3 @@ def parted(address: str, names: Collection[str]) -> tuple[str, dict[str, str]]:
         else:
             others.append(option)
     return place + (f"?{'&'.join(others)}" if others else ""), told
-
-
-def label_of(target: str | Client) -> str:
-    """Return what may be shown of an address or a client object: neither a password nor an option."""
-    if not isinstance(target, str):
-        return f"<{type(target).__name__}>"
-    scheme, _, rest = target.partition("://")
-    place, _, options = rest.partition("?")
-    user, at, hosts = place.rpartition("@")
-    if not at and "@" in options:  # a password with a question mark in it, perhaps
-        return f"{scheme}://..."
-    if not at or user.startswith("/"):  # the path of a socket
-        return f"{scheme}://{place}"
-    name = user.partition(":")[0]
-    return f"{scheme}://{name}@{hosts}" if name else f"{scheme}://{hosts}"
