@@ -128,8 +128,6 @@ class ServerLink:
         """Return a new connection by RESP3; raise what the driver raises."""
         return self._routes.listener(endpoint)
 
-    # -- the end
-
     def close(self) -> None:
         """Close the connections that are ours."""
         if not self._closed:

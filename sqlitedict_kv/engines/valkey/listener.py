@@ -148,5 +148,7 @@ class Listener:
         self.proven = self.asked
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; in a child that was forked, the parent's goes on."""
         self._connection.disconnect()
+
+    __del__ = close
