@@ -233,10 +233,11 @@ class Engine(Protocol):
     def highest(self, namespace: str) -> int:
         """Return the highest version that the namespace has given so far, 0 if it has given none."""
 
-    def restore(self, edits: Sequence[Put], above: int, now: int) -> None:
-        """Write entries with distinct keys of one namespace as :meth:`put_many` does, at versions greater than *above*.
+    def restore(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> None:
+        """Write entries with distinct keys of a namespace as :meth:`put_many` does, at versions greater than *above*.
 
-        So are all versions that the namespace gives from then on to a key that is created.
+        So are all versions that the namespace gives from then on to a key that is created, even if no entries are
+        given.
         """
 
     def namespaces(self, now: int) -> list[str]:

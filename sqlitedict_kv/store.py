@@ -117,7 +117,9 @@ class Store:
             path: the file; ``":memory:"``, the default, is memory that this object alone uses. Or the address of
                 servers, ``"valkey://host:6379/0"``: ``valkeys://`` is with TLS, ``redis://`` and ``rediss://`` are the
                 same, ``unix://`` is a socket; ``valkey+cluster://host1,host2,host3`` is a cluster, and
-                ``valkey+sentinel://`` asks Sentinels. Or a ``redis.Redis`` or ``redis.RedisCluster`` of your own.
+                ``valkey+sentinel://host1,host2/service`` asks Sentinels. Behind a question mark it may carry *confirm*,
+                *lru_bytes*, *lru_staleness*, *prefix* and *timeout*: ``"valkey://host?confirm=1"``. Or a
+                ``redis.Redis`` or ``redis.RedisCluster`` of your own, which is not closed.
             readonly: open an existing file and refuse every write; it may lie on a read-only medium.
             durability: what an acknowledged write survives: ``"process"``, the kill of any process; a power
                 cut may take the last commits, in order, and never corrupts. ``"power"``: a power cut too. For a file

@@ -4,7 +4,6 @@ import importlib
 import sqlite3
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
@@ -147,34 +146,27 @@ def engine(request):
     return request.param
 
 
-class Place(NamedTuple):
-    """What to open, so that all who open it share what is in it."""
+@pytest.fixture
+def where(engine, request, path):
+    """What the stores of a test open: memory, a file, or a part of the servers that nobody else uses."""
+    return where_on(engine, request, path)
 
-    target: str
-    options: dict[str, str]
 
-
-def place_on(engine, request, path):
-    """Return a place on an engine that nobody else uses."""
+def where_on(engine, request, path):
+    """Return what stores on an engine open."""
     if engine.endswith("memory"):
-        return Place(":memory:", {})
+        return ":memory:"
     if not engine.endswith(ON_SERVERS):
-        return Place(str(path), {})
+        return str(path)
     server = request.getfixturevalue(f"shared_{engine.rpartition('-')[2]}")
-    return Place(server.url, {"prefix": f"test-{uuid4().hex[:12]}"})
+    return f"{server.url}?prefix=test-{uuid4().hex[:12]}"
 
 
 @pytest.fixture
-def place(engine, request, path):
-    """What the stores of a test open; a process opens it as Store(place.target, **place.options)."""
-    return place_on(engine, request, path)
-
-
-@pytest.fixture
-def open_store(engine, make_store, place):
+def open_store(engine, make_store, where):
     """Open stores with options; all that one test opens share what they hold, unless that is in memory."""
     kind = AwaitedStore if engine.startswith("awaited") else Store
-    return lambda **options: make_store(place.target, kind, **place.options, **options)
+    return lambda **options: make_store(where, kind, **options)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from sqlitedict_kv import AsyncStore, OpenError, Store, UnsupportedError, diagnose, opening
+from sqlitedict_kv import store as store_module
 from sqlitedict_kv.adapters.diskcache import Cache
 from sqlitedict_kv.adapters.stores import close_shared_stores, shared_store
 from sqlitedict_kv.engines.schemes import SCHEMES, is_address, names_servers
@@ -139,10 +140,8 @@ def test_without_redis_py_the_error_says_what_to_install():
 
 
 def test_an_address_may_carry_options_of_the_store(servers):
-    address = "valkey://host:7000?db=1&confirm=2&timeout=2.5&prefix=shop%3A1&lru_bytes=1%20MB&lru_staleness=0.5"
-    with Store(address) as store:
+    with Store("valkey://host:7000?db=1&confirm=2&timeout=2.5&prefix=shop%3A1"):
         (engine,) = servers
-        assert store.stats().lru is not None
     assert engine.asked == {
         "target": "valkey://host:7000?db=1",
         "timeout": 2.5,
@@ -150,6 +149,20 @@ def test_an_address_may_carry_options_of_the_store(servers):
         "prefix": "shop:1",
         "readonly": False,
     }
+
+
+def test_an_address_may_carry_the_options_of_the_lru(monkeypatch):
+    class SeenError(Exception):
+        """Says that the options were checked, and gives them."""
+
+    def seen(settings):
+        raise SeenError(settings)
+
+    monkeypatch.setattr(store_module, "opened", seen)
+    with pytest.raises(SeenError) as caught:
+        Store("valkey://host?lru_bytes=1%20MB&lru_staleness=0.5")
+    (settings,) = caught.value.args
+    assert (settings.target, settings.lru_bytes, settings.lru_staleness) == ("valkey://host", 10**6, 0.5)
 
 
 @pytest.mark.parametrize(

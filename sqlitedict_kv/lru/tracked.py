@@ -3,17 +3,20 @@
 Nobody can ask a server for less than the price of a read whether something changed, so it is the servers that tell.
 What they tell comes a little later than the change, hence the promise: no hit gives what was overwritten, by a write
 that was acknowledged, more than *staleness* seconds before the hit began. What this process writes itself is seen by
-all of its threads as soon as the verb returns. Four rules keep that true:
+all of its threads as soon as the verb returns. Five rules keep that true:
 
-1. A read leaves its entry, still without a value, where those who forget look, before the server is asked. It is
-   held only if it is still there afterwards: a change that was told meanwhile took it away. So a store in which
-   others are busy does not keep this process from holding what they do not touch.
+1. A read leaves a note where those who forget look, before the server is asked. Its value is held only if the note
+   is still there afterwards: a change that was told meanwhile took it away. So a store in which others are busy does
+   not keep this process from holding what they do not touch.
 2. Whenever it begins or ceases to be told, all entries go, and all reads that are on their way.
 3. The feed moves the time until which hits are served only after it passed on all that was acknowledged up to
    *staleness* seconds before that time. A hit reads that time first, the entry after, and the clock last.
 4. What was read from a server that the feed may not listen to is not held.
 
-By the third rule a hit takes no lock. If nobody listens, the bound can be kept in another way, at the price that
+5. Who ends a read takes away the note for all who read the same key, and an entry that has another value.
+
+By the third rule a hit takes no lock. By the fifth a process never goes back: once a read gave a value, none that
+begins later gives an older one. If nobody listens, the bound can be kept in another way, at the price that
 every hit may be as old as it allows: an entry is served for that long after its read began.
 """
 
@@ -24,7 +27,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from threading import Lock
-from typing import Final
 from weakref import WeakSet
 
 from sqlitedict_kv.engine import Feed, Keys, TellingEngine, Value
@@ -36,7 +38,6 @@ STALENESS = 1.0  # seconds
 MONOTONIC: Callable[[], float] = (
     partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
 )
-NO_VALUE: Final[Value] = (b"", "", None, None)
 
 
 class TrackedLRU:
@@ -81,7 +82,7 @@ class TrackedLRU:
         self._told = told
         # What is being read, and will be held. A new dict each time: who put something into the old one knows
         # nothing of what happened in between.
-        self._reading: dict[Name, Entry] | None = {} if told or self._lifetime is not None else None
+        self._reading: dict[Name, object] | None = {} if told or self._lifetime is not None else None
         if self._room.clear():
             self._invalidations += 1
 
@@ -119,28 +120,28 @@ class TrackedLRU:
         self._hits += 1
         return entry.value
 
-    def _read(self, name: Name, reading: dict[Name, Entry]) -> Value | None:
-        """Read a value and hold it, if nobody took it out of *reading* meanwhile."""
+    def _read(self, name: Name, reading: dict[Name, object]) -> Value | None:
+        """Read a value, and hold it if nobody took the note of it out of *reading* meanwhile."""
         until = 0.0 if self._told or self._lifetime is None else self.clock() + self._lifetime
-        entry = Entry(NO_VALUE, 0, until)
         detours = self._feed.detours
-        reading[name] = entry
-        value = None
+        note = reading.setdefault(name, object())  # one for all who read it now
         try:
             value = self._engine.read_value(*name)
-        finally:
-            if value is None:
-                reading.pop(name, None)  # if it is that of another thread by now, that one just holds nothing
-        if value is None:
-            return None
-        entry.value, entry.size = value, size_of(name, value)
+        except BaseException:
+            reading.pop(name, None)
+            raise
         room = self._room
-        is_welcome = entry.size <= room.max_bytes and not room.turns_away(name, entry.size)
+        size = 0 if value is None else size_of(name, value)
+        is_welcome = value is not None and size <= room.max_bytes and not room.turns_away(name, size)
         with self._lock:
-            if reading.get(name) is entry:
-                del reading[name]
-                if is_welcome and reading is self._reading and self._feed.detours == detours:
-                    room.put(name, entry)
+            # Whoever is done first ends it for all: one of the others may have read an older value.
+            is_current = reading.pop(name, None) is note and reading is self._reading
+            if value is not None and is_welcome and is_current and self._feed.detours == detours:
+                room.put(name, Entry(value, size, until))
+            else:
+                held = room.held(name)
+                if held is not None and held.value != value:  # an older one, or a newer one; as good as none
+                    room.drop(name)
         return value
 
     # -- what it is told

@@ -1,1 +1,1 @@
-"""Storage on servers that speak Redis's protocol: Valkey and Redis, Cluster included."""
+"""The engine that keeps everything on servers that speak Redis's protocol: Valkey, Redis, alone or in a cluster."""

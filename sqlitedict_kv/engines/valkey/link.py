@@ -75,6 +75,7 @@ class ServerLink:
         doubtful: set[int] = set()  # those that an attempt without an answer may have executed
         unconfirmed: list[NotConfirmedError] = []
         while pending:
+            self._check_open()
             again: list[int] = []
             for node, numbers, answers in self._exchange(calls, pending, patience, unconfirmed):
                 waited = False
@@ -135,6 +136,10 @@ class ServerLink:
             self._routes.close()
             self._release()
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosedError(f"{self.label}: the store is closed")
+
     # -- attempts
 
     def _persist(
@@ -149,8 +154,7 @@ class ServerLink:
         """Return the reply of a call that may have missed it at *node* already."""
         course = Course(self._routes, self.label, call, patience, doubtful=doubtful)
         while True:
-            if self._closed:
-                raise StoreClosedError(f"{self.label}: the store is closed")
+            self._check_open()
             if missed is not None:
                 assert node is not None
                 course.missed(missed, node)
@@ -181,7 +185,7 @@ class ServerLink:
             return Pipeline(node, messages, within=self._attempt)
         milliseconds = max(1, int(patience.remaining() * 1000))  # 0 would be for ever
         wait = command([b"WAIT", b"%d" % self.confirm, b"%d" % milliseconds])
-        return Pipeline(node, [*messages, wait], within=self._attempt, last_within=milliseconds / 1000)
+        return Pipeline(node, [*messages, wait], within=self._attempt, waits=milliseconds / 1000)
 
     def _exchange(
         self, calls: Sequence[Call], pending: Sequence[int], patience: Patience, unconfirmed: list[NotConfirmedError]
@@ -205,7 +209,9 @@ class ServerLink:
         for (node, numbers), answers in zip(by_node.items(), came, strict=True):
             if confirming[node]:
                 confirmed = answers.pop()
-                if isinstance(confirmed, Missed) and not isinstance(confirmed.error, ResponseError):
+                if confirmed is None:
+                    pass  # not one of them was a success
+                elif isinstance(confirmed, Missed) and not isinstance(confirmed.error, ResponseError):
                     answers[:] = [confirmed] * len(numbers)  # nobody knows who has them: all are sent once more
                 else:
                     try:
