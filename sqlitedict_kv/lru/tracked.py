@@ -12,12 +12,11 @@ all of its threads as soon as the verb returns. Five rules keep that true:
 3. The feed moves the time until which hits are served only after it passed on all that was acknowledged up to
    *staleness* seconds before that time. A hit reads that time first, the entry after, and the clock last.
 4. What was read from a server that the feed may not listen to is not held.
-
 5. Who ends a read takes away the note for all who read the same key, and an entry that has another value.
 
-By the third rule a hit takes no lock. By the fifth a process never goes back: once a read gave a value, none that
-begins later gives an older one. If nobody listens, the bound can be kept in another way, at the price that
-every hit may be as old as it allows: an entry is served for that long after its read began.
+By the third rule a hit takes no lock. By the fifth this process never goes back: once a read gave a value, none that
+begins later gives an older one. If nobody tells, the bound can be kept in another way, at the price that every hit
+may be as old as it allows: an entry is served for that long after its read began.
 """
 
 from __future__ import annotations

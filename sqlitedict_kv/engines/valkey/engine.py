@@ -500,7 +500,8 @@ class ValkeyEngine:
         self._registry.names()
         if not self._readonly:
             self._registry.try_to_write()
-        return dangers(self._link)
+        problem = self._tracking and self._tracking.problem
+        return [*dangers(self._link), *([f"the LRU serves little or nothing: {problem}"] if problem else [])]
 
     def vacuum(self) -> None:
         """Refuse: servers manage their memory."""
