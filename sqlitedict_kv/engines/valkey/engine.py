@@ -75,7 +75,7 @@ class ValkeyEngine:
         self._observer: Observer | None = None
         self._purged = 0
         self._expiring = 0  # entries with a deadline that were written since the last purge
-        self.label = link.label
+        self.label = link.label if prefix == "kv" else f"{link.label} (prefix {prefix})"  # what tells stores apart
 
     @property
     def capabilities(self) -> Capabilities:
