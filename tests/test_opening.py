@@ -271,7 +271,9 @@ def test_a_layout_is_declared_and_nothing_else_is_asked(servers):
         assert engine.calls == [("declare", "wide", 16, None), ("declare", "flat", None, False)]
 
 
-def test_a_file_takes_any_layout(store):
+@pytest.mark.parametrize("name", ["app.db", ":memory:"])
+def test_a_file_takes_any_layout(make_store, tmp_path, name):
+    store = make_store(name if name == ":memory:" else tmp_path / name)
     users = store.ns("users", shards=1024, ordered=False)
     users.update(b=1, a=2)
     assert list(users) == ["a", "b"]
