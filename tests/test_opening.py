@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 import redis
 
-from sqlitedict_kv import AsyncStore, OpenError, Store, UnsupportedError, diagnose, opening
+from sqlitedict_kv import AsyncStore, OpenError, Store, StoreClosedError, UnsupportedError, diagnose, opening
 from sqlitedict_kv import store as store_module
 from sqlitedict_kv.adapters.diskcache import Cache
 from sqlitedict_kv.adapters.stores import close_shared_stores, shared_store
@@ -182,6 +182,17 @@ def test_an_option_in_the_address_is_checked_as_one_beside_it(servers, address, 
     with pytest.raises(ValueError, match=words):
         Store(address, **options)
     assert not servers
+
+
+def test_connections_are_closed_if_the_lru_cannot_be_made(servers, monkeypatch):
+    def broken(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(opening, "TrackedLRU", broken)
+    with pytest.raises(MemoryError):
+        Store(ADDRESS, lru_bytes="1 MB")
+    with pytest.raises(StoreClosedError):
+        servers[0].read("n", "k")
 
 
 # -- what is shown
