@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -51,6 +52,7 @@ __all__ = [
     "key_slot",
     "no_retry",
     "redis",
+    "socket_of",
 ]
 
 
@@ -83,6 +85,14 @@ DRIVER_ERRORS = (RedisError, OSError)
 Make = Callable[..., Socket]
 # redis-py has no types there
 Sentinel: Any = _Sentinel
+
+
+def socket_of(connection: Socket) -> socket.socket:
+    """Return the socket of a connection, for a reader of our own: redis-py's waits for the end of each message."""
+    found: socket.socket | None = getattr(connection, "_sock", None)
+    if found is None:
+        raise LostError("the connection was closed")
+    return found
 
 
 def no_retry() -> Retry:

@@ -18,7 +18,7 @@ from sqlitedict_kv.engine import (
     Engine,
     Figures,
     Keys,
-    Observer,
+    Memory,
     Outcome,
     Put,
     Span,
@@ -43,6 +43,7 @@ from sqlitedict_kv.engines.valkey.pages import joined
 from sqlitedict_kv.engines.valkey.registry import Registry, Wish
 from sqlitedict_kv.engines.valkey.scripts import PUT
 from sqlitedict_kv.engines.valkey.session import Sessions
+from sqlitedict_kv.engines.valkey.tracking import Tracking
 from sqlitedict_kv.engines.valkey.wire import Call, Link
 from sqlitedict_kv.errors import (
     ConflictError,
@@ -72,7 +73,8 @@ class ValkeyEngine:
         self._readonly = readonly
         self._registry = Registry(link, prefix)
         self._sessions = Sessions()
-        self._observer: Observer | None = None
+        self._memory: Memory | None = None  # in front of it
+        self._tracking: Tracking | None = None  # what tells that of the writes of others
         self._purged = 0
         self._expiring = 0  # entries with a deadline that were written since the last purge
         self.label = link.label if prefix == "kv" else f"{link.label} (prefix {prefix})"  # what tells stores apart
@@ -399,8 +401,8 @@ class ValkeyEngine:
             self._tell(names)
 
     def _tell(self, names: Keys) -> None:
-        if self._observer is not None:
-            self._observer.committed(names, None, None, alone=True)
+        if self._memory is not None:
+            self._memory.forget(names)
 
     def _require_writable(self) -> None:
         if self._readonly:
@@ -430,14 +432,12 @@ class ValkeyEngine:
 
     # -- coherence
 
-    def marker(self, *, waiting: bool = True) -> Callable[[], bytes | None]:
-        """Refuse: a server tells what changes, see :mod:`sqlitedict_kv.engines.valkey.tracking`."""
-        del waiting
-        raise UnsupportedError("a server has no mark that differs after each commit")
-
-    def observe(self, observer: Observer) -> None:
-        """Tell *observer* of each commit of this object, in their order."""
-        self._observer = observer
+    def tell(self, memory: Memory, staleness: float) -> Tracking:
+        """Tell *memory* of what changes; see :class:`sqlitedict_kv.engine.TellingEngine`."""
+        self._memory = memory
+        self._tracking = Tracking(self._link, self._prefix, memory, staleness)
+        self._tracking.start()
+        return self._tracking
 
     # -- upkeep
 
@@ -500,7 +500,8 @@ class ValkeyEngine:
         self._registry.names()
         if not self._readonly:
             self._registry.try_to_write()
-        return dangers(self._link)
+        problem = self._tracking and self._tracking.problem
+        return [*dangers(self._link), *([f"the LRU serves little or nothing: {problem}"] if problem else [])]
 
     def vacuum(self) -> None:
         """Refuse: servers manage their memory."""
@@ -517,6 +518,8 @@ class ValkeyEngine:
 
     def close(self) -> None:
         """Release everything; later calls raise StoreClosedError."""
+        if self._tracking is not None:
+            self._tracking.close()
         self._link.close()
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sqlitedict_kv.engines.valkey.course import Course
-from sqlitedict_kv.engines.valkey.driver import DRIVER_ERRORS, ResponseError
+from sqlitedict_kv.engines.valkey.driver import DRIVER_ERRORS, ResponseError, Socket
 from sqlitedict_kv.engines.valkey.failures import redirects, said
 from sqlitedict_kv.engines.valkey.node import Node
 from sqlitedict_kv.engines.valkey.patience import Patience
 from sqlitedict_kv.engines.valkey.pipeline import Missed, Pipeline, exchanged
 from sqlitedict_kv.engines.valkey.routes import Routes
-from sqlitedict_kv.engines.valkey.wire import LARGE, Call, command, packed
+from sqlitedict_kv.engines.valkey.wire import LARGE, Call, Endpoint, command, packed
 from sqlitedict_kv.errors import NotConfirmedError, StoreClosedError
 
 ASKING = command([b"ASKING"])
@@ -104,6 +104,30 @@ class ServerLink:
         """Return the reply of each primary."""
         slots = list(self._routes.primaries().values())
         return self.many([Call(slot, None, command, writes=False) for slot in slots])
+
+    # -- for who listens to the servers
+
+    @property
+    def changes(self) -> int:
+        """Another number as soon as calls for any slot go to another server."""
+        return self._routes.changes
+
+    @property
+    def detours(self) -> int:
+        """Another number before a call goes where :meth:`endpoints` may not say."""
+        return self._routes.detours
+
+    def endpoints(self) -> frozenset[Endpoint]:
+        """Return where writes go, as far as is known; nobody is asked."""
+        return self._routes.endpoints()
+
+    def refresh(self) -> None:
+        """Ask the servers where writes go; raise what the driver raises."""
+        self._routes.refresh()
+
+    def listener(self, endpoint: Endpoint) -> Socket:
+        """Return a new connection by RESP3; raise what the driver raises."""
+        return self._routes.listener(endpoint)
 
     def close(self) -> None:
         """Close the connections that are ours."""
