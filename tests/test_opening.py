@@ -271,6 +271,7 @@ def test_a_layout_is_declared_and_nothing_else_is_asked(servers):
         assert engine.calls == [("declare", "wide", 16, None), ("declare", "flat", None, False)]
 
 
+@pytest.mark.parametrize("engine", ["file", "memory"], indirect=True)
 def test_a_file_takes_any_layout(store):
     users = store.ns("users", shards=1024, ordered=False)
     users.update(b=1, a=2)
