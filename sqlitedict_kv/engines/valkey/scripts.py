@@ -126,8 +126,8 @@ return record(version)
 # Edits in order, all or none. KEYS: session; of each shard index, expiry, clock; of each edit its entry; WHOLE.
 # ARGV: number, now, count of shards; of each shard its layout; of each edit nine things, of which those that its
 # kind has no use for are empty: kind, shard, key, expected version, expected deadline, expires_at, crc, tail, guess.
-# Kinds: P put, D delete, R delete what must be there, T touch, E touch what expires, C check, F fail. A guess is an edit
-# whose expectations are the client's own: it looks again when they fail.
+# Kinds: P put, D delete, R delete what must be there, T touch, E touch what expires, C check, F fail. A guess is an
+# edit whose expectations are the client's own: it looks again when they fail.
 COMMIT = Script.of(f"""{ONCE}{SEALED}{CLOCK}
 local now, shards = tonumber(ARGV[2]), tonumber(ARGV[3])
 local first_entry, first_edit = 1 + 3 * shards, 4 + shards
