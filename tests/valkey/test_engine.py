@@ -1,15 +1,17 @@
-"""What the verbs of a store cost on servers."""
+"""What the verbs of a store do and cost on servers."""
 
 from contextlib import contextmanager
+from uuid import uuid4
 
 import pytest
 
-from sqlitedict_kv import Store
+from sqlitedict_kv import Store, UnreachableError
+from sqlitedict_kv.engines.valkey.scripts import REMOVE
 
 
 @pytest.fixture
-def store(shared_valkey, request, clock):
-    with Store(f"{shared_valkey.url}?prefix={request.node.name[:60]}", clock=clock) as store:
+def store(shared_valkey, clock):
+    with Store(f"{shared_valkey.url}?prefix=engine-{uuid4().hex[:12]}", clock=clock) as store:
         yield store
 
 
@@ -55,3 +57,28 @@ def test_a_page_of_many_shards_reads_little_more_than_it_gives(store):
     assert [key for key, _ in pages] == keys[1:]
     assert list(users) == keys
     assert list(reversed(users)) == keys[::-1]
+
+
+@pytest.mark.parametrize("write", ["set", "set_many", "atomic"])
+def test_a_write_that_was_done_is_no_failure_though_the_removal_of_expired_entries_behind_it_fails(store, write):
+    users = store.ns("users")
+    link = store._engine._link
+    one, failed = link.one, []
+
+    def failing(call):
+        if call.script is REMOVE:
+            failed.append(call)
+            raise UnreachableError("nothing was written")
+        return one(call)
+
+    link.one = failing
+    for number in range(200):
+        if write == "set":
+            users.set(f"{number}", number, ttl=60)
+        elif write == "set_many":
+            users.set_many({f"{number}": number}, ttl=60)
+        else:
+            with store.atomic() as tx:
+                tx.ns("users").set(f"{number}", number, ttl=60)
+    assert failed
+    assert len(users) == 200
