@@ -48,7 +48,7 @@ def _locate(link: Link, routes: Routes, patience: Patience) -> None:
     """Find the servers."""
     while True:
         try:
-            routes.locate()
+            routes.locate(patience=patience.remaining())
         except DRIVER_ERRORS as error:
             if "cluster support disabled" in str(error):
                 raise OpenError(f"{link.label}: the server is none of a cluster; open it with valkey://") from error

@@ -41,23 +41,24 @@ class Node:
 
     def drop(self) -> None:
         """Close the connections that are free, as they are likely to be as dead as one that was."""
-        free = self.free
-        while free:
-            try:
-                free.pop().disconnect()
-            except IndexError:
-                break
+        _disconnect_all(self.free)
 
     def close(self) -> None:
         """Close the connections that are free, and every other one when it is given back."""
-        closed: deque[Socket] = deque(maxlen=0)
-        free, self.free = self.free, closed
-        for connection in free:
-            connection.disconnect()
+        free, self.free = self.free, deque(maxlen=0)
+        _disconnect_all(free)
 
     def forget_after_fork(self) -> None:
         """Leave the sockets to the parent: two processes would read each other's replies."""
         self.free = deque(maxlen=self.free.maxlen)
+
+
+def _disconnect_all(free: deque[Socket]) -> None:
+    while free:  # one by one: others may take some meanwhile, or give one back
+        try:
+            free.pop().disconnect()
+        except IndexError:
+            break
 
 
 def _connected(connection: Socket) -> Socket:

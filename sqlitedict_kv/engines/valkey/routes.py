@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import random
 import threading
@@ -46,17 +47,21 @@ class Routes(ABC):
         self._looked = 0.0  # by time.monotonic(), when the last look ended
 
     @abstractmethod
-    def locate(self, suspect: Node | None = None) -> None:
-        """Find the servers anew; raise what the driver raises if nobody says where they are."""
+    def locate(self, suspect: Node | None = None, patience: float = math.inf) -> None:
+        """Find the servers anew; raise what the driver raises if nobody says where they are.
+
+        After *patience*, in seconds, no further one is asked.
+        """
 
     def relocate(self, suspect: Node, since: float, patience: float) -> None:
         """Find the servers anew after *suspect* failed, unless that was done since then; do what can be done."""
+        until = time.monotonic() + patience
         if not self._lock.acquire(timeout=patience):
             return
         try:
             if self._looked < since and time.monotonic() - self._looked > SHORTEST_INTERVAL:
                 try:
-                    self.locate(suspect)
+                    self.locate(suspect, until - time.monotonic())
                 except (RedisError, OSError):
                     pass  # the call goes on with what is known, until its time is up
                 finally:
@@ -137,7 +142,7 @@ class FixedRoutes(Routes):
         super().__init__(make, options)
         self.slots = [Node(make, options, host, port)] * SLOTS
 
-    def locate(self, suspect: Node | None = None) -> None:
+    def locate(self, suspect: Node | None = None, patience: float = math.inf) -> None:
         """Do nothing: the server is where it is."""
 
 
@@ -149,9 +154,9 @@ class SentinelRoutes(Routes):
         super().__init__(make, options)
         self._discover = discover
 
-    def locate(self, suspect: Node | None = None) -> None:
+    def locate(self, suspect: Node | None = None, patience: float = math.inf) -> None:
         """Ask the sentinels for the primary."""
-        del suspect
+        del suspect, patience
         host, port = self._discover()
         self.slots = [self.node_at(host, int(port))] * SLOTS
         self.changes = next(self._numbers)
@@ -181,14 +186,17 @@ class ClusterRoutes(Routes):
             host, port = self._remap((host, port))
         return super().node_at(host, port)
 
-    def locate(self, suspect: Node | None = None) -> None:
+    def locate(self, suspect: Node | None = None, patience: float = math.inf) -> None:
         """Ask one server after the other how the slots are served, the one that failed last."""
+        until = time.monotonic() + patience
         failure: Exception = LostError("no server of the cluster answers")
         for node in self._witnesses(suspect):
             try:
                 ranges = _asked(node)
             except (RedisError, OSError) as error:
                 failure = error
+                if time.monotonic() > until:  # each that hangs takes as long as an attempt at a call
+                    break
                 continue
             if ranges:
                 self._learn(ranges, node.host)
