@@ -5,7 +5,9 @@ from uuid import uuid4
 
 import pytest
 
-from sqlitedict_kv import Store, UnreachableError
+from sqlitedict_kv import Store, UnreachableError, UnsupportedError
+from sqlitedict_kv.engine import Put
+from sqlitedict_kv.engines.valkey.engine import MAX_VERSION
 from sqlitedict_kv.engines.valkey.scripts import REMOVE
 
 
@@ -82,3 +84,23 @@ def test_a_write_that_was_done_is_no_failure_though_the_removal_of_expired_entri
                 tx.ns("users").set(f"{number}", number, ttl=60)
     assert failed
     assert len(users) == 200
+
+
+def test_the_highest_version_that_can_be_restored_is_read_back(store):
+    put = Put("users", "k", b"1", "application/json", 1_700_000_100_000)
+    with pytest.raises(UnsupportedError):
+        store._engine.restore("users", [put], MAX_VERSION, 1_700_000_000_000)
+    store._engine.restore("users", [put], MAX_VERSION - 1, 1_700_000_000_000)
+    entry = store.ns("users").get_with_meta("k")
+    assert (entry.value, entry.meta.version) == (1, MAX_VERSION)
+    assert store.ns("users").touch("k", 1e9)
+    assert store.ns("users").set("k", 2) == MAX_VERSION + 1
+    assert store.ns("users")["k"] == 2
+
+
+@pytest.mark.parametrize("seconds", [-5.0, 1e15])
+def test_a_clock_out_of_bounds_is_an_error_before_anything_is_written(store, clock, seconds):
+    clock.nanoseconds = int(seconds * 10**9)
+    with pytest.raises(ValueError, match="clock"):
+        store.ns("users").set("k", 1, ttl=5)
+    assert store.ns("users").get("k") is None

@@ -58,7 +58,7 @@ from sqlitedict_kv.record import Record
 
 PREFIX = "kv"
 MAX_EDITS = 100_000  # of one step: a server takes 2**20 arguments
-MAX_VERSION = 2**53 - 2**32  # the numbers of Lua are exact up to 2**53
+MAX_VERSION = 2**53 - 2**45  # the numbers of Lua are exact up to 2**53, and the seal is a sum with two times
 ROWS_PER_BATCH = 1000  # that are removed in one step
 WRITES_PER_PURGE = 64  # of entries that expire; then twice as many that have expired are removed
 LONGEST_PAUSE = 0.02  # seconds, after somebody else was faster

@@ -28,6 +28,7 @@ HEADER = struct.Struct(">BQIQQB")
 TIMES = struct.Struct(">QQ")
 LENGTH = struct.Struct(">H")
 MASK = 0xFFFF_FFFF
+LAST_MOMENT = 2**43  # Unix time in milliseconds; with it the sums for the seal are exact in the numbers of Lua
 MAX_BODY_BYTES = 512 * 2**20 - 2**16  # a server takes strings of 512 MiB, and the header is one's part
 
 # Part of the format: a number is never given to another type.
@@ -62,6 +63,8 @@ def packed(crc: int, body: bytes, content_type: str, expires_at: int | None, upd
         expires_at: Unix time in milliseconds; None is never.
         updated_at: likewise.
     """
+    if not 0 <= updated_at <= LAST_MOMENT or (expires_at is not None and expires_at > LAST_MOMENT):
+        raise ValueError(f"the clock of the store is out of bounds: {updated_at} ms since 1970")
     if len(body) > MAX_BODY_BYTES:
         raise TooLargeError(f"value takes {len(body)} bytes, and a server keeps at most {MAX_BODY_BYTES} under a key")
     number = NUMBERS.get(content_type, 0)
