@@ -262,7 +262,8 @@ class ValkeyEngine:
         expiring = sum(edit.expires_at is not None for edit in edits)
         if expiring:
             self._wrote_expiring(expiring, space, now)
-        return {put.key: version for puts, version in zip(groups.values(), replies, strict=True) for put in puts}
+        found = {put.key: version for puts, version in zip(groups.values(), replies, strict=True) for put in puts}
+        return {edit.key: found[edit.key] for edit in edits} if len(groups) > 1 else found
 
     def commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
         """Apply edits in order, all or none; deletions without a condition in several shards, of each shard."""
