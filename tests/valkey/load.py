@@ -70,7 +70,7 @@ class Writer:
             (told.added if added else told.refused).append(f"added {mark}")
         several = {f"own {told.number} {number}": f"several {turn}" for number in range(OWN_KEYS)}
         versions = self.attempt("set_many", several) or {}
-        told.written += [(key, version, several[key]) for key, version in versions.items()]
+        told.written.extend((key, version, several[key]) for key, version in versions.items())
 
 
 def write(voice: Voice, url: str, options: dict[str, Any], number: int) -> None:
