@@ -55,6 +55,7 @@ from sqlitedict_kv.transaction import Transaction, TransactionNamespace
 
 if TYPE_CHECKING:
     from sqlitedict_kv.aio import AsyncNamespace, AsyncStore
+    from sqlitedict_kv.copying import CopyReport, copy
     from sqlitedict_kv.diagnosis import Diagnosis, diagnose
 
 __version__ = "0.1.0"
@@ -70,6 +71,7 @@ __all__ = [
     "Codec",
     "CodecError",
     "ConflictError",
+    "CopyReport",
     "CorruptStoreError",
     "DamagedEntryError",
     "DecodeError",
@@ -112,6 +114,7 @@ __all__ = [
     "UnsafeFilesystemError",
     "UnsupportedError",
     "__version__",
+    "copy",
     "diagnose",
 ]
 
@@ -122,6 +125,10 @@ def __getattr__(name: str) -> Any:
         from sqlitedict_kv import aio  # noqa: PLC0415
 
         return getattr(aio, name)
+    if name in ("CopyReport", "copy"):
+        from sqlitedict_kv import copying  # noqa: PLC0415
+
+        return getattr(copying, name)
     if name in ("Diagnosis", "diagnose"):
         from sqlitedict_kv import diagnosis  # noqa: PLC0415
 

@@ -233,10 +233,11 @@ class Engine(Protocol):
     def highest(self, namespace: str) -> int:
         """Return the highest version that the namespace has given so far, 0 if it has given none."""
 
-    def restore(self, edits: Sequence[Put], above: int, now: int) -> None:
-        """Write entries with distinct keys of one namespace as :meth:`put_many` does, at versions greater than *above*.
+    def restore(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> None:
+        """Write entries with distinct keys of a namespace as :meth:`put_many` does, at versions greater than *above*.
 
-        So are all versions that the namespace gives from then on to a key that is created.
+        So are all versions that the namespace gives from then on to a key that is created, even if no entries are
+        given.
         """
 
     def namespaces(self, now: int) -> list[str]:
@@ -272,6 +273,17 @@ class Engine(Protocol):
     def sync(self) -> None:
         """Make all that was acknowledged survive a power cut."""
 
+    def close(self) -> None:
+        """Release everything; later calls raise StoreClosedError."""
+
+    @property
+    def label(self) -> str:
+        """Where the data is, for people: a path or ``:memory:``."""
+
+
+class MarkedEngine(Engine, Protocol):
+    """An engine that can be asked, at the price of a few reads of memory, whether anybody committed."""
+
     def marker(self, *, waiting: bool = True) -> Callable[[], bytes | None]:
         """Return a function that returns the mark: bytes that differ after each commit of anybody.
 
@@ -283,9 +295,46 @@ class Engine(Protocol):
     def observe(self, observer: Observer) -> None:
         """Tell *observer* of each commit of this object, in their order."""
 
-    def close(self) -> None:
-        """Release everything; later calls raise StoreClosedError."""
+
+class Memory(Protocol):
+    """What holds values that were read, and is told which of them may have changed.
+
+    It takes the calls from any thread.
+    """
 
     @property
-    def label(self) -> str:
-        """Where the data is, for people: a path or ``:memory:``."""
+    def clock(self) -> Callable[[], float]:
+        """The monotonic clock, in seconds, that decides until when it serves."""
+
+    def begin(self) -> None:
+        """Forget everything; from now on it is told of each change that anybody makes, until :meth:`end`."""
+
+    def forget(self, keys: Keys) -> None:
+        """Forget what may have changed, and what of it is being read right now; None is everything."""
+
+    def extend(self, until: float) -> None:
+        """Serve what it holds until then, by its clock; it was told of all that changed up to the staleness before."""
+
+    def end(self) -> None:
+        """Forget everything, and serve nothing that it reads from now on: nobody tells what others change."""
+
+
+class Feed(Protocol):
+    """What tells a memory."""
+
+    @property
+    def detours(self) -> int:
+        """How many calls went to a server that the feed may not listen to; what such a one read is not to be kept."""
+
+    def wake(self) -> None:
+        """Begin to listen if nobody does, as in a process that was forked; it does not wait."""
+
+
+class TellingEngine(Engine, Protocol):
+    """An engine that tells of changes a little after they were made."""
+
+    def tell(self, memory: Memory, staleness: float) -> Feed:
+        """Tell *memory* of the changes of others from now on, and of one's own before the verb that makes them returns.
+
+        *staleness* is how many seconds ago a change may have been acknowledged that it was not told of yet.
+        """

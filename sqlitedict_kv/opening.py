@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlitedict_kv.engine import Engine
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
-from sqlitedict_kv.errors import OpenError
-from sqlitedict_kv.lru import LRU
+from sqlitedict_kv.lru import LRU, MarkedLRU, TrackedLRU
 from sqlitedict_kv.settings import MEMORY, Settings
 
 if TYPE_CHECKING:
     from sqlitedict_kv.engines.sqlite.quarantine import Quarantine
+    from sqlitedict_kv.engines.valkey.engine import ValkeyEngine
 
 
 class Opened(NamedTuple):
@@ -31,14 +31,21 @@ class Opened(NamedTuple):
 
 
 def opened(settings: Settings) -> Opened:
-    """Open what the options of a store describe; raise OpenError if it cannot be."""
+    """Open what the options of a store describe; see :class:`sqlitedict_kv.Store` for what it raises."""
+    room = settings.lru_bytes
     if settings.served:
-        engine = _servers(settings)
-        return Opened(engine, _lru(engine, settings), "servers", None)
+        servers = _servers(settings)
+        try:
+            tracked = None if room is None else TrackedLRU(servers, room, settings.lru_staleness)
+        except BaseException:  # nobody else knows of the connections
+            servers.close()
+            raise
+        return Opened(servers, tracked, "servers", None)
     file = _file(settings)
     if file.quarantined is not None:
         _warn(file.label, file.quarantined)
-    return Opened(file, _lru(file, settings), settings.durability, file.quarantined)
+    marked = None if room is None else MarkedLRU(file, room)
+    return Opened(file, marked, settings.durability, file.quarantined)
 
 
 def _file(settings: Settings) -> SQLiteEngine:
@@ -55,24 +62,13 @@ def _file(settings: Settings) -> SQLiteEngine:
     )
 
 
-def _servers(settings: Settings) -> Engine:
+def _servers(settings: Settings) -> ValkeyEngine:
     # Imported here alone: whoever keeps a file needs no redis-py, nor the time to import it.
-    try:
-        from sqlitedict_kv.engines.valkey.address import connect  # noqa: PLC0415
-        from sqlitedict_kv.engines.valkey.engine import ValkeyEngine  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        if error.name != "redis":
-            raise
-        raise OpenError(
-            f"cannot open {settings.label}: redis-py is not installed; pip install 'sqlitedict-kv[valkey]'"
-        ) from error
+    from sqlitedict_kv.engines.valkey.address import connect  # noqa: PLC0415
+    from sqlitedict_kv.engines.valkey.engine import ValkeyEngine  # noqa: PLC0415
+
     link = connect(settings.target, timeout=settings.timeout, confirm=settings.confirm)
     return ValkeyEngine(link, prefix=settings.prefix, readonly=settings.readonly)
-
-
-def _lru(engine: Engine, settings: Settings) -> LRU | None:
-    """Return the LRU that the options ask for."""
-    return None if settings.lru_bytes is None else LRU(engine, settings.lru_bytes)
 
 
 def _warn(label: str, done: Quarantine) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, cast
 from sqlitedict_kv import arguments
 from sqlitedict_kv.arguments import checked_optional_int
 from sqlitedict_kv.codecs import Codec, Codecs
-from sqlitedict_kv.engines.schemes import SCHEMES, is_client, label_of, names_servers, parted, scheme_of
+from sqlitedict_kv.engines.schemes import SCHEMES, is_client, names_servers, parted, scheme_of
 from sqlitedict_kv.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def checked_settings(
     settings = Settings(
         target=target,
         served=served,
-        label=label_of(target) if served else str(target),
+        label=_label_of(target) if served else str(target),
         readonly=checked_readonly,
         lru_bytes=arguments.checked_size(lru_bytes, "lru_bytes", lowest=1),
         durability=arguments.checked_choice(durability, "durability", ("process", "power")),
@@ -152,6 +152,15 @@ def _checked_target(path: object) -> str | Client:
             f"{', '.join(f'{scheme}://' for scheme in SCHEMES)}"
         )
     return text
+
+
+def _label_of(target: str | Client) -> str:
+    """Return what may be shown of servers; raise ValueError for an address that is not well-formed."""
+    if not isinstance(target, str):
+        return f"<{type(target).__name__}>"
+    from sqlitedict_kv.engines.valkey.url import parsed  # noqa: PLC0415 - whoever keeps a file does without
+
+    return parsed(target).label
 
 
 def _chosen(name: str, given: T, told: Mapping[str, str]) -> T:

@@ -117,7 +117,9 @@ class Store:
             path: the file; ``":memory:"``, the default, is memory that this object alone uses. Or the address of
                 servers, ``"valkey://host:6379/0"``: ``valkeys://`` is with TLS, ``redis://`` and ``rediss://`` are the
                 same, ``unix://`` is a socket; ``valkey+cluster://host1,host2,host3`` is a cluster, and
-                ``valkey+sentinel://`` asks Sentinels. Or a ``redis.Redis`` or ``redis.RedisCluster`` of your own.
+                ``valkey+sentinel://host1,host2/service`` asks Sentinels. Behind a question mark it may carry *confirm*,
+                *lru_bytes*, *lru_staleness*, *prefix* and *timeout*: ``"valkey://host?confirm=1"``. Or a
+                ``redis.Redis`` or ``redis.RedisCluster`` of your own, which is not closed.
             readonly: open an existing file and refuse every write; it may lie on a read-only medium.
             durability: what an acknowledged write survives: ``"process"``, the kill of any process; a power
                 cut may take the last commits, in order, and never corrupts. ``"power"``: a power cut too. For a file
@@ -127,8 +129,8 @@ class Store:
                 written longest ago; an int or text such as ``"1 GB"``; None is no limit. Not for servers.
             max_entries: likewise, the number of entries.
             max_value_bytes: the size of the largest encoded value.
-            lru_bytes: memory for values that were read before, never older than the last commit of anybody; None is
-                none.
+            lru_bytes: memory for values that were read before, in front of a file never older than the last commit of
+                anybody, and in front of servers no more than *lru_staleness*; None is none.
             codecs: further codecs, asked before the built-in ones.
             clock: returns the Unix time in seconds.
             allow_unsafe_filesystem: open a file on a network or virtual file system all the same; for a file only.
@@ -138,14 +140,16 @@ class Store:
                 that, so it takes longer to open a large file. For a file only.
             prefix: what all keys of the store begin with on the servers: stores with another one do not meet.
             confirm: how many replicas must have a write before it is acknowledged; on servers only.
-            lru_staleness: seconds by which a value of the LRU may be older than the last write, where servers do not
-                tell of changes; None is no LRU there. On servers only.
+            lru_staleness: seconds for which the LRU may still give what somebody has overwritten on the servers; with
+                those that do not tell of changes, each value is kept for that long. None is 1 second, and no LRU with
+                those that do not tell. On servers only.
 
         Raises:
             TypeError, ValueError: an argument is not as described.
             UnsupportedError: an option is not for this kind of store; nothing was touched.
             OpenError: the path cannot be opened as a store; its subclasses say why.
             UnreachableError: no server answered for the whole timeout.
+            ImportError: servers need redis-py, which is not installed.
         """
         self._open(
             checked_settings(

@@ -56,6 +56,10 @@ class AwaitedStore:
     def clock(self):
         return self.store.clock
 
+    @property
+    def capabilities(self):
+        return self.store.sync_store.capabilities
+
     def ns(self, name, **options):
         return AwaitedNamespace(self.loop, self.store.ns(name, **options))
 

@@ -4,6 +4,7 @@ import importlib
 import sqlite3
 from contextlib import ExitStack, closing
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -52,7 +53,7 @@ def make_store(clock):
     def make(path=":memory:", kind=Store, **options):
         store = kind(path, **{"clock": clock, **options})
         stores.append(store)
-        if path != ":memory:":
+        if path != ":memory:" and "://" not in str(path):
             files.append(Path(path))
         return store
 
@@ -134,17 +135,87 @@ def start_replicated():
         )
 
 
-# A new engine is one more entry here, and in tests/contract/conftest.py.
-@pytest.fixture(params=["file", "memory"])
-def open_store(request, make_store, path):
-    """Open stores with options; all that one test opens on the file engine share one file."""
+ON_SQLITE = ("file", "memory")
+ON_SERVERS = ("valkey", "cluster", "redis")
 
-    def open_one(**options):
-        return make_store(path if request.param == "file" else ":memory:", **options)
 
-    return open_one
+# A new engine is one more entry above, and in tests/contract/conftest.py; "awaited" in its name is the other face.
+@pytest.fixture(params=[*ON_SQLITE, *ON_SERVERS])
+def engine(request):
+    """What the stores of a test are on."""
+    return request.param
+
+
+class InShards(Store):
+    """A store each of whose namespaces is in four shards."""
+
+    def ns(self, name, **options):
+        return super().ns(name, shards=4, **options)
+
+
+@pytest.fixture
+def where(engine, request, path):
+    """What the stores of a test open: memory, a file, or a part of the servers that nobody else uses."""
+    return where_on(engine, request, path)
+
+
+def where_on(engine, request, path):
+    """Return what stores on an engine open."""
+    if engine.endswith("memory"):
+        return ":memory:"
+    if not engine.endswith(ON_SERVERS):
+        return str(path)
+    server = request.getfixturevalue(f"shared_{engine.rpartition('-')[2]}")
+    return f"{server.url}?prefix=test-{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def open_store(engine, make_store, where):
+    """Open stores with options; all that one test opens share what they hold, unless that is in memory."""
+    kind = AwaitedStore if engine.startswith("awaited") else InShards if engine.startswith("sharded") else Store
+    lru = {"lru_bytes": "1 MB"} if engine.startswith("lru") else {}
+    return lambda **options: make_store(where, kind, **lru, **options)
 
 
 @pytest.fixture
 def store(open_store):
     return open_store()
+
+
+# What memory holds is one store's alone.
+on_shared = pytest.mark.parametrize("engine", ["file", *ON_SERVERS], indirect=True)
+
+
+@pytest.fixture
+def beside(store):
+    """Return the name of a second namespace that one transaction may take together with a first."""
+
+    def name(first, second):
+        return second if store.capabilities.atomic_across_namespaces else f"{first}.leases"
+
+    return name
+
+
+@pytest.fixture
+def after(engine):
+    """Return the version that a write gives after another one, 0 is none: *steps* more, on servers at least that."""
+
+    def version(previous, steps=1):
+        return Greater(previous + steps - 1) if engine.endswith(ON_SERVERS) else previous + steps
+
+    return version
+
+
+class Greater:
+    """Equals each int that is greater than another."""
+
+    __hash__ = None
+
+    def __init__(self, floor):
+        self.floor = floor
+
+    def __eq__(self, other):
+        return type(other) is int and other > self.floor
+
+    def __repr__(self):
+        return f"more than {self.floor}"

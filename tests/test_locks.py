@@ -14,6 +14,7 @@ from processes import forked
 from sqlitedict_kv import ConflictError, Namespace, ReadOnlyError, Store, StoreClosedError
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.locks import Lock, LockLostError, LockTimeoutError, RLock, Semaphore, Throttle, single_run
+from tests.conftest import on_shared
 
 PATIENCE = 30.0  # seconds until something that does not happen is a failure
 
@@ -208,8 +209,9 @@ def test_a_new_thread_with_the_number_of_a_dead_one_does_not_own_its_lock(locks,
     assert len(lock._leases) <= 1  # what dead threads had is forgotten, with them
 
 
-def test_a_forked_child_owns_nothing_of_its_parent(make_store, path, kind):
-    lock = kind(make_store(path).ns("locks"), "k")
+@on_shared
+def test_a_forked_child_owns_nothing_of_its_parent(open_store, kind):
+    lock = kind(open_store().ns("locks"), "k")
     lock.acquire()
 
     def child():
@@ -402,7 +404,7 @@ def test_a_renewal_in_the_middle_of_a_release_does_not_stop_it(locks, kind):
     assert not lock.locked()
 
 
-def test_two_renewals_at_the_same_time_both_succeed(locks, kind):
+def test_two_renewals_at_the_same_time_both_succeed(locks, kind, after):
     class Raced(Halting):
         __slots__ = ()
 
@@ -416,7 +418,7 @@ def test_two_renewals_at_the_same_time_both_succeed(locks, kind):
     lock = kind(Raced(locks, "once"), "k")
     lock.acquire()
     first = lock.version
-    assert lock.renew() == lock.version == first + 2
+    assert lock.renew() == lock.version == after(first, steps=2)
     lock.release()
 
 
@@ -435,19 +437,20 @@ def test_the_version_grows_from_owner_to_owner(locks, kind, clock):
     assert versions == sorted(set(versions))
 
 
-def test_a_write_goes_through_only_while_the_lock_is_ours(store, locks, kind, clock):
-    results, lock = store.ns("results"), kind(locks, "k", ttl=1)
+def test_a_write_goes_through_only_while_the_lock_is_ours(store, locks, kind, clock, beside):
+    place = beside("locks", "results")
+    results, lock = store.ns(place), kind(locks, "k", ttl=1)
     lock.acquire()
     with store.atomic() as tx:
         tx.ns("locks").check("k", lock.version)
-        tx.ns("results").set("by", "us")
+        tx.ns(place).set("by", "us")
     assert results["by"] == "us"
 
     clock.advance(1)
     in_thread(kind(locks, "k").acquire)
     with pytest.raises(ConflictError), store.atomic() as tx:
         tx.ns("locks").check("k", lock.version)
-        tx.ns("results").set("by", "us, too late")
+        tx.ns(place).set("by", "us, too late")
     assert results["by"] == "us"
 
 
@@ -577,10 +580,11 @@ def test_an_entry_that_is_no_lock_is_never_overwritten(locks, kind):
     assert locks["k"] == {"precious": True}
 
 
-def test_the_errors_of_the_store_reach_the_caller(make_store, path, kind):
-    writer = make_store(path)
+@on_shared
+def test_the_errors_of_the_store_reach_the_caller(open_store, kind):
+    writer = open_store()
     writer.ns("n")["k"] = 1
-    with make_store(path, readonly=True) as reader:
+    with open_store(readonly=True) as reader:
         with pytest.raises(ReadOnlyError):
             kind(reader.ns("locks"), "k").acquire()
         with pytest.raises(ReadOnlyError):

@@ -1,6 +1,6 @@
 """Any sequence of calls does what a plain dict with versions and deadlines would do.
 
-Set SQLITEDICT_KV_MODEL_EXAMPLES and SQLITEDICT_KV_MODEL_STEPS for a longer search.
+Set SQLITEDICT_KV_MODEL_EXAMPLES and SQLITEDICT_KV_MODEL_STEPS for a longer search; on servers it is a quarter of that.
 """
 
 import os
@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -54,6 +55,8 @@ class Model(RuleBasedStateMachine):
     """The model keeps expired entries: whether the store has removed them already cannot be seen."""
 
     on_file = False
+    on_servers = False
+    layouts = {}  # of namespaces: the options that they are made with
 
     def __init__(self):
         super().__init__()
@@ -63,10 +66,17 @@ class Model(RuleBasedStateMachine):
         self.kept = {}  # of a namespace: the entries by key
         self.highest = {}  # of a namespace and key: the highest version ever
         self.removed = set()  # namespaces that have lost an entry
+        self.where = self.somewhere()
         self.store = self.opened()
 
+    def somewhere(self):
+        return str(self.path) if self.on_file else ":memory:"
+
     def opened(self):
-        return Store(self.path if self.on_file else ":memory:", clock=self.clock)
+        store = Store(self.where, clock=self.clock)
+        for space, layout in self.layouts.items():
+            store.ns(space, **layout)
+        return store
 
     def teardown(self):
         self.store.close()
@@ -92,7 +102,9 @@ class Model(RuleBasedStateMachine):
         """Note a write, and check that its version is right."""
         highest = self.highest.get((space, key), 0)
         assert version > highest, "a version was used before"
-        if key in self.live(space):
+        if self.on_servers:
+            pass
+        elif key in self.live(space):
             assert version == highest + 1, "a further write adds one"
         elif not highest and space not in self.removed:
             assert version == 1, "the first write gives one"
@@ -202,6 +214,7 @@ class Model(RuleBasedStateMachine):
     )
     def atomic(self, edits, check):  # noqa: C901 - one branch per verb
         """Edits of distinct keys, with or without a check that holds or fails."""
+        edits, check = self.in_one_step(edits, check)
         edits = list({(space, key): (verb, number) for verb, space, key, number in edits}.items())
         edits = [
             (verb, space, key, number)
@@ -243,6 +256,10 @@ class Model(RuleBasedStateMachine):
                 self.kept[space][key] = kept._replace(expires_at=self.deadline(number))
             elif kept:
                 self.lost(space, key)
+
+    def in_one_step(self, edits, check):
+        """Return what one transaction can take of edits and a check."""
+        return edits, check
 
     # -- removing
 
@@ -361,11 +378,12 @@ class Model(RuleBasedStateMachine):
 
     @rule()
     def vacuum_and_sync(self):
-        self.store.vacuum()
-        self.store.sync()
+        if not self.on_servers:
+            self.store.vacuum()
+            self.store.sync()
         assert self.store.check().problems == ()
 
-    @precondition(lambda self: self.on_file)
+    @precondition(lambda self: self.on_file or self.on_servers)
     @rule()
     def reopen(self):
         self.store.close()
@@ -425,7 +443,64 @@ SETTINGS = settings(
     suppress_health_check=list(HealthCheck),
 )
 
+
+class ModelOnServers(Model):
+    """The servers are those that all tests share."""
+
+    on_servers = True
+    server = None
+
+    def somewhere(self):
+        return f"{self.server.url}?prefix=model-{uuid4().hex[:12]}"
+
+
+class ModelOnValkey(ModelOnServers):
+    pass
+
+
+class ModelOnRedis(ModelOnServers):
+    pass
+
+
+class ModelOnCluster(ModelOnServers):
+    """A cluster commits edits of one shard together: here, of a namespace, or of one key of that which has several."""
+
+    layouts = {"user": {"shards": 4}}
+
+    def in_one_step(self, edits, check):
+        if not edits:
+            return edits, check
+        _, space, key, _ = edits[0]
+        if space in self.layouts:
+            return edits[:1], check and (space, key, check[2])
+        return [(verb, space, key, number) for verb, _, key, number in edits], check and (space, *check[1:])
+
+
 TestModelInMemory = Model.TestCase
 TestModelInMemory.settings = SETTINGS
 TestModelOnFile = ModelOnFile.TestCase
 TestModelOnFile.settings = SETTINGS
+
+
+class TestModelOnValkey(ModelOnValkey.TestCase):
+    settings = settings(SETTINGS, max_examples=-(-EXAMPLES // 4))
+
+    @pytest.fixture(autouse=True)
+    def _server(self, shared_valkey):
+        ModelOnValkey.server = shared_valkey
+
+
+class TestModelOnRedis(ModelOnRedis.TestCase):
+    settings = settings(SETTINGS, max_examples=-(-EXAMPLES // 4))
+
+    @pytest.fixture(autouse=True)
+    def _server(self, shared_redis):
+        ModelOnRedis.server = shared_redis
+
+
+class TestModelOnCluster(ModelOnCluster.TestCase):
+    settings = settings(SETTINGS, max_examples=-(-EXAMPLES // 4))
+
+    @pytest.fixture(autouse=True)
+    def _server(self, shared_cluster):
+        ModelOnCluster.server = shared_cluster

@@ -2,15 +2,17 @@
 
 import asyncio
 import sys
+import threading
 from types import ModuleType
 
 import pytest
 import redis
 
-from sqlitedict_kv import AsyncStore, OpenError, Store, UnsupportedError, diagnose, opening
+from sqlitedict_kv import AsyncStore, OpenError, Store, StoreClosedError, UnsupportedError, diagnose, opening
+from sqlitedict_kv import store as store_module
 from sqlitedict_kv.adapters.diskcache import Cache
 from sqlitedict_kv.adapters.stores import close_shared_stores, shared_store
-from sqlitedict_kv.engines.schemes import SCHEMES, is_address, label_of, names_servers
+from sqlitedict_kv.engines.schemes import SCHEMES, is_address, names_servers
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
 from tests.processes import run
 
@@ -62,7 +64,8 @@ def servers(monkeypatch):
 @pytest.mark.parametrize("scheme", sorted(SCHEMES))
 @pytest.mark.parametrize("written", [str.lower, str.upper])
 def test_an_address_opens_servers_with_the_options_of_the_store(servers, scheme, written):
-    address = f"{written(scheme)}://host"
+    places = {"unix": "/run/valkey.sock", "sentinel": "host/primary"}
+    address = f"{written(scheme)}://{places.get(scheme.rpartition('+')[2], 'host')}"
     with Store(address, timeout=2.5, confirm=2, prefix="shop:1", readonly=True):
         (engine,) = servers
     assert engine.asked == {"target": address, "timeout": 2.5, "confirm": 2, "prefix": "shop:1", "readonly": True}
@@ -120,11 +123,12 @@ def test_whoever_keeps_a_file_imports_nothing_of_servers(path):
 
 def test_without_redis_py_the_error_says_what_to_install():
     program = """
-        from sqlitedict_kv import OpenError, Store
+        from sqlitedict_kv import AsyncStore, Store
         sys.modules["redis"] = None
+        AsyncStore("valkey://ada:s3cret@host")  # to describe a store takes nothing
         try:
             Store("valkey://ada:s3cret@host")
-        except OpenError as error:
+        except ImportError as error:
             say(error)
     """
     (words,) = run(program)
@@ -132,25 +136,91 @@ def test_without_redis_py_the_error_says_what_to_install():
     assert "s3cret" not in words
 
 
+# -- options in the address
+
+
+def test_an_address_may_carry_options_of_the_store(servers):
+    with Store("valkey://host:7000?db=1&confirm=2&timeout=2.5&prefix=shop%3A1"):
+        (engine,) = servers
+    assert engine.asked == {
+        "target": "valkey://host:7000?db=1",
+        "timeout": 2.5,
+        "confirm": 2,
+        "prefix": "shop:1",
+        "readonly": False,
+    }
+
+
+def test_an_address_may_carry_the_options_of_the_lru(monkeypatch):
+    class SeenError(Exception):
+        """Says that the options were checked, and gives them."""
+
+    def seen(settings):
+        raise SeenError(settings)
+
+    monkeypatch.setattr(store_module, "opened", seen)
+    with pytest.raises(SeenError) as caught:
+        Store("valkey://host?lru_bytes=1%20MB&lru_staleness=0.5")
+    (settings,) = caught.value.args
+    assert (settings.target, settings.lru_bytes, settings.lru_staleness) == ("valkey://host", 10**6, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("address", "options", "words"),
+    [
+        ("valkey://host?confirm=1", {"confirm": 2}, "confirm is given twice"),
+        ("valkey://host?confirm=one", {}, "confirm in the address"),
+        ("valkey://host?confirm=101", {}, "confirm must be from 0 to 100"),
+        ("valkey://host?timeout=-1", {}, "timeout"),
+        ("valkey://host?prefix=a%7Bb", {}, "prefix"),
+        ("valkey://host?lru_bytes=much", {}, "lru_bytes"),
+        ("valkey://host?lru_staleness=nan&lru_bytes=1", {}, "lru_staleness"),
+        ("valkey://host?confirm=1&confirm=2", {}, "confirm"),
+    ],
+)
+def test_an_option_in_the_address_is_checked_as_one_beside_it(servers, address, options, words):
+    with pytest.raises(ValueError, match=words):
+        Store(address, **options)
+    assert not servers
+
+
+def test_connections_are_closed_if_the_lru_cannot_be_made(servers, monkeypatch):
+    def broken(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(opening, "TrackedLRU", broken)
+    with pytest.raises(MemoryError):
+        Store(ADDRESS, lru_bytes="1 MB")
+    with pytest.raises(StoreClosedError):
+        servers[0].read("n", "k")
+
+
 # -- what is shown
 
 
 @pytest.mark.parametrize(
-    ("address", "label"),
+    "address",
     [
-        ("valkey://host", "valkey://host"),
-        ("valkey://ada:s3cret@host:1/2", "valkey://ada@host:1/2"),
-        ("valkey://:s3cret@host", "valkey://host"),
-        ("valkey+cluster://:s3@cret@h1:1,h2:2", "valkey+cluster://h1:1,h2:2"),
-        ("valkey://:s3/cret@host", "valkey://host"),
-        ("valkey://:s3?cret@host", "valkey://..."),
-        ("valkey://host?password=s3cret&db=1", "valkey://host"),
-        ("unix:///run/a@b.sock?password=s3cret", "unix:///run/a@b.sock"),
-        ("unix://ada:s3cret@/run/b.sock", "unix://ada@/run/b.sock"),
+        "valkey://ada:s3cret@host:1/2?confirm=1",
+        "valkey+cluster://:s3@cret@h1:1,h2:2",
+        "valkey://host?password=s3cret&db=1",
+        "unix:///run/a.sock?password=s3cret",
     ],
 )
-def test_a_password_is_never_shown(address, label):
-    assert label_of(address) == label
+def test_a_password_is_never_shown(servers, address):
+    with pytest.raises(UnsupportedError) as caught:
+        AsyncStore(address, durability="power")
+    for shown in (str(caught.value), repr(AsyncStore(address)), repr(AsyncStore(address).ns("n"))):
+        assert "s3" not in shown
+        assert "cret" not in shown
+
+
+@pytest.mark.parametrize("bad", ["valkey://", "valkey://h1,h2", "valkey://host/x", "valkey://host?colour=red"])
+@pytest.mark.parametrize("kind", [Store, AsyncStore])
+def test_an_address_that_is_not_well_formed_is_refused_before_anybody_is_asked(servers, kind, bad):
+    with pytest.raises(ValueError, match="valkey://"):
+        kind(bad)
+    assert not servers
 
 
 def test_a_store_that_is_not_open_shows_no_password_either(servers):
@@ -212,6 +282,7 @@ def test_a_layout_is_declared_and_nothing_else_is_asked(servers):
         assert engine.calls == [("declare", "wide", 16, None), ("declare", "flat", None, False)]
 
 
+@pytest.mark.parametrize("engine", ["file", "memory"], indirect=True)
 def test_a_file_takes_any_layout(store):
     users = store.ns("users", shards=1024, ordered=False)
     users.update(b=1, a=2)
@@ -240,8 +311,6 @@ def test_a_layout_that_is_asked_for_before_a_store_is_open_is_declared_before_it
 
 
 def test_a_layout_is_noted_without_waiting_for_who_opens_the_store(servers, monkeypatch):
-    import threading
-
     begun, go_on = threading.Event(), threading.Event()
     real = opening._servers
 

@@ -1,35 +1,40 @@
-"""What a transaction promises on a file that others use at the same time."""
+"""What a transaction promises on entries that others use at the same time."""
 
 import threading
 
 import pytest
 
 from sqlitedict_kv import ConflictError, ReadOnlyError, StoreBusyError, StoreClosedError, Transaction
+from tests.conftest import on_shared
 
 
-def test_no_lock_is_held_while_the_block_runs(make_store, path):
-    ours, theirs = make_store(path), make_store(path, timeout=0)
+@on_shared
+def test_no_lock_is_held_while_the_block_runs(open_store, after):
+    ours, theirs = open_store(), open_store(timeout=0.1)
     with ours.atomic() as tx:
         tx.ns("users")["k"] = "ours"
-        theirs.ns("users")["k"] = "theirs"
+        version = theirs.ns("users").set("k", "theirs")
         assert ours.ns("users")["k"] == "theirs"
     assert theirs.ns("users")["k"] == "ours"
-    assert tx.versions == {("users", "k"): 2}
+    assert tx.versions == {("users", "k"): after(version)}
 
 
-def test_a_check_fails_when_another_store_wrote_meanwhile(make_store, path):
-    ours, theirs = make_store(path), make_store(path)
+@on_shared
+def test_a_check_fails_when_another_store_wrote_meanwhile(open_store, after):
+    ours, theirs = open_store(), open_store()
     version = ours.ns("users").set("k", 1)
+    other = "other" if ours.capabilities.atomic_across_namespaces else "users.leases"
     with pytest.raises(ConflictError) as caught, ours.atomic() as tx:
         tx.ns("users").check("k", version)
-        tx.ns("other")["x"] = 1
+        tx.ns(other)["x"] = 1
         theirs.ns("users")["k"] = 2
-    assert (caught.value.expected, caught.value.actual) == (version, version + 1)
-    assert "x" not in theirs.ns("other")
+    assert (caught.value.expected, caught.value.actual) == (version, after(version))
+    assert "x" not in theirs.ns(other)
 
 
-def test_others_see_all_of_a_transaction_or_nothing(make_store, path):
-    ours, theirs = make_store(path), make_store(path)
+@on_shared
+def test_others_see_all_of_a_transaction_or_nothing(open_store):
+    ours, theirs = open_store(), open_store()
     torn, stop = [], threading.Event()
 
     def watch():
@@ -51,8 +56,9 @@ def test_others_see_all_of_a_transaction_or_nothing(make_store, path):
     assert torn == []
 
 
-def test_transfers_of_many_threads_lose_nothing(make_store, path):
-    store = make_store(path)
+@on_shared
+def test_transfers_of_many_threads_lose_nothing(open_store):
+    store = open_store()
     accounts = store.ns("accounts")
     accounts.update(a=100, b=100)
     barrier = threading.Barrier(3)
@@ -81,8 +87,9 @@ def test_transfers_of_many_threads_lose_nothing(make_store, path):
     assert accounts == {"a": 40, "b": 160}
 
 
-def test_a_write_that_was_acknowledged_survives_the_conflicts_of_other_threads(make_store, path):
-    store = make_store(path)
+@on_shared
+def test_a_write_that_was_acknowledged_survives_the_conflicts_of_other_threads(open_store):
+    store = open_store()
     users = store.ns("users")
     users["busy"] = 0
     stop = threading.Event()
@@ -104,10 +111,11 @@ def test_a_write_that_was_acknowledged_survives_the_conflicts_of_other_threads(m
     assert {key: entry.meta.version for key, entry in users.scan() if key != "busy"} == acknowledged
 
 
-def test_a_transaction_on_a_store_that_only_reads_is_refused(make_store, path):
-    with make_store(path) as store:
+@on_shared
+def test_a_transaction_on_a_store_that_only_reads_is_refused(open_store):
+    with open_store() as store:
         store.ns("users")["k"] = 1
-    store = make_store(path, readonly=True)
+    store = open_store(readonly=True)
     with pytest.raises(ReadOnlyError), store.atomic() as tx:
         tx.ns("users")["k"] = 2
     assert store.ns("users")["k"] == 1
@@ -129,12 +137,13 @@ def test_a_transaction_that_waits_in_vain_says_so_and_writes_nothing(make_store,
         _ = tx.versions
 
 
-def test_a_store_that_was_closed_in_the_block_refuses_the_commit(make_store, path):
-    store = make_store(path)
+@on_shared
+def test_a_store_that_was_closed_in_the_block_refuses_the_commit(open_store):
+    store = open_store()
     with pytest.raises(StoreClosedError), store.atomic() as tx:
         tx.ns("users")["k"] = 1
         store.close()
-    assert "k" not in make_store(path).ns("users")
+    assert "k" not in open_store().ns("users")
 
 
 def test_versions_are_a_copy(make_store):

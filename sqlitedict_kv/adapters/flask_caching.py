@@ -38,9 +38,10 @@ EXCEPTIONS = {kind.__name__: kind for kind in default_exceptions.values()}
 class SQLiteCache(cachelib.SQLiteCache, BaseCache):  # its base is how Flask-Caching knows a backend
     """A cache in one SQLite file that all threads and processes of an app share.
 
-    ``CACHE_ARGS`` holds the path, or the address of servers; ``CACHE_OPTIONS`` may have those of :class:`sqlitedict_kv.Store`, such as
-    ``max_bytes`` and ``lru_bytes``. The namespace is named by ``CACHE_KEY_PREFIX``, so apps with different ones can
-    share a file. Besides the built-in types, views may return responses that do not stream, and ``abort()``.
+    ``CACHE_ARGS`` holds the path, or the address of servers; ``CACHE_OPTIONS`` may have those of
+    :class:`sqlitedict_kv.Store`, such as ``max_bytes`` and ``lru_bytes``. The namespace is named by
+    ``CACHE_KEY_PREFIX``, so apps with different ones can share a file. Besides the built-in types, views may return
+    responses that do not stream, and ``abort()``.
     """
 
     @classmethod

@@ -522,9 +522,10 @@ def test_without_max_entries_the_limit_is_djangos_and_either_name_of_it_is_taken
     assert cache.store is same.store  # which has no limit of its own
 
 
-def test_culling_in_memory_is_refused():
+@pytest.mark.parametrize("location", [":memory:", "valkey://127.0.0.1:1"])
+def test_culling_where_there_is_no_file_is_refused(location):
     with pytest.raises(InvalidCacheBackendError, match="CULL_FREQUENCY.*file"):
-        SQLiteCache(":memory:", {"OPTIONS": {"CULL_FREQUENCY": 3}})
+        SQLiteCache(location, {"OPTIONS": {"CULL_FREQUENCY": 3}})
 
 
 CULLING = """

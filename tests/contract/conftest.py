@@ -2,16 +2,17 @@
 
 import pytest
 
-from sqlitedict_kv import Store
-from tests.awaited import AwaitedStore
+from tests.conftest import ON_SERVERS, ON_SQLITE
+
+SQLITE = (*ON_SQLITE, "awaited")
+on_sqlite = pytest.mark.parametrize("engine", SQLITE, indirect=True)  # else see test_capabilities.py
+on_shared = pytest.mark.parametrize("engine", ["file", "awaited", *ON_SERVERS, "awaited-cluster"], indirect=True)
+# Without namespaces in several shards: those have no transactions of several keys.
+WHOLE = (*SQLITE, *ON_SERVERS, "awaited-cluster", "lru-cluster")
+on_whole = pytest.mark.parametrize("engine", WHOLE, indirect=True)
 
 
-@pytest.fixture(params=["file", "memory", "awaited"])
-def open_store(request, make_store, path):
-    """Open stores with options; all that one test opens on the file engine share one file."""
-
-    def open_one(**options):
-        kind = AwaitedStore if request.param == "awaited" else Store
-        return make_store(":memory:" if request.param == "memory" else path, kind, **options)
-
-    return open_one
+@pytest.fixture(params=[*WHOLE, "sharded-cluster"])
+def engine(request):
+    """What the stores of a test are on."""
+    return request.param

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.contract.conftest import on_sqlite
+
 
 def walk(namespace, **options):
     keys, page = [], namespace.by_age(**options)
@@ -12,6 +14,7 @@ def walk(namespace, **options):
         page = namespace.by_age(**{**options, "cursor": page.cursor})
 
 
+@on_sqlite
 def test_keys_come_in_the_order_of_their_creation(store):
     n = store.ns("n")
     for key in "dacbe":
@@ -28,6 +31,7 @@ def test_keys_come_in_the_order_of_their_creation(store):
     assert walk(store.ns("empty"), reverse=True) == []
 
 
+@on_sqlite
 def test_a_walk_leaves_out_what_is_created_after_its_first_page(store):
     n = store.ns("n")
     n.update(dict.fromkeys("abc", 1))
@@ -37,6 +41,7 @@ def test_a_walk_leaves_out_what_is_created_after_its_first_page(store):
     assert n.by_age(cursor=page.cursor).keys == ("c",)
 
 
+@on_sqlite
 def test_an_expired_entry_is_absent(store, clock):
     n = store.ns("n")
     n.set("a", 1, ttl=1)
@@ -56,6 +61,7 @@ def test_the_order_survives_vacuum_and_another_opening(make_store, path):
     assert walk(make_store(path).ns("n")) == list("dcbe")
 
 
+@on_sqlite
 def test_a_cursor_that_is_none_of_ours_is_refused(store):
     n = store.ns("n")
     n.update(dict.fromkeys("abc", 1))

@@ -251,7 +251,8 @@ def test_a_walk_holds_no_transaction_that_would_block_others(store):
     for walk in walks:
         next(walk)
     users.clear()
-    store.vacuum()
+    if store.capabilities.backup:
+        store.vacuum()
     store.ns("users")["a"] = 1
     assert list(users) == ["a"]
 

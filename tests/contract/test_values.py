@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from sqlitedict_kv import Codec, CodecError, DecodeError, TooLargeError
+from tests.contract.conftest import on_shared
 
 JSON = "application/json"
 MSGPACK = "application/msgpack"
@@ -223,10 +224,11 @@ def test_a_codec_of_the_user_keeps_values_of_its_types(open_store):
         users["j"] = [Celsius(1.0)]
 
 
-def test_a_type_that_this_store_does_not_know_is_an_error_and_never_a_miss(make_store, path):
-    with make_store(path, codecs=[CELSIUS]) as store:
+@on_shared
+def test_a_type_that_this_store_does_not_know_is_an_error_and_never_a_miss(open_store):
+    with open_store(codecs=[CELSIUS]) as store:
         store.ns("users")["k"] = Celsius(36.6)
-    store = make_store(path)
+    store = open_store()
     users = store.ns("users")
     for read in (
         lambda: users["k"],

@@ -30,7 +30,7 @@ class SQLiteCache(BaseCache):
     """A cache in one SQLite file that all threads and processes of a site share.
 
     ``LOCATION`` is the path of the file, or the address of servers as :class:`sqlitedict_kv.Store` takes it: they
-    evict as they are configured, and know neither of the limits below. ``OPTIONS`` are those of :class:`sqlitedict_kv.Store`, and:
+    evict as they are configured, and have neither of the limits below. ``OPTIONS`` are those of the store, and:
 
     - ``MAX_ENTRIES``: Django's name for ``max_entries``. There is no limit unless one of the two is given; what is over
       it is evicted a little with each write, which costs next to nothing and keeps to it approximately.

@@ -469,7 +469,8 @@ class Database:
             raw.execute("PRAGMA journal_mode = WAL")  # a copy that backup() made has no log yet
         (version,) = raw.execute("PRAGMA main.user_version").fetchone()
         if self.readonly and version == 0:
-            raw.execute(schema.VIEW_OF_V1)
+            for view in schema.VIEWS_OF_V1:
+                raw.execute(view)
 
     def _connected(self, uri: str) -> sqlite3.Connection:
         raw = self._connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)

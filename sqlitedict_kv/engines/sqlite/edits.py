@@ -53,6 +53,10 @@ UPSERT_MANY_ROWS = f"""
         expires_at = excluded.expires_at, updated_at = excluded.updated_at,
         checksum = (kv.version + 1 & 0x7FFFFFFF) << 32 | (excluded.checksum & 0xFFFFFFFF)
 """
+# An entry that is copied gets a version above those of its source; what is inserted has one.
+RESTORE_MANY_ROWS = UPSERT_MANY_ROWS.replace(
+    f"{TELL}(kv.key, kv.version + 1)", "max(kv.version + 1, excluded.version)"
+).replace("(kv.version + 1 & 0x7FFFFFFF)", "(max(kv.version + 1, excluded.version) & 0x7FFFFFFF)")
 VERSION = "SELECT version, expires_at FROM kv WHERE ns = ? AND key = ?"
 DELETE = "DELETE FROM kv WHERE ns = ? AND key = ?"
 TOUCH = "UPDATE kv SET expires_at = ?, checksum = ? WHERE ns = ? AND key = ?"
@@ -62,9 +66,14 @@ ENTRIES_PER_WRITE = 16  # of one statement; with more, SQLite keeps too much to 
 MAX_INTEGER = 2**63 - 1  # of SQLite
 EXPIRY_TYPES = (int, type(None))
 
-UPSERT_MANY = [
-    UPSERT_MANY_ROWS.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * rows)) for rows in range(ENTRIES_PER_WRITE + 1)
-]
+
+def _of_each_length(statement: str) -> list[str]:
+    """Return the statement for so many rows as its place in the list says."""
+    return [statement.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * rows)) for rows in range(ENTRIES_PER_WRITE + 1)]
+
+
+UPSERT_MANY = _of_each_length(UPSERT_MANY_ROWS)
+RESTORE_MANY = _of_each_length(RESTORE_MANY_ROWS)
 
 
 def names_of(edits: Iterable[Edit]) -> list[tuple[str, str]]:
@@ -177,7 +186,20 @@ def _key(edit: Put) -> str:
 
 def put_rows(cursor: sqlite3.Cursor, told: Told, puts: Sequence[Put], now: int) -> dict[str, int]:
     """Write entries of one namespace, no two of them under one key, and return their versions by key."""
-    first = _floor(cursor, puts[0].namespace) + 1
+    first = floor_of(cursor, puts[0].namespace) + 1
+    _write_rows(cursor, UPSERT_MANY, puts, first, now)
+    return {put.key: told.get(put.key, first) for put in puts}
+
+
+def restore_rows(cursor: sqlite3.Cursor, namespace: str, puts: Sequence[Put], above: int, now: int) -> None:
+    """Write entries of one namespace, no two of them under one key, at versions greater than *above*."""
+    if above > 0:
+        cursor.execute(RAISE_FLOOR, (namespace, above))
+    _write_rows(cursor, RESTORE_MANY, puts, floor_of(cursor, namespace) + 1, now)
+
+
+def _write_rows(cursor: sqlite3.Cursor, statements: Sequence[str], puts: Sequence[Put], first: int, now: int) -> None:
+    """Write rows by the statement for so many; a key that is created gets the version *first*."""
     high = checksum(first, 0)
     # In the order of the keys, writes to the same page come one after the other.
     for batch in batches(sorted(puts, key=_key), ENTRIES_PER_WRITE):
@@ -185,8 +207,7 @@ def put_rows(cursor: sqlite3.Cursor, told: Told, puts: Sequence[Put], now: int) 
         for namespace, key, body, content_type, expires_at, _ in batch:
             low = seal(crc(namespace, key, body, content_type, expires_at), now)
             values += (namespace, key, body, content_type, first, expires_at, now, high | low)
-        cursor.execute(UPSERT_MANY[len(batch)], values)
-    return {put.key: told.get(put.key, first) for put in puts}
+        cursor.execute(statements[len(batch)], values)
 
 
 @contextlib.contextmanager
@@ -213,7 +234,8 @@ def _damage_in(cursor: sqlite3.Cursor, edits: Iterable[Edit]) -> DamagedEntryErr
     return None
 
 
-def _floor(cursor: sqlite3.Cursor, namespace: str) -> int:
+def floor_of(cursor: sqlite3.Cursor, namespace: str) -> int:
+    """Return the highest version that a namespace ever removed."""
     row = cursor.execute(FLOOR, (namespace,)).fetchone()
     if row and (type(row[0]) is not int or not 0 <= row[0] < MAX_INTEGER):
         raise CorruptStoreError(f"the floor of namespace {namespace!r} is damaged: no version can follow it")

@@ -27,6 +27,7 @@ from sqlitedict_kv.engines.sqlite.connection import AsleepError
 from sqlitedict_kv.engines.sqlite.database import Database, Durability, OnCorrupt, in_transaction
 from sqlitedict_kv.engines.sqlite.edits import (
     ADD_TELLING,
+    MAX_INTEGER,
     NEW,
     OLD,
     REPLACE_IN_TIME_TELLING,
@@ -34,9 +35,11 @@ from sqlitedict_kv.engines.sqlite.edits import (
     UPSERT_TELLING,
     apply,
     apply_groups,
+    floor_of,
     names_of,
     put_rows,
     replacement_of,
+    restore_rows,
     values_of,
 )
 from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError, is_busy
@@ -278,6 +281,14 @@ class SQLiteEngine:
         rows, expired = self._database.run(lambda cursor: cursor.execute(COUNT, (namespace, now, namespace)).fetchone())
         return rows - expired, expired
 
+    def highest(self, namespace: str) -> int:
+        """Return the highest version that the namespace has given so far, 0 if it has given none."""
+        with self._database.aside() as cursor:  # it looks at every row
+            (version,), floor = self._database.patiently(
+                lambda: (cursor.execute(HIGHEST_VERSION, (namespace,)).fetchone(), floor_of(cursor, namespace))
+            )
+        return max(version or 0, floor)
+
     def namespaces(self, now: int) -> list[str]:
         """Return the names that have live entries, in order."""
 
@@ -363,6 +374,20 @@ class SQLiteEngine:
         versions = self._database.transact(work, lambda _: names_of(edits), aside=len(edits) > LONG_COMMIT)
         self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits), now)
         return versions
+
+    def restore(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> None:
+        """Write entries with distinct keys of a namespace, all or none, at versions greater than *above*.
+
+        The floor is raised to it, so those of keys that are created later are greater too.
+        """
+        if above >= MAX_INTEGER:
+            raise UnsupportedError(f"{self.label}: no version can follow {above} in namespace {namespace!r}")
+
+        def work(cursor: sqlite3.Cursor) -> None:
+            restore_rows(cursor, namespace, edits, above, now)
+
+        self._database.transact(work, lambda _: names_of(edits), aside=len(edits) > LONG_COMMIT)
+        self._upkeep.wrote(len(edits), sum(len(edit.body) for edit in edits), now)
 
     def commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
         """Apply edits in order, all or none."""

@@ -43,8 +43,11 @@ AS_WE_MAKE_IT = frozenset({TABLE, EXPIRY_INDEX, FLOOR_TABLE})
 # The first SQLiteKV made this beside the primary key, which serves the same look-ups at half the cost.
 USELESS_INDEX = re.compile(r"create index (\w+) on kv\(ns,key\)")
 
-# A reader of a file that was not migrated yet sees the column that it lacks.
-VIEW_OF_V1 = "CREATE TEMP VIEW kv AS SELECT rowid AS rowid, *, NULL AS checksum FROM main.kv"
+# A reader of a file that was not migrated yet sees the column and the table that it lacks.
+VIEWS_OF_V1 = (
+    "CREATE TEMP VIEW kv AS SELECT rowid AS rowid, *, NULL AS checksum FROM main.kv",
+    "CREATE TEMP VIEW kv_floor AS SELECT NULL AS ns, NULL AS version WHERE 0",
+)
 
 OBJECTS = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
 

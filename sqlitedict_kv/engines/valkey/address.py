@@ -76,6 +76,11 @@ def _from_address(address: Address, attempt: float) -> Found:
         asked = {**bounds(attempt), **tls, **watch, "protocol": 2, "ssl": address.tls}
         sentinels = Sentinel(address.hosts, sentinel_kwargs=asked)
         routes = SentinelRoutes(make, options, lambda: sentinels.discover_master(address.service))
-        return Found(routes, address.label, sentinels.close, sentinel=True)
+
+        def release() -> None:
+            for client in sentinels.sentinels:
+                client.close()
+
+        return Found(routes, address.label, release, sentinel=True)
     ((host, port),) = address.hosts
     return Found(FixedRoutes(make, {**options, "host": host, "port": port}, host, port), address.label)

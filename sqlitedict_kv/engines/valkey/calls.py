@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 from zlib import crc32
 
 from sqlitedict_kv.engine import Change, Check, Delete, Edit, Put, Span, Touch
@@ -19,6 +20,34 @@ BYTES_PER_PAGE = 4 * 2**20  # of values that are held at once while records are 
 KEYS_PER_SCAN = b"1000"
 NO_MATTER = b""
 PATTERN_CHARACTERS = b"*?[]\\^-"
+
+
+class Places(NamedTuple):
+    """Entries that one command can read."""
+
+    slot: int
+    positions: Sequence[int]  # in the list of the keys that are wanted
+    names: list[bytes]
+
+
+def places_of(space: Space, keys: Sequence[bytes], *, together: bool) -> list[Places]:
+    """Return where keys are, those of one slot together; all *together* where slots do not matter."""
+    if len(space.shards) == 1:
+        (shard,) = space.shards
+        prefix = shard.entries
+        return [Places(shard.slot, range(len(keys)), [prefix + key for key in keys])]
+    places: dict[int, tuple[list[int], list[bytes]]] = {}
+    for position, key in enumerate(keys):
+        shard = space.shard_of(key)
+        positions, names = places.setdefault(0 if together else shard.slot, ([], []))
+        positions.append(position)
+        names.append(shard.entries + key)
+    return [Places(slot, *place) for slot, place in places.items()]
+
+
+def mget_call(place: Places) -> Call:
+    """Return the call that reads entries."""
+    return Call(place.slot, None, (b"MGET", *place.names), writes=False)
 
 
 def whole(shard: Shard) -> bytes:

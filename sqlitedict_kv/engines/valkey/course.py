@@ -70,6 +70,7 @@ class Course:
         if endpoint is None:
             self._routes.relocate(node, self._begun, self._patience.remaining())
             return
+        self._routes.detour()
         self.target = self._routes.node_at(*endpoint)
         self.asking = once
         if not once:

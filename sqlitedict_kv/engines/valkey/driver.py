@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ except ModuleNotFoundError as error:
 from redis import Redis, RedisCluster
 from redis.backoff import NoBackoff
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.crc import key_slot
 from redis.exceptions import (
     AuthenticationError,
     AuthenticationWrongNumberOfArgsError,
@@ -47,8 +49,10 @@ __all__ = [
     "SlowError",
     "Socket",
     "UnixDomainSocketConnection",
+    "key_slot",
     "no_retry",
     "redis",
+    "socket_of",
 ]
 
 
@@ -81,6 +85,14 @@ DRIVER_ERRORS = (RedisError, OSError)
 Make = Callable[..., Socket]
 # redis-py has no types there
 Sentinel: Any = _Sentinel
+
+
+def socket_of(connection: Socket) -> socket.socket:
+    """Return the socket of a connection, for a reader of our own: redis-py's waits for the end of each message."""
+    found: socket.socket | None = getattr(connection, "_sock", None)
+    if found is None:
+        raise LostError("the connection was closed")
+    return found
 
 
 def no_retry() -> Retry:

@@ -18,7 +18,7 @@ from sqlitedict_kv.engine import (
     Engine,
     Figures,
     Keys,
-    Observer,
+    Memory,
     Outcome,
     Put,
     Span,
@@ -28,7 +28,9 @@ from sqlitedict_kv.engines.valkey.calls import (
     clear_call,
     commit_call,
     count_call,
+    mget_call,
     page_call,
+    places_of,
     put_call,
     remove_call,
     scan_call,
@@ -41,6 +43,7 @@ from sqlitedict_kv.engines.valkey.pages import joined
 from sqlitedict_kv.engines.valkey.registry import Registry, Wish
 from sqlitedict_kv.engines.valkey.scripts import PUT
 from sqlitedict_kv.engines.valkey.session import Sessions
+from sqlitedict_kv.engines.valkey.tracking import Tracking
 from sqlitedict_kv.engines.valkey.wire import Call, Link
 from sqlitedict_kv.errors import (
     ConflictError,
@@ -53,28 +56,29 @@ from sqlitedict_kv.errors import (
 )
 from sqlitedict_kv.record import Record
 
+PREFIX = "kv"
 MAX_EDITS = 100_000  # of one step: a server takes 2**20 arguments
 MAX_VERSION = 2**53 - 2**32  # the numbers of Lua are exact up to 2**53
 ROWS_PER_BATCH = 1000  # that are removed in one step
-WRITES_PER_PURGE = 64  # of a namespace whose entries expire; then so many that have expired are removed:
-ROWS_PER_PURGE = 128
+WRITES_PER_PURGE = 64  # of entries that expire; then twice as many that have expired are removed
 LONGEST_PAUSE = 0.02  # seconds, after somebody else was faster
 
 
 class ValkeyEngine:
     """Keeps records on a server that speaks Redis's protocol; see :class:`sqlitedict_kv.engine.Engine`."""
 
-    def __init__(self, link: Link, *, prefix: str = "kv", readonly: bool = False) -> None:
+    def __init__(self, link: Link, *, prefix: str = PREFIX, readonly: bool = False) -> None:
         """Keep them under keys that begin with *prefix*."""
         self._link = link
         self._prefix = prefix
         self._readonly = readonly
         self._registry = Registry(link, prefix)
         self._sessions = Sessions()
-        self._observer: Observer | None = None
+        self._memory: Memory | None = None  # in front of it
+        self._tracking: Tracking | None = None  # what tells that of the writes of others
         self._purged = 0
         self._expiring = 0  # entries with a deadline that were written since the last purge
-        self.label = link.label
+        self.label = link.label if prefix == "kv" else f"{link.label} (prefix {prefix})"  # what tells stores apart
 
     @property
     def capabilities(self) -> Capabilities:
@@ -116,20 +120,14 @@ class ValkeyEngine:
         space = self._registry.known(namespace) if keys else None
         if space is None:
             return {}
-        groups: dict[int, tuple[list[str], list[bytes]]] = {}
-        for key in keys:
-            name = key.encode()
-            shard = space.shard_of(name)
-            group = groups.setdefault(shard.slot if self._link.clustered else 0, ([], []))
-            group[0].append(key)
-            group[1].append(shard.entries + name)
-        calls = [Call(slot, None, (b"MGET", *names), writes=False) for slot, (_, names) in groups.items()]
-        replies = self._link.many(calls)
+        names = [key.encode() for key in keys]
+        places = places_of(space, names, together=not self._link.clustered)
+        replies = self._link.many([mget_call(place) for place in places])
         crc = space.crc
         return {
-            key: record_of(namespace, key, raw, crc32(key.encode(), crc))
-            for (group, _), found in zip(groups.values(), replies, strict=True)
-            for key, raw in zip(group, found, strict=True)
+            keys[at]: record_of(namespace, keys[at], raw, crc32(names[at], crc))
+            for place, found in zip(places, replies, strict=True)
+            for at, raw in zip(place.positions, found, strict=True)
             if raw is not None
         }
 
@@ -235,23 +233,20 @@ class ValkeyEngine:
 
     def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
         """Write entries with distinct keys of one namespace, of each shard all or none; return their versions."""
-        return self._put_many(edits, 0, now)
+        return self._put_many(edits[0].namespace, edits, 0, now) if edits else {}
 
-    def restore(self, edits: Sequence[Put], above: int, now: int) -> None:
-        """Write entries with distinct keys of one namespace at versions greater than *above*.
+    def restore(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> None:
+        """Write entries with distinct keys of a namespace at versions greater than *above*.
 
         So are all versions that the namespace gives from then on: the clock of each shard is ahead of them.
         """
         if above >= MAX_VERSION:
             raise UnsupportedError(f"versions of a server end at {MAX_VERSION}, and the source has one of {above}")
-        self._put_many(edits, above, now)
+        self._put_many(namespace, edits, above, now)
 
-    def _put_many(self, edits: Sequence[Put], above: int, now: int) -> dict[str, int]:
+    def _put_many(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> dict[str, int]:
         self._require_writable()
-        if not edits:
-            return {}
         _refuse_too_many(edits)
-        namespace = edits[0].namespace
         session = self._sessions.next()
         while True:
             space = self._registry.made(namespace)
@@ -407,8 +402,8 @@ class ValkeyEngine:
             self._tell(names)
 
     def _tell(self, names: Keys) -> None:
-        if self._observer is not None:
-            self._observer.committed(names, None, None, alone=True)
+        if self._memory is not None:
+            self._memory.forget(names)
 
     def _require_writable(self) -> None:
         if self._readonly:
@@ -427,20 +422,23 @@ class ValkeyEngine:
         """Remove a few expired entries now and then, so that those who only write need no purge."""
         self._expiring += count
         if self._expiring >= WRITES_PER_PURGE and space.layout.ordered:
-            self._expiring = 0
+            # Twice as many as were written: a backlog must shrink, however many come at once.
+            left, self._expiring = 2 * self._expiring, 0
             shard = random.choice(space.shards)  # noqa: S311 # no secret
-            self._purged += self._remove(shard, ROWS_PER_PURGE, now, expired=True)[0]
+            while left > 0:
+                batch = min(left, ROWS_PER_BATCH)
+                removed, _ = self._remove(shard, batch, now, expired=True)
+                self._purged += removed
+                left = left - removed if removed == batch else 0
 
     # -- coherence
 
-    def marker(self, *, waiting: bool = True) -> Callable[[], bytes | None]:
-        """Refuse: a server tells what changes, see :mod:`sqlitedict_kv.engines.valkey.tracking`."""
-        del waiting
-        raise UnsupportedError("a server has no mark that differs after each commit")
-
-    def observe(self, observer: Observer) -> None:
-        """Tell *observer* of each commit of this object, in their order."""
-        self._observer = observer
+    def tell(self, memory: Memory, staleness: float) -> Tracking:
+        """Tell *memory* of what changes; see :class:`sqlitedict_kv.engine.TellingEngine`."""
+        self._memory = memory
+        self._tracking = Tracking(self._link, self._prefix, memory, staleness)
+        self._tracking.start()
+        return self._tracking
 
     # -- upkeep
 
@@ -503,7 +501,8 @@ class ValkeyEngine:
         self._registry.names()
         if not self._readonly:
             self._registry.try_to_write()
-        return dangers(self._link)
+        problem = self._tracking and self._tracking.problem
+        return [*dangers(self._link), *([f"the LRU serves little or nothing: {problem}"] if problem else [])]
 
     def vacuum(self) -> None:
         """Refuse: servers manage their memory."""
@@ -520,6 +519,8 @@ class ValkeyEngine:
 
     def close(self) -> None:
         """Release everything; later calls raise StoreClosedError."""
+        if self._tracking is not None:
+            self._tracking.close()
         self._link.close()
 
 

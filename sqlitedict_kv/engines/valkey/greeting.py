@@ -29,9 +29,10 @@ def greet(link: Link, routes: Routes, timeout: float, *, sentinel: bool) -> None
         return
     while True:
         about = _about(link)
-        if about.get("redis_mode") == "cluster":
+        kind = about.get("server_mode") or about.get("redis_mode")  # Valkey 9 and Redis
+        if kind == "cluster":
             raise OpenError(f"{link.label}: the server is a node of a cluster; open it with valkey+cluster://")
-        if about.get("redis_mode") == "sentinel":
+        if kind == "sentinel":
             raise OpenError(f"{link.label}: the server is a sentinel; open valkey+sentinel://hosts/service")
         if about.get("role") != "slave":
             return

@@ -20,14 +20,14 @@ import re
 from typing import NamedTuple
 from zlib import crc32
 
-from redis.crc import key_slot
-
+from sqlitedict_kv.engines.valkey.driver import key_slot
 from sqlitedict_kv.engines.valkey.entry import crc_of
 
 LEASES = ".leases"  # what the namespace of the leases has behind the name of that of the results
 RESULT_MARKS = b"!~"  # what stands before the key of a result's exception, and of its copy
 
 ESCAPED = re.compile(r"[{}%]")
+UNESCAPED = re.compile(r"%(7B|7D|25)")
 
 
 class Shard(NamedTuple):
@@ -89,6 +89,28 @@ def space_of(prefix: str, namespace: str, layout: Layout) -> Space:
     return Space(
         namespace, layout, layout.encoded(), crc_of(namespace), tuple(shard(number) for number in range(layout.shards))
     )
+
+
+def watched(prefix: str) -> tuple[bytes, bytes]:
+    """Return what the names of all entries begin with; no other key's does."""
+    return f"{prefix}:d{{".encode(), f"{prefix}:D{{".encode()
+
+
+def name_of(watched: tuple[bytes, bytes], key: bytes) -> tuple[str, str] | None:
+    """Return the namespace and the key of an entry; None for what is none of ours."""
+    results, leases = watched
+    tag, _, name = key[len(results) :].partition(b"}")
+    family = tag.rpartition(b":")[0].decode(errors="replace")
+    if "%" in family:
+        family = UNESCAPED.sub(lambda match: chr(int(match[1], 16)), family)
+    if not key.startswith(results):
+        if not key.startswith(leases):
+            return None
+        family += LEASES
+    try:
+        return family, name.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def registry_of(prefix: str) -> bytes:

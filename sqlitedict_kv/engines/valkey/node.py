@@ -28,18 +28,16 @@ class Node:
     def __repr__(self) -> str:
         return f"<Node {self.host}:{self.port}>"
 
+    def listener(self) -> Socket:
+        """Return a new connection that speaks RESP3 and is nobody else's; raise what redis-py raises."""
+        return _connected(self._make(**{**self._options, "protocol": 3}))
+
     def take(self) -> Socket:
         """Return a connection that is free, or a new one; raise what redis-py raises if none can be made."""
         try:
             return self.free.pop()
         except IndexError:
-            connection = self._make(**self._options)
-        try:
-            connection.connect()
-        except BaseException:
-            connection.disconnect()
-            raise
-        return connection
+            return _connected(self._make(**self._options))
 
     def drop(self) -> None:
         """Close the connections that are free, as they are likely to be as dead as one that was."""
@@ -60,6 +58,15 @@ class Node:
     def forget_after_fork(self) -> None:
         """Leave the sockets to the parent: two processes would read each other's replies."""
         self.free = deque(maxlen=self.free.maxlen)
+
+
+def _connected(connection: Socket) -> Socket:
+    try:
+        connection.connect()
+    except BaseException:
+        connection.disconnect()
+        raise
+    return connection
 
 
 class Nowhere(Node):

@@ -23,19 +23,19 @@ class Missed(NamedTuple):
 class Pipeline:
     """Messages on a connection that nobody else has meanwhile; it is given back only if every reply was read."""
 
-    def __init__(self, node: Node, messages: Sequence[bytes], *, within: float, last_within: float = 0) -> None:
+    def __init__(self, node: Node, messages: Sequence[bytes], *, within: float, waits: float = 0) -> None:
         """Take a server and what it is sent.
 
         Args:
             node: the server.
             messages: one or more commands, packed.
             within: the seconds that a connection waits for a reply by itself.
-            last_within: seconds that the last reply may take beyond that.
+            waits: the last message is a WAIT for so many seconds.
         """
         self.node = node
         self._messages = messages
         self._within = within
-        self._last_within = last_within
+        self._waits_for = waits
         self._connection: Socket | None = None
         self._missed: Missed | None = None
         self._reused = False
@@ -59,8 +59,10 @@ class Pipeline:
         connection = self._connection
         if connection is not None:
             try:
-                for within in self._waits():
-                    replies.append(_reply(connection, within))  # noqa: PERF401 - those before an error count
+                for number, within in enumerate(self._patience()):
+                    if self._waits_for and number == len(self._messages) - 1 and all_missed(replies):
+                        return self._unawaited(replies)
+                    replies.append(_reply(connection, within))
             except DRIVER_ERRORS as error:
                 self._lose(error)
             else:
@@ -68,15 +70,20 @@ class Pipeline:
                 self.node.free.append(connection)
         return replies + [self._missed] * (len(self._messages) - len(replies))
 
-    def _waits(self) -> list[float]:
+    def _patience(self) -> list[float]:
         """Return the seconds that each reply may take, 0 where the connection's own do."""
-        waits = [0.0] * len(self._messages)
+        seconds = [0.0] * len(self._messages)
         spare = sum(map(len, self._messages)) / SLOWEST
         if spare > 1:
-            waits[0] = self._within + spare
-        if self._last_within:
-            waits[-1] = self._within + self._last_within
-        return waits
+            seconds[0] = self._within + spare
+        if self._waits_for:
+            seconds[-1] = self._within + self._waits_for
+        return seconds
+
+    def _unawaited(self, replies: list[Any]) -> list[Any]:
+        """Return replies that are all errors: nothing was written, so nobody waits for what others wrote before."""
+        self.abandon()
+        return [*replies, None]
 
     def _lose(self, error: Exception) -> None:
         self._missed = Missed(error, reused=self._reused)
@@ -99,6 +106,11 @@ def exchanged(pipelines: Sequence[Pipeline]) -> list[list[Any]]:
         for pipeline in pipelines:
             pipeline.abandon()
         raise
+
+
+def all_missed(replies: Sequence[Any]) -> bool:
+    """Return whether no reply is one."""
+    return all(isinstance(reply, Missed) for reply in replies)
 
 
 def _reply(connection: Socket, within: float) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import threading
@@ -11,16 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
 
-from sqlitedict_kv.engines.valkey.driver import LostError, Make, RedisError, ResponseError
+from sqlitedict_kv.engines.valkey.driver import LostError, Make, RedisError, ResponseError, Socket
 from sqlitedict_kv.engines.valkey.node import Node, Nowhere
-from sqlitedict_kv.engines.valkey.wire import command
+from sqlitedict_kv.engines.valkey.wire import Endpoint, command
 
 SLOTS = 16384
 # Seconds between two looks at the topology: a failover that hits hundreds of threads must not cost hundreds of them.
 SHORTEST_INTERVAL = 0.05
 LONGEST_LOOK = 0.5  # seconds that one server may take to describe the cluster
 ASK_SLOTS = command([b"CLUSTER", b"SLOTS"])
-Endpoint = tuple[str, int]
 
 
 class Routes(ABC):
@@ -35,6 +35,9 @@ class Routes(ABC):
         self._options = dict(options)
         self._nodes: dict[Endpoint, Node] = {}
         self._closed = False
+        self._numbers = itertools.count(1)
+        self.changes = 0  # another number as soon as anything in `slots` is another
+        self.detours = 0  # another number before a call goes to a server that `slots` does not name for it
         self._begin()
         _all.add(self)
 
@@ -76,6 +79,28 @@ class Routes(ABC):
     def moved(self, slot: int, node: Node) -> None:
         """Note that a slot is served elsewhere."""
         self.slots[slot] = node
+        self.changes = next(self._numbers)
+
+    def detour(self) -> None:
+        """Note that a call goes elsewhere."""
+        self.detours = next(self._numbers)
+
+    def refresh(self) -> None:
+        """Find the servers anew; raise what the driver raises if nobody says where they are."""
+        with self._lock:
+            self.locate()
+            self._looked = time.monotonic()
+
+    def listener(self, endpoint: Endpoint) -> Socket:
+        """Return a new connection by RESP3 to one of the servers."""
+        for node in self.primaries():
+            if (node.host, node.port) == endpoint:
+                return node.listener()
+        raise LostError("the server serves nothing any more")
+
+    def endpoints(self) -> frozenset[Endpoint]:
+        """Return the addresses of the servers that take writes, as far as is known."""
+        return frozenset((node.host, node.port) for node in self.primaries() if node is not NOWHERE)
 
     def primaries(self) -> dict[Node, int]:
         """Return the servers that take writes, each with a slot that it serves."""
@@ -129,6 +154,7 @@ class SentinelRoutes(Routes):
         del suspect
         host, port = self._discover()
         self.slots = [self.node_at(host, int(port))] * SLOTS
+        self.changes = next(self._numbers)
         self._keep({(host, int(port))})
 
 
@@ -194,6 +220,7 @@ class ClusterRoutes(Routes):
             kept.add((node.host, node.port))
             slots[first : last + 1] = [node] * (last + 1 - first)
         self.slots = slots
+        self.changes = next(self._numbers)
         self._keep(kept)
 
 

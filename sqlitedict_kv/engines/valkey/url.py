@@ -61,6 +61,8 @@ def parsed(text: str) -> Address:
     if "#" in rest:
         raise ValueError(f"{scheme}://...: write # as %23 in the URL of a server")
     rest, _, query = rest.partition("?")
+    if "@" in query:
+        raise ValueError(f"{scheme}://...: write ? as %3F in the password of a URL, and @ as %40 behind the ?")
     place, slash, path = rest.partition("/")
     if "@" in path:
         raise ValueError(f"{scheme}://...: write / as %2F in the password of a URL")
@@ -142,6 +144,8 @@ def _options(query: str, scheme: str, *, tls: bool, mode: Mode) -> dict[str, str
         known |= SENTINEL_OPTIONS
     options: dict[str, str | bool] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in known and "@" in query:
+            raise ValueError(f"{scheme}://...: write ? as %3F in the password of a URL")
         if name not in known:
             hint = "; for TLS the scheme is valkeys:// or rediss://" if name in TLS_OPTIONS else ""
             hint = "; the store's timeout= says how long a call may take" if "timeout" in name else hint
@@ -151,6 +155,8 @@ def _options(query: str, scheme: str, *, tls: bool, mode: Mode) -> dict[str, str
         if name in options:
             raise ValueError(f"{scheme}://...: the option {name} is there twice")
         options[name] = _checked(name, value, scheme)
+    if options.get("ssl_cert_reqs") == "none":
+        options["ssl_check_hostname"] = False  # redis-py 6 demands that it is said
     return options
 
 

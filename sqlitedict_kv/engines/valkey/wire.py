@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from sqlitedict_kv.engines.valkey.driver import Socket
+
+Endpoint = tuple[str, int]  # host and port, or the path of a Unix socket and 0
 LARGE = 1 << 20  # bytes; more is sent in slices of this size, so that a timeout is one of progress
 
 
@@ -53,6 +56,30 @@ class Link(Protocol):
 
     def everywhere(self, command: Sequence[bytes]) -> list[Any]:
         """Return the reply of each primary."""
+        ...
+
+    # What follows is for who listens to the servers.
+
+    @property
+    def changes(self) -> int:
+        """Another number as soon as calls for any slot go to another server."""
+        ...
+
+    @property
+    def detours(self) -> int:
+        """Another number before a call goes where :meth:`endpoints` may not say."""
+        ...
+
+    def endpoints(self) -> frozenset[Endpoint]:
+        """Return where writes go, as far as is known; nobody is asked."""
+        ...
+
+    def refresh(self) -> None:
+        """Ask the servers where writes go; raise what the driver raises."""
+        ...
+
+    def listener(self, endpoint: Endpoint) -> Socket:
+        """Return a new connection by RESP3; raise what the driver raises."""
         ...
 
     def close(self) -> None:

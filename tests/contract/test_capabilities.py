@@ -1,0 +1,129 @@
+"""What an engine says that it can do works; what it says it cannot do is refused clearly, and nothing is touched."""
+
+from contextlib import contextmanager
+
+import pytest
+
+from sqlitedict_kv import AsyncStore, ConflictError, Store, UnsupportedError
+from tests.awaited import AwaitedStore
+from tests.conftest import ON_SERVERS
+from tests.contract.conftest import SQLITE
+
+
+@pytest.fixture
+def on_servers(engine):
+    return engine.endswith(ON_SERVERS)
+
+
+@contextmanager
+def refused(*, unless, says):
+    """Run a block, which must raise UnsupportedError exactly if the engine is not able to do what is in it."""
+    if unless:
+        yield
+    else:
+        with pytest.raises(UnsupportedError, match=says):
+            yield
+
+
+@pytest.fixture
+def some(store):
+    users = store.ns("users")
+    users.update(a=1, b=2)
+    before = dict(users.scan())
+    yield users
+    assert dict(users.scan()) == before, "an entry was touched"
+
+
+def test_capabilities_are_those_of_the_engine(store, engine):
+    able = store.capabilities
+    assert all(type(capability) is bool for capability in able)
+    assert able.exact_len
+    assert able.ordered
+    assert able.durable == (engine in SQLITE and engine != "memory")
+    assert able.by_age == able.limits == able.backup == (engine in SQLITE)
+    assert able.exclusive == (engine in SQLITE and engine != "memory")
+    assert able.atomic_across_namespaces == (not engine.endswith("cluster"))
+
+
+def test_by_age(store, some):
+    for reverse in (False, True):
+        with refused(unless=store.capabilities.by_age, says="by_age"):
+            assert some.by_age(limit=1, reverse=reverse).keys == (("b" if reverse else "a"),)
+
+
+def test_vacuum(store, some):
+    with refused(unless=store.capabilities.backup, says="vacuum"):
+        store.vacuum()
+
+
+def test_backup(store, some, tmp_path):
+    with refused(unless=store.capabilities.backup, says="backup"):
+        store.backup(tmp_path / "copy.db")
+    assert (tmp_path / "copy.db").exists() == store.capabilities.backup
+
+
+@pytest.mark.parametrize("option", [{"max_bytes": "1 MB"}, {"max_entries": 100}], ids=str)
+def test_limits(store, open_store, option):
+    with refused(unless=store.capabilities.limits, says=next(iter(option))):
+        open_store(**option).ns("users")["k"] = 1
+
+
+def test_durability_is_the_business_of_servers(open_store, on_servers):
+    with refused(unless=not on_servers, says="durability"):
+        open_store(durability="power").ns("users")["k"] = 1
+
+
+def test_sync(store, some, on_servers):
+    with refused(unless=not on_servers, says="sync"):
+        store.sync()
+
+
+def test_exclusive(store, some):
+    if isinstance(store, AwaitedStore):  # the other face has none at all
+        assert not hasattr(AsyncStore, "exclusive")
+        return
+    with refused(unless=store.capabilities.exclusive, says="exclusive"), store.exclusive() as alone:
+        assert alone.ns("users")["a"] == 1
+
+
+@pytest.mark.parametrize("second", ["elsewhere", "users2"])
+def test_atomic_across_namespaces(store, some, second):
+    able = store.capabilities.atomic_across_namespaces
+    elsewhere = store.ns(second)
+    elsewhere["x"] = "old"
+    with refused(unless=able, says="cluster"), store.atomic() as tx:
+        tx.ns("users").check("a", some.get_with_meta("a").meta.version)
+        tx.ns(second)["x"] = "new"
+    assert elsewhere["x"] == ("new" if able else "old")
+
+
+def test_a_namespace_and_its_leases_are_one_place_everywhere(store, some):
+    leases = store.ns("users.leases")
+    version = leases.set("a", "mine")
+    with store.atomic() as tx:
+        tx.ns("users.leases").check("a", version)
+        tx.ns("users").check("a", some.get_with_meta("a").meta.version)
+        tx.ns("users.leases")["a"] = "next"
+    assert leases == {"a": "next"}
+    with pytest.raises(ConflictError), store.atomic() as tx:
+        tx.ns("users")["a"] = "must not be written"
+        tx.ns("users.leases").check("a", version)
+
+
+def test_atomic_in_several_shards(store, engine, some):
+    before = dict(some.scan())
+    with refused(unless=not engine.startswith("sharded"), says="shard"), store.atomic() as tx:
+        for number in range(20):
+            tx.ns("users")[f"new{number}"] = number
+    assert some.delete_many([f"new{number}" for number in range(20)]) == (0 if engine.startswith("sharded") else 20)
+    assert dict(some.scan()) == before
+    with store.atomic() as tx:  # what holds of each key by itself needs no common step
+        for number in range(20):
+            tx.ns("users").delete(f"new{number}")
+
+
+def test_the_other_face_says_the_same(store):
+    if isinstance(store, AwaitedStore):
+        assert store.capabilities == store.store.sync_store.capabilities
+    else:
+        assert isinstance(store, Store)

@@ -1,0 +1,88 @@
+"""Stores on real servers, as a user opens them."""
+
+import asyncio
+import itertools
+
+import pytest
+import redis
+
+from sqlitedict_kv import AsyncStore, LayoutError, Store, StoreClosedError, UnreachableError, UnsupportedError
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def prefix():
+    """What the keys of one test begin with, on servers that tests share."""
+    return f"test_store:{next(_numbers)}"
+
+
+@pytest.fixture(params=["valkey", "redis"])
+def server(request):
+    return request.getfixturevalue(f"shared_{request.param}")
+
+
+def test_an_address_and_a_client_open_the_same_store(server, prefix):
+    client = server.client()
+    with Store(server.url, prefix=prefix) as store:
+        store.ns("users")["ada"] = {"name": "Ada"}
+        assert store.stats().engine_version.split()[0].lower() in server.binary
+        assert store.stats().durability == "servers"
+    with Store(client, prefix=prefix) as store:
+        assert store.ns("users").copy() == {"ada": {"name": "Ada"}}
+    assert client.ping(), "the user's client was closed"
+
+
+def test_tasks_share_a_store_on_servers(server, prefix):
+    async def main():
+        store = AsyncStore(f"{server.url}?prefix={prefix}")
+        users = store.ns("users", shards=3)
+        await asyncio.gather(*(users.incr("n") for _ in range(50)))
+        assert await users.get("n") == 50
+        assert (await store.capabilities()).ordered
+        assert (await store.healthcheck()).ok
+        await store.close()
+        with pytest.raises(StoreClosedError):
+            await users.get("n")
+
+    asyncio.run(main())
+    with Store(server.url, prefix=prefix) as store, pytest.raises(LayoutError, match="shards"):
+        store.ns("users", shards=4)["n"]
+
+
+def test_what_servers_cannot_do_is_said_by_capabilities_and_by_the_error(server, prefix, tmp_path):
+    with Store(server.url, prefix=prefix) as store:
+        able = store.capabilities
+        for name, verb in {
+            "by_age": lambda: store.ns("n").by_age(),
+            "exclusive": lambda: store.exclusive().__enter__(),
+            "backup": lambda: store.backup(tmp_path / "copy.db"),
+        }.items():
+            assert not getattr(able, name)
+            with pytest.raises(UnsupportedError):
+                verb()
+        with pytest.raises(UnsupportedError):
+            store.vacuum()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cluster_says_that_a_step_is_within_one_shard(shared_cluster, prefix):
+    with Store(shared_cluster.url, prefix=prefix) as store:
+        assert not store.capabilities.atomic_across_namespaces
+        users = store.ns("users", shards=8)
+        users.update({str(number): number for number in range(100)})
+        assert list(users) == sorted(map(str, range(100)))
+    client = redis.RedisCluster.from_url(f"redis://127.0.0.1:{shared_cluster.nodes[0].port}")
+    with client, Store(client, prefix=prefix) as store:
+        assert store.ns("users")["7"] == 7
+
+
+@pytest.mark.parametrize("kind", ["address", "client"])
+def test_a_server_that_nobody_reaches_is_an_error_of_its_own_when_a_store_is_opened(start_server, kind):
+    server = start_server(password="s3cret")
+    target = server.url if kind == "address" else server.client()
+    server.kill()
+    with pytest.raises(UnreachableError) as caught:
+        Store(target, timeout=0.2)
+    assert "s3cret" not in str(caught.value)
+    assert str(server.port) in str(caught.value)
