@@ -173,7 +173,8 @@ def where_on(engine, request, path):
 def open_store(engine, make_store, where):
     """Open stores with options; all that one test opens share what they hold, unless that is in memory."""
     kind = AwaitedStore if engine.startswith("awaited") else InShards if engine.startswith("sharded") else Store
-    return lambda **options: make_store(where, kind, **options)
+    lru = {"lru_bytes": "1 MB"} if engine.startswith("lru") else {}
+    return lambda **options: make_store(where, kind, **lru, **options)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ class Clock:
         return time.time() if self.seconds is None else self.seconds
 
 clock = Clock()
-store = Store(sys.argv[1], clock=clock, lru_bytes=None if "://" in sys.argv[1] else "1 MB")
+store = Store(sys.argv[1], clock=clock, lru_bytes="1 MB")
 locks = store.ns("locks")
 
 def add_one(path):

@@ -56,6 +56,7 @@ from sqlitedict_kv.errors import (
 )
 from sqlitedict_kv.record import Record
 
+PREFIX = "kv"
 MAX_EDITS = 100_000  # of one step: a server takes 2**20 arguments
 MAX_VERSION = 2**53 - 2**32  # the numbers of Lua are exact up to 2**53
 ROWS_PER_BATCH = 1000  # that are removed in one step
@@ -66,7 +67,7 @@ LONGEST_PAUSE = 0.02  # seconds, after somebody else was faster
 class ValkeyEngine:
     """Keeps records on a server that speaks Redis's protocol; see :class:`sqlitedict_kv.engine.Engine`."""
 
-    def __init__(self, link: Link, *, prefix: str = "kv", readonly: bool = False) -> None:
+    def __init__(self, link: Link, *, prefix: str = PREFIX, readonly: bool = False) -> None:
         """Keep them under keys that begin with *prefix*."""
         self._link = link
         self._prefix = prefix
