@@ -39,7 +39,7 @@ from sqlitedict_kv.engines.valkey.edits import Guarded, batches_of, resolved
 from sqlitedict_kv.engines.valkey.entry import crc_of, packed, record_of
 from sqlitedict_kv.engines.valkey.health import dangers, server_of, used_memory
 from sqlitedict_kv.engines.valkey.layout import Shard, Space
-from sqlitedict_kv.engines.valkey.pages import joined
+from sqlitedict_kv.engines.valkey.pages import joined, share_of
 from sqlitedict_kv.engines.valkey.registry import Registry, Wish
 from sqlitedict_kv.engines.valkey.scripts import PUT
 from sqlitedict_kv.engines.valkey.session import Sessions
@@ -152,7 +152,8 @@ class ValkeyEngine:
         self._require_order(space)
         found: list[tuple[str, bytes]] = []
         while True:
-            calls = [page_call(shard, span, limit - len(found), now, records=records) for shard in space.shards]
+            share = share_of(limit - len(found), len(space.shards))
+            calls = [page_call(shard, span, share, now, records=records) for shard in space.shards]
             page = joined(self._link.many(calls), reverse=span.reverse, records=records)
             found += page.items
             if page.boundary is None or len(found) >= limit or (records and found):
