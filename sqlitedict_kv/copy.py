@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 
 from sqlitedict_kv.copying import CopyReport, copy
 from sqlitedict_kv.errors import KVError
+from sqlitedict_kv.settings import MEMORY
 from sqlitedict_kv.store import Store
 
 
@@ -16,8 +17,14 @@ def parser() -> ArgumentParser:
         prog="python -m sqlitedict_kv.copy",
         description="Copies the entries of a store to another one. If it is interrupted, the same command goes on.",
     )
-    reads.add_argument("source", metavar="SOURCE", help="the path of a file; it is opened to read")
-    reads.add_argument("target", metavar="TARGET", help="likewise, made if there is none; its other entries stay")
+    reads.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="the path of a file, or the address of servers, with ?prefix= where that is another; opened to read",
+    )
+    reads.add_argument(
+        "target", metavar="TARGET", help="likewise; a file is made if there is none, and other entries stay as they are"
+    )
     reads.add_argument(
         "--namespace", action="append", metavar="N", help="a namespace to copy, may be repeated; else all are copied"
     )
@@ -28,6 +35,9 @@ def parser() -> ArgumentParser:
 def main(arguments: list[str]) -> int:
     """Copy and print how much; return 0 if all is well, 1 if not, 2 if that is not how it is called."""
     options = parser().parse_args(arguments)
+    if options.target == MEMORY:
+        sys.stderr.write("TARGET must be a file or servers, for memory would be gone at once\n")
+        return 2
     try:
         with Store(options.source, readonly=True) as source, Store(options.target) as target:
             report = _copy(source, target, options)

@@ -35,7 +35,11 @@ def opened(settings: Settings) -> Opened:
     room = settings.lru_bytes
     if settings.served:
         servers = _servers(settings)
-        tracked = None if room is None else TrackedLRU(servers, room, settings.lru_staleness)
+        try:
+            tracked = None if room is None else TrackedLRU(servers, room, settings.lru_staleness)
+        except BaseException:  # nobody else knows of the connections
+            servers.close()
+            raise
         return Opened(servers, tracked, "servers", None)
     file = _file(settings)
     if file.quarantined is not None:

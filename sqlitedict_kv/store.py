@@ -129,8 +129,8 @@ class Store:
                 written longest ago; an int or text such as ``"1 GB"``; None is no limit. Not for servers.
             max_entries: likewise, the number of entries.
             max_value_bytes: the size of the largest encoded value.
-            lru_bytes: memory for values that were read before, never older than the last commit of anybody; None is
-                none.
+            lru_bytes: memory for values that were read before, in front of a file never older than the last commit of
+                anybody, and in front of servers no more than *lru_staleness*; None is none.
             codecs: further codecs, asked before the built-in ones.
             clock: returns the Unix time in seconds.
             allow_unsafe_filesystem: open a file on a network or virtual file system all the same; for a file only.
@@ -140,8 +140,9 @@ class Store:
                 that, so it takes longer to open a large file. For a file only.
             prefix: what all keys of the store begin with on the servers: stores with another one do not meet.
             confirm: how many replicas must have a write before it is acknowledged; on servers only.
-            lru_staleness: seconds by which a value of the LRU may be older than the last write, where servers do not
-                tell of changes; None is no LRU there. On servers only.
+            lru_staleness: seconds for which the LRU may still give what somebody has overwritten on the servers; with
+                those that do not tell of changes, each value is kept for that long. None is 1 second, and no LRU with
+                those that do not tell. On servers only.
 
         Raises:
             TypeError, ValueError: an argument is not as described.

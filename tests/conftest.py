@@ -146,6 +146,13 @@ def engine(request):
     return request.param
 
 
+class InShards(Store):
+    """A store each of whose namespaces is in four shards."""
+
+    def ns(self, name, **options):
+        return super().ns(name, shards=4, **options)
+
+
 @pytest.fixture
 def where(engine, request, path):
     """What the stores of a test open: memory, a file, or a part of the servers that nobody else uses."""
@@ -165,8 +172,9 @@ def where_on(engine, request, path):
 @pytest.fixture
 def open_store(engine, make_store, where):
     """Open stores with options; all that one test opens share what they hold, unless that is in memory."""
-    kind = AwaitedStore if engine.startswith("awaited") else Store
-    return lambda **options: make_store(where, kind, **options)
+    kind = AwaitedStore if engine.startswith("awaited") else InShards if engine.startswith("sharded") else Store
+    lru = {"lru_bytes": "1 MB"} if engine.startswith("lru") else {}
+    return lambda **options: make_store(where, kind, **lru, **options)
 
 
 @pytest.fixture

@@ -112,13 +112,14 @@ def _applied(operation, state):
 class Plan(NamedTuple):
     """What the workers do."""
 
-    path: str
+    path: str  # or the address of servers
     operations: int = 50_000  # in all
     processes: int = 3
     threads: int = 2
     keys: int = 6
     seed: int = 0
     reads: float = 0.9  # how much of it
+    lru_bytes: str | None = "1 MB"
     sabotage: str | None = None  # "stale": an LRU whose mark never moves; "asked": the slower mark
 
 
@@ -161,7 +162,7 @@ def _work(plan, number, start, end):
     try:
         if plan.sabotage == "asked":
             mark._shared_mark = lambda _: None
-        with Store(plan.path, lru_bytes="1 MB", timeout=PATIENCE / 2) as store:  # the machine may be busy
+        with Store(plan.path, lru_bytes=plan.lru_bytes, timeout=PATIENCE / 2) as store:  # the machine may be busy
             if plan.sabotage == "stale":
                 store._core.lru._read_mark = lambda: b"it never moves"
             start.wait(PATIENCE)
@@ -193,7 +194,9 @@ def _work_in_threads(store, plan, number, start):
             raise AssertionError(f"a thread hangs; {plan}")
     if failures:
         raise AssertionError(f"{failures}; {plan}")
-    return [operation for history in histories for operation in history], store.stats().lru.hits
+    return [operation for history in histories for operation in history], (
+        lru.hits if (lru := store.stats().lru) else 0
+    )
 
 
 def _operate(store, history, count, worker, dice, plan):

@@ -25,6 +25,7 @@ from sqlitedict_kv import (
 )
 from sqlitedict_kv.aio import lane
 from sqlitedict_kv.locks import Lock, Throttle, single_run
+from tests.conftest import on_shared
 from tests.processes import Worker, forked
 
 WAIT = 60  # seconds until what must happen has not
@@ -300,6 +301,24 @@ def test_each_write_of_a_crowd_to_one_key_has_a_version_of_its_own(path):
     asyncio.run(main())
 
 
+@on_shared
+def test_the_writes_of_a_crowd_to_one_key_take_effect_one_after_the_other(where):
+    async def main():
+        async with AsyncStore(where) as store:
+            users = store.ns("users")
+            versions = await asyncio.gather(*(users.set("k", number) for number in range(300)))
+            assert versions == sorted(set(versions))
+            assert await users.get("k") == 299
+            entry = await users.get_with_meta("k")
+            assert entry.meta.version == versions[-1]
+            verbs = [users.incr("n") if number % 3 else users.set(f"k{number}", number) for number in range(300)]
+            outcomes = await asyncio.gather(*verbs)
+            assert sorted(outcomes[number] for number in range(300) if number % 3) == list(range(1, 201))
+            assert await users.count() == 102
+
+    asyncio.run(main())
+
+
 def test_a_group_is_bounded_and_nobody_is_left_out(path):
     async def main():
         async with AsyncStore(path) as store:
@@ -519,8 +538,9 @@ def test_several_loops_threads_and_both_faces_use_one_store_at_once(path):
     store.close()
 
 
-def test_one_store_serves_one_loop_after_the_other(path):
-    store = AsyncStore(path)
+@on_shared
+def test_one_store_serves_one_loop_after_the_other(where):
+    store = AsyncStore(where)
     users = store.ns("users")
     for number in range(3):
         assert asyncio.run(users.incr("n")) == number + 1
@@ -689,9 +709,10 @@ def test_other_things_may_be_awaited_in_a_block_and_others_write_meanwhile(path)
     asyncio.run(main())
 
 
-def test_modify_takes_functions_that_await_and_loses_nothing(path):
+@on_shared
+def test_modify_takes_functions_that_await_and_loses_nothing(where):
     async def main():
-        async with AsyncStore(path) as store:
+        async with AsyncStore(where) as store:
             users = store.ns("users")
 
             async def slow(value):
@@ -711,9 +732,10 @@ def test_modify_takes_functions_that_await_and_loses_nothing(path):
     asyncio.run(main())
 
 
-def test_a_walk_goes_by_pages_and_may_be_left_at_any_point(path):
+@on_shared
+def test_a_walk_goes_by_pages_and_may_be_left_at_any_point(where):
     async def main():
-        async with AsyncStore(path) as store:
+        async with AsyncStore(where) as store:
             users = store.ns("users")
             await users.set_many({f"k{number:04}": number for number in range(1200)})
             assert [key async for key in users] == [f"k{number:04}" for number in range(1200)]
@@ -815,9 +837,10 @@ def test_a_memoized_coroutine_function_is_computed_once_and_served_from_the_lru(
     asyncio.run(main())
 
 
-def test_a_computation_that_is_cancelled_gives_its_lease_back(path):
+@on_shared
+def test_a_computation_that_is_cancelled_gives_its_lease_back(where):
     async def main():
-        async with AsyncStore(path) as store:
+        async with AsyncStore(where) as store:
 
             @store.memoize(ttl=60)
             async def never():
@@ -835,9 +858,10 @@ def test_a_computation_that_is_cancelled_gives_its_lease_back(path):
     asyncio.run(main())
 
 
-def test_refresh_in_the_background_and_errors_work_as_on_a_store(path, clock):
+@on_shared
+def test_refresh_in_the_background_and_errors_work_as_on_a_store(where, clock):
     async def main():
-        async with AsyncStore(path, clock=clock) as store:
+        async with AsyncStore(where, clock=clock) as store:
             values = iter([1, 2])
 
             @store.memoize(ttl=60, refresh_before=10, cache_exceptions={StopAsyncIteration: 5})
@@ -871,9 +895,10 @@ def test_memoize_of_an_async_store_refuses_what_would_block():
         AsyncStore().ns("n").memoize(ns="m")
 
 
-def test_locks_take_an_async_namespace(path):
+@on_shared
+def test_locks_take_an_async_namespace(where):
     async def main():
-        async with AsyncStore(path) as store:
+        async with AsyncStore(where) as store:
             locks = store.ns("locks")
             lock = Lock(locks, "k", ttl=30)
             inside = []

@@ -10,6 +10,9 @@ from sqlitedict_kv import Store
 from sqlitedict_kv.locks import Lock, RLock, Semaphore, Throttle
 from tests.conftest import START
 
+# Processes take their time, and where locks hold on a cluster they hold on one server.
+on_some = pytest.mark.parametrize("engine", ["file", "cluster"], indirect=True)
+
 # What all workers share: a store whose clock the test sets by lines, if it wants to.
 LOCKS = """
 from sqlitedict_kv.locks import *
@@ -98,23 +101,25 @@ for _ in range(rounds):
 }
 
 
+@on_some
 @pytest.mark.parametrize("way", COUNTING)
-def test_what_processes_read_and_write_inside_of_a_lock_is_not_lost(tmp_path, way):
-    path, counter, count, rounds = tmp_path / "store.db", tmp_path / "counter", 4, 20
+def test_what_processes_read_and_write_inside_of_a_lock_is_not_lost(tmp_path, where, way):
+    counter, count, rounds = tmp_path / "counter", 4, 20
     counter.write_text("0")
     with ExitStack() as stack:
         code = "counter, rounds = sys.argv[2], int(sys.argv[3])\n" + COUNTING[way] + "store.close()\n"
-        for worker in start(stack, count, code, path, counter, rounds):
+        for worker in start(stack, count, code, where, counter, rounds):
             worker.finish()
     assert int(counter.read_text()) == count * rounds
-    with Store(path) as store:
+    with Store(where) as store:
         assert len(store.ns("locks")) == 0
         assert store.ns("locks").set("counter", 0) > count  # one owner after the other
         assert store.check().ok
 
 
-def test_a_semaphore_never_lets_in_more_processes_than_its_value(tmp_path):
-    path, count, rounds, value = tmp_path / "store.db", 5, 15, 2
+@on_some
+def test_a_semaphore_never_lets_in_more_processes_than_its_value(where):
+    count, rounds, value = 5, 15, 2
     code = """
 semaphore, figures, most = Semaphore(locks, "s", int(sys.argv[3])), store.ns("figures"), 0
 say("ready"); hear()
@@ -127,19 +132,19 @@ say(most)
 store.close()
 """
     with ExitStack() as stack:
-        most = [int(worker.finish()[-1]) for worker in start(stack, count, code, path, rounds, value)]
+        most = [int(worker.finish()[-1]) for worker in start(stack, count, code, where, rounds, value)]
     assert max(most) <= value
-    with Store(path) as store:
+    with Store(where) as store:
         assert store.ns("figures")["inside"] == 0
         assert len(store.ns("locks")) == 0
 
 
-def test_a_semaphore_lets_in_as_many_processes_as_its_value_at_once(tmp_path):
-    path = tmp_path / "store.db"
+@on_some
+def test_a_semaphore_lets_in_as_many_processes_as_its_value_at_once(where):
     code = 'say("ready"); hear()\nwith Semaphore(locks, "s", 3):\n    say("inside"); hear()\nstore.close()\n'
-    with ExitStack() as stack, Store(path) as store:
+    with ExitStack() as stack, Store(where) as store:
         semaphore = Semaphore(store.ns("locks"), "s", 3)
-        inside = start(stack, 3, code, path)
+        inside = start(stack, 3, code, where)
         for worker in inside:
             assert worker.hear() == "inside"
         assert not semaphore.acquire(blocking=False)
@@ -160,31 +165,33 @@ KINDS = {
 }
 
 
-def holder(stack, path, kind, ttl, prelude=""):
+def holder(stack, where, kind, ttl, prelude=""):
     """Return a process that holds a lock, and the version that it holds."""
     code = prelude + HOLD.format(f"{kind}(locks, 'k', {'1, ' if kind == 'Semaphore' else ''}ttl={ttl})")
-    (worker,) = start(stack, 1, code, path)
+    (worker,) = start(stack, 1, code, where)
     return worker, int(worker.hear())
 
 
+@on_some
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_killed_process_held_is_free_after_its_ttl(tmp_path, kind):
-    path, (cls, value) = tmp_path / "store.db", KINDS[kind]
-    with ExitStack() as stack, Store(path) as store:
-        worker, version = holder(stack, path, kind, ttl=0.5)
+def test_what_a_killed_process_held_is_free_after_its_ttl(where, kind):
+    cls, value = KINDS[kind]
+    with ExitStack() as stack, Store(where) as store:
+        worker, version = holder(stack, where, kind, ttl=0.5)
         worker.kill()
         lock = cls(store.ns("locks"), "k", *value)
         assert lock.acquire(timeout=30)
         assert lock.version > version
 
 
+@on_some
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_killed_process_held_is_taken_until_its_ttl_is_over(make_store, path, clock, kind):
+def test_what_a_killed_process_held_is_taken_until_its_ttl_is_over(open_store, where, clock, kind):
     cls, value = KINDS[kind]
     with ExitStack() as stack:
-        worker, version = holder(stack, path, kind, ttl=60, prelude=f"clock.seconds = {START / 10**9}\n")
+        worker, version = holder(stack, where, kind, ttl=60, prelude=f"clock.seconds = {START / 10**9}\n")
         worker.kill()
-        lock = cls(make_store(path).ns("locks"), "k", *value)
+        lock = cls(open_store().ns("locks"), "k", *value)
         clock.advance(59.999)
         assert not lock.acquire(blocking=False)
         clock.advance(0.001)
@@ -192,9 +199,11 @@ def test_what_a_killed_process_held_is_taken_until_its_ttl_is_over(make_store, p
         assert lock.version > version
 
 
-def test_a_process_that_slept_through_its_ttl_frees_nothing_and_writes_nothing(make_store, path, clock):
+@on_some
+def test_a_process_that_slept_through_its_ttl_frees_nothing_and_writes_nothing(open_store, where, clock, beside):
+    place = beside("locks", "results")
     code = """
-lock, results = Lock(locks, "k", ttl=60), store.ns("results")
+lock, results = Lock(locks, "k", ttl=60), store.ns(sys.argv[3])
 clock.seconds = float(sys.argv[2])
 say("ready"); hear()
 lock.acquire()
@@ -203,7 +212,7 @@ clock.seconds += 60
 try:
     with store.atomic() as tx:
         tx.ns("locks").check("k", lock.version)
-        tx.ns("results").set("by", "the one that slept")
+        tx.ns(sys.argv[3]).set("by", "the one that slept")
 except ConflictError:
     say("refused")
 for verb in (lock.renew, lock.release):
@@ -214,28 +223,29 @@ for verb in (lock.renew, lock.release):
 store.close()
 """
     with ExitStack() as stack:
-        (worker,) = start(stack, 1, code, path, START / 10**9)
+        (worker,) = start(stack, 1, code, where, START / 10**9, place)
         assert worker.hear() == "mine"
         worker._process.send_signal(signal.SIGSTOP)
 
-        store = make_store(path)
+        store = open_store()
         lock = Lock(store.ns("locks"), "k", ttl=60)
         assert not lock.acquire(blocking=False)
         clock.advance(60)
         assert lock.acquire(blocking=False)
         with store.atomic() as tx:
             tx.ns("locks").check("k", lock.version)
-            tx.ns("results").set("by", "the next one")
+            tx.ns(place).set("by", "the next one")
 
         worker._process.send_signal(signal.SIGCONT)
         worker.say("go on")
         assert worker.finish() == ["refused", "lost", "lost"]
         assert lock.owned()
-        assert store.ns("results")["by"] == "the next one"
+        assert store.ns(place)["by"] == "the next one"
         lock.release()
 
 
-def test_a_throttle_lets_through_as_many_calls_of_all_processes_as_it_says(make_store, path, clock):
+@on_some
+def test_a_throttle_lets_through_as_many_calls_of_all_processes_as_it_says(open_store, where, clock):
     count, code = (
         3,
         """
@@ -248,7 +258,7 @@ store.close()
 """,
     )
     with ExitStack() as stack:
-        workers = start(stack, count, code, path)
+        workers = start(stack, count, code, where)
 
         def granted():
             for worker in workers:
@@ -264,13 +274,11 @@ store.close()
         for worker in workers:
             worker.say()
             worker.finish()
-        assert not Throttle(make_store(path).ns("locks"), "t", count=20, seconds=10, clock=clock).acquire(
-            blocking=False
-        )
+        assert not Throttle(open_store().ns("locks"), "t", count=20, seconds=10, clock=clock).acquire(blocking=False)
 
 
-def test_a_single_run_is_refused_while_another_process_runs_and_goes_on_when_it_is_killed(tmp_path):
-    path = tmp_path / "store.db"
+@on_some
+def test_a_single_run_is_refused_while_another_process_runs_and_goes_on_when_it_is_killed(where):
     code = """
 @single_run(locks, "job", ttl=0.5, timeout={})
 def job():
@@ -283,17 +291,17 @@ except LockTimeoutError:
 store.close()
 """
     with ExitStack() as stack:
-        (first,) = start(stack, 1, code.format(0).replace("0.5", "60"), path)
+        (first,) = start(stack, 1, code.format(0).replace("0.5", "60"), where)
         assert first.hear() == "runs"
-        (second,) = start(stack, 1, code.format(0), path)
+        (second,) = start(stack, 1, code.format(0), where)
         assert second.finish() == ["refused"]
         first.say("end")
         first.finish()
 
-        (third,) = start(stack, 1, code.format(0), path)
+        (third,) = start(stack, 1, code.format(0), where)
         assert third.hear() == "runs"
         third.kill()
-        (fourth,) = start(stack, 1, code.format(30).replace("0.5", "60"), path)
+        (fourth,) = start(stack, 1, code.format(30).replace("0.5", "60"), where)
         assert fourth.hear() == "runs"
         fourth.say("end")
         fourth.finish()

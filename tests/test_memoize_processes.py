@@ -8,13 +8,14 @@ import pytest
 from processes import Worker, forked
 
 from sqlitedict_kv import Store
+from tests.conftest import on_shared
 
 # A process that memoizes; each computation is a line in a file, and the clock is a file that the test writes.
 PRELUDE = """
     import threading
     from concurrent.futures import ThreadPoolExecutor
 
-    path, log, tests, clock = sys.argv[1:5]
+    where, log, tests, clock = sys.argv[1:5]
     sys.path.insert(0, tests)
     from memoizing import memoize
 
@@ -22,7 +23,7 @@ PRELUDE = """
         with open(clock) as file:
             return float(file.read())
 
-    store = Store(path, clock=now)
+    store = Store(where, clock=now)
     hold = False
 
     @memoize(store, ttl=600, name="load", lease=5)
@@ -72,12 +73,12 @@ def clock_file(tmp_path):
 
 
 @pytest.fixture
-def start(tmp_path, clock_file):
+def start(tmp_path, clock_file, where):
     workers = []
 
     def one(code):
         tests = os.path.dirname(__file__)
-        worker = Worker(PRELUDE + code, tmp_path / "app.db", tmp_path / "log", tests, tmp_path / "clock")
+        worker = Worker(PRELUDE + code, where, tmp_path / "log", tests, tmp_path / "clock")
         workers.append(worker)
         return worker
 
@@ -94,6 +95,7 @@ def told(lines, word):
     return [line for line in lines if line.startswith(word)]
 
 
+@on_shared
 def test_eight_processes_of_eight_threads_compute_a_cold_key_exactly_once(start, tmp_path):
     workers = [start(CROWD) for _ in range(8)]
     for worker in workers:
@@ -106,7 +108,8 @@ def test_eight_processes_of_eight_threads_compute_a_cold_key_exactly_once(start,
     assert owners == {f"owners [{computations(tmp_path)[0]}]"}
 
 
-def test_when_the_owner_is_killed_its_lease_ends_and_one_of_the_others_computes(start, tmp_path, clock_file):
+@on_shared
+def test_when_the_owner_is_killed_its_lease_ends_and_one_of_the_others_computes(start, tmp_path, clock_file, where):
     owner = start(ONE)
     owner.say("hold")
     assert owner.hear() == "computing"
@@ -115,7 +118,7 @@ def test_when_the_owner_is_killed_its_lease_ends_and_one_of_the_others_computes(
         other.say("go")
     owner.kill()
     clock_file(1_700_000_004.9)
-    with Store(tmp_path / "app.db", clock=lambda: 1_700_000_004.9) as store:
+    with Store(where, clock=lambda: 1_700_000_004.9) as store:
         assert len(store.ns("memoize.leases")) == 1
         assert len(store.ns("memoize")) == 0
     clock_file(1_700_000_005.0)
@@ -127,7 +130,8 @@ def test_when_the_owner_is_killed_its_lease_ends_and_one_of_the_others_computes(
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="a process cannot be stopped here")
-def test_an_owner_that_was_stopped_for_longer_than_its_lease_cannot_overwrite(start, tmp_path, clock_file):
+@on_shared
+def test_an_owner_that_was_stopped_for_longer_than_its_lease_cannot_overwrite(start, tmp_path, clock_file, where):
     owner = start(ONE)
     owner.say("hold")
     assert owner.hear() == "computing"
@@ -142,16 +146,17 @@ def test_an_owner_that_was_stopped_for_longer_than_its_lease_cannot_overwrite(st
     stopped, second = computations(tmp_path)
     assert answer == f"got {second}, lost 0"
     assert told(owner.finish(), "got") == [f"got {stopped}, lost 1"]
-    with Store(tmp_path / "app.db", clock=lambda: 1_700_000_005.0) as store:
+    with Store(where, clock=lambda: 1_700_000_005.0) as store:
         assert store.ns("memoize")["load('cold')"] == {"x": "cold", "by": int(second)}
         assert len(store.ns("memoize.leases")) == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="needs a fork that is safe")
-def test_a_memoized_function_works_on_both_sides_of_a_fork(tmp_path):
+@on_shared
+def test_a_memoized_function_works_on_both_sides_of_a_fork(where):
     from memoizing import memoize
 
-    with Store(tmp_path / "app.db") as store:
+    with Store(where) as store:
 
         @memoize(store, name="pid")
         def pid(x):

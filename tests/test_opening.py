@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 import redis
 
-from sqlitedict_kv import AsyncStore, OpenError, Store, UnsupportedError, diagnose, opening
+from sqlitedict_kv import AsyncStore, OpenError, Store, StoreClosedError, UnsupportedError, diagnose, opening
 from sqlitedict_kv import store as store_module
 from sqlitedict_kv.adapters.diskcache import Cache
 from sqlitedict_kv.adapters.stores import close_shared_stores, shared_store
@@ -184,6 +184,17 @@ def test_an_option_in_the_address_is_checked_as_one_beside_it(servers, address, 
     assert not servers
 
 
+def test_connections_are_closed_if_the_lru_cannot_be_made(servers, monkeypatch):
+    def broken(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(opening, "TrackedLRU", broken)
+    with pytest.raises(MemoryError):
+        Store(ADDRESS, lru_bytes="1 MB")
+    with pytest.raises(StoreClosedError):
+        servers[0].read("n", "k")
+
+
 # -- what is shown
 
 
@@ -271,6 +282,7 @@ def test_a_layout_is_declared_and_nothing_else_is_asked(servers):
         assert engine.calls == [("declare", "wide", 16, None), ("declare", "flat", None, False)]
 
 
+@pytest.mark.parametrize("engine", ["file", "memory"], indirect=True)
 def test_a_file_takes_any_layout(store):
     users = store.ns("users", shards=1024, ordered=False)
     users.update(b=1, a=2)

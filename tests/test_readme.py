@@ -69,15 +69,19 @@ def test_the_pages_that_teach_have_programs():
 
 
 @pytest.mark.parametrize("name", WITH_PROGRAMS)
-def test_all_programs_of_a_page_run_one_after_the_other_and_print_what_they_say(name, tmp_path, monkeypatch):
+def test_all_programs_of_a_page_run_one_after_the_other_and_print_what_they_say(name, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     stores = []
+    on_servers = "+cluster://" in "".join(blocks("python", PAGES[name]))
+    cluster = request.getfixturevalue("shared_cluster").url if on_servers else None
 
     class Remembered(Store):
         """A store that the reader would leave open for as long as the page lasts."""
 
-        def __init__(self, *arguments, **options):
-            super().__init__(*arguments, **options)
+        def __init__(self, path=":memory:", *arguments, **options):
+            if "://" in str(path):  # where the reader has servers, the test has its own
+                path = f"{cluster}?{path.partition('?')[2]}&prefix=docs"
+            super().__init__(path, *arguments, **options)
             stores.append(self)
 
     monkeypatch.setattr(sqlitedict_kv, "Store", Remembered)

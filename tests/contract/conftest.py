@@ -7,9 +7,12 @@ from tests.conftest import ON_SERVERS, ON_SQLITE
 SQLITE = (*ON_SQLITE, "awaited")
 on_sqlite = pytest.mark.parametrize("engine", SQLITE, indirect=True)  # else see test_capabilities.py
 on_shared = pytest.mark.parametrize("engine", ["file", "awaited", *ON_SERVERS, "awaited-cluster"], indirect=True)
+# Without namespaces in several shards: those have no transactions of several keys.
+WHOLE = (*SQLITE, *ON_SERVERS, "awaited-cluster", "lru-cluster")
+on_whole = pytest.mark.parametrize("engine", WHOLE, indirect=True)
 
 
-@pytest.fixture(params=[*SQLITE, *ON_SERVERS, "awaited-cluster"])
+@pytest.fixture(params=[*WHOLE, "sharded-cluster"])
 def engine(request):
     """What the stores of a test are on."""
     return request.param

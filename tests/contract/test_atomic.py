@@ -3,7 +3,12 @@
 import pytest
 
 from sqlitedict_kv import CodecError, ConflictError
-from tests.contract.conftest import on_sqlite
+from tests.contract.conftest import WHOLE, on_sqlite
+
+
+@pytest.fixture(params=WHOLE)
+def engine(request):
+    return request.param
 
 
 def everything(store):

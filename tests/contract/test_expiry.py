@@ -256,6 +256,7 @@ def test_a_namespace_gives_its_own_ttl_to_every_write_that_names_none(store, clo
     users.modify("modify", lambda value: value, default=1)
     with store.atomic() as tx:
         tx.ns("users", ttl=10).set("tx", 1)
+    with store.atomic() as tx:
         tx.ns("users", ttl=10).incr("tx-incr")
     users.set("own", 1, ttl=20)
     users.set("never", 1, ttl=None)

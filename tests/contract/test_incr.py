@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from sqlitedict_kv import CodecError
+from tests.contract.conftest import on_whole
 
 
 def test_incr_counts_from_nought_by_one(store):
@@ -27,6 +28,7 @@ def test_default_is_what_an_absent_entry_counts_as(store):
     assert hits.incr("f", default=0.5) == 1.5
 
 
+@on_whole
 def test_without_a_default_there_must_be_an_entry(store, clock):
     hits = store.ns("hits")
     hits.set("old", 1, ttl=1)

@@ -490,6 +490,30 @@ def test_an_interrupt_between_request_and_reply_leaves_no_reply_behind(start_ser
         assert link.one(read(b"ECHO", b"%d" % number)) == b"%d" % number
 
 
+@pytest.mark.parametrize("verb", ["one", "many"])
+@pytest.mark.parametrize("where", ["send_packed_command", "read_response"])
+def test_an_interrupt_at_any_place_leaves_no_reply_behind(shared_valkey, link_to, monkeypatch, verb, where):
+    class InterruptError(BaseException):
+        pass
+
+    def interrupted(connection, *args, **options):
+        if where == "send_packed_command":
+            original(connection, *args, **options)
+        raise InterruptError
+
+    link = link_to(shared_valkey.url)
+    call = link.one if verb == "one" else lambda call: link.many([call, call])[0]
+    call(read(b"PING"))
+    with monkeypatch.context() as patched:
+        original = getattr(redis.Connection, where)
+        patched.setattr(redis.Connection, where, interrupted)
+        with pytest.raises(InterruptError):
+            call(read(b"ECHO", b"interrupted"))
+
+    for number in range(3):
+        assert call(read(b"ECHO", b"%d" % number)) == b"%d" % number
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_has_connections_of_its_own(server, link_to):

@@ -4,6 +4,7 @@ import threading
 import uuid
 
 import pytest
+import redis
 from redis.crc import key_slot
 from redis.sentinel import Sentinel
 
@@ -192,6 +193,26 @@ def test_writes_are_done_once_while_a_primary_is_killed(start_cluster, link_to):
     assert cluster_wide == [b"PONG"] * 3
     for tag in tags:
         assert int(link.one(read(b"GET", b"{%b}count" % tag))) == done[tag] + 1
+
+
+def test_an_interrupt_while_one_server_is_read_leaves_no_reply_of_another(shared_cluster, link_to, base, monkeypatch):
+    link = link_to(shared_cluster.url)
+    keys = keys_of(base, 30)
+    link.many([write(b"SET", key, key) for key in keys])
+    original, replies = redis.Connection.read_response, []
+
+    def interrupted(connection, *args, **options):
+        replies.append(original(connection, *args, **options))
+        if len(replies) == 5:
+            raise KeyboardInterrupt
+        return replies[-1]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(redis.Connection, "read_response", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            link.many([read(b"STRLEN", key) for key in keys])
+
+    assert link.many([read(b"GET", key) for key in keys]) == keys
 
 
 def test_a_part_of_a_cluster_that_is_gone_does_not_stop_the_rest(start_cluster, link_to):

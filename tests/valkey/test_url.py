@@ -110,6 +110,7 @@ def test_a_socket_of_the_file_system():
         ("redis+sentinel://h/main/x", "number"),
         ("redis://secret@h", "user:password"),
         ("redis://u:sec/ret@h", "%2F"),
+        ("redis://u:sec?ret@h", "%3F"),
         ("redis://u:sec#ret@h", "%23"),
         ("redis://u:sec?ret@h", "%3F"),
         ("redis://h?colour=1", "colour"),

@@ -11,7 +11,7 @@ from sqlitedict_kv.engines.valkey.edits import Guarded
 from sqlitedict_kv.engines.valkey.entry import packed
 from sqlitedict_kv.engines.valkey.layout import Shard, Space
 from sqlitedict_kv.engines.valkey.pages import bounds_of
-from sqlitedict_kv.engines.valkey.scripts import CLEAR, COMMIT, COUNT, PAGE, PUT_MANY, REMOVE
+from sqlitedict_kv.engines.valkey.scripts import CLEAR, COMMIT, COUNT, PAGE, PUT_MANY, REMOVE, SCAN
 from sqlitedict_kv.engines.valkey.wire import Call
 
 Session = tuple[bytes, bytes]  # of the thread, and the number of its request
@@ -50,12 +50,18 @@ def mget_call(place: Places) -> Call:
     return Call(place.slot, None, (b"MGET", *place.names), writes=False)
 
 
+def whole(shard: Shard) -> bytes:
+    """Return the name of a shard under which there is never anything: a session of nobody; see scripts.py."""
+    return shard.sessions
+
+
 def page_call(shard: Shard, span: Span, limit: int, now: int, *, records: bool) -> Call:
     """Return the call that walks along the keys of a shard."""
     low, high = bounds_of(span)
+    names = (b"3", shard.order, shard.expiry, whole(shard)) if records else (b"2", shard.order, shard.expiry)
     entries = shard.entries if records else b""
     numbers = (b"1" if span.reverse else b"0", b"%d" % limit, b"%d" % now, entries, b"%d" % BYTES_PER_PAGE)
-    return Call(shard.slot, PAGE, (b"2", shard.order, shard.expiry, low, high, *numbers), writes=False)
+    return Call(shard.slot, PAGE, (*names, low, high, *numbers), writes=False)
 
 
 def count_call(shard: Shard, now: int) -> Call:
@@ -72,19 +78,21 @@ def put_call(space: Space, shard: Shard, puts: Sequence[Put], session: Session, 
         crc, tail = packed(crc32(name, space.crc), body, content_type, expires_at, now)
         keys.append(shard.entries + name)
         arguments += (name, b"%d" % (expires_at or 0), b"%d" % crc, tail)
+    keys.append(whole(shard))
     return Call(shard.slot, PUT_MANY, (b"%d" % len(keys), *keys, *arguments), writes=True)
 
 
 def clear_call(shard: Shard, session: Session) -> Call:
     """Return the call that removes all entries of a shard."""
-    parts = (b"3", shard.sessions + session[0], shard.order, shard.expiry, session[1], shard.entries)
+    names = (b"4", shard.sessions + session[0], shard.order, shard.expiry, whole(shard))
+    parts = (*names, session[1], shard.entries)
     return Call(shard.slot, CLEAR, parts, writes=True)
 
 
 def remove_call(shard: Shard, session: Session, limit: int, now: int, *, expired: bool) -> Call:
     """Return the call that removes some entries of a shard, only *expired* ones if so."""
     parts = (
-        *(b"3", shard.sessions + session[0], shard.order, shard.expiry),
+        *(b"4", shard.sessions + session[0], shard.order, shard.expiry, whole(shard)),
         *(session[1], shard.entries, b"%d" % limit, b"%d" % now, b"1" if expired else b"0"),
     )
     return Call(shard.slot, REMOVE, parts, writes=True)
@@ -93,7 +101,8 @@ def remove_call(shard: Shard, session: Session, limit: int, now: int, *, expired
 def scan_call(shard: Shard, cursor: bytes) -> Call:
     """Return the call that finds some of the names of a shard's entries, in no order."""
     escaped = b"".join(b"\\%c" % byte if byte in PATTERN_CHARACTERS else b"%c" % byte for byte in shard.entries)
-    return Call(shard.slot, None, (b"SCAN", cursor, b"MATCH", escaped + b"*", b"COUNT", KEYS_PER_SCAN), writes=False)
+    parts = (b"2", shard.clock, whole(shard), cursor, escaped + b"*", KEYS_PER_SCAN)
+    return Call(shard.slot, SCAN, parts, writes=False)
 
 
 def commit_call(edits: Sequence[Edit | Guarded], space_of: Callable[[str], Space], session: Session, now: int) -> Call:
@@ -114,7 +123,7 @@ def commit_call(edits: Sequence[Edit | Guarded], space_of: Callable[[str], Space
         keys += (shard.order, shard.expiry, shard.clock)
     layouts = [layout for _, _, layout in shards.values()]
     head = [session[1], b"%d" % now, b"%d" % len(shards)]
-    keys += names
+    keys += (*names, whole(first))
     return Call(first.slot, COMMIT, (b"%d" % len(keys), *keys, *head, *layouts, *parts), writes=True)
 
 

@@ -15,6 +15,7 @@ except ModuleNotFoundError as error:
 from redis import Redis, RedisCluster
 from redis.backoff import NoBackoff
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.crc import key_slot
 from redis.exceptions import (
     AuthenticationError,
     AuthenticationWrongNumberOfArgsError,
@@ -48,6 +49,7 @@ __all__ = [
     "SlowError",
     "Socket",
     "UnixDomainSocketConnection",
+    "key_slot",
     "no_retry",
     "redis",
     "socket_of",

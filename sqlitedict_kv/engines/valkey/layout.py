@@ -20,8 +20,7 @@ import re
 from typing import NamedTuple
 from zlib import crc32
 
-from redis.crc import key_slot
-
+from sqlitedict_kv.engines.valkey.driver import key_slot
 from sqlitedict_kv.engines.valkey.entry import crc_of
 
 LEASES = ".leases"  # what the namespace of the leases has behind the name of that of the results

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from redis.crc import key_slot
-
+from sqlitedict_kv.engines.valkey.driver import key_slot
 from sqlitedict_kv.engines.valkey.layout import Layout, Space, family_of, registry_of, space_of
 from sqlitedict_kv.engines.valkey.scripts import DECLARE
 from sqlitedict_kv.engines.valkey.wire import Call, Link

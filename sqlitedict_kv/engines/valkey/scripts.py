@@ -10,6 +10,12 @@ gone on by then, so no version is given twice. Versions stay below 2**53, which 
 
 A script that finds something in its way writes nothing and returns a list that begins with a word.
 Names of entries beyond KEYS are made from ARGV only within the slot of KEYS.
+
+While a slot moves from one server to another key by key, each of both has only a part of the keys. A script there would
+be stopped in its middle where it comes to a key that is gone, or take a key that has not come yet for an absent one. So
+scripts that use names beyond KEYS, or a name again after they have removed it, are given one more name in KEYS, under
+which there is never anything (WHOLE): a server that has only a part of the slot answers TRYAGAIN to such a pair of
+names and executes nothing (https://valkey.io/topics/cluster-spec/, "Multiple keys operations").
 """
 
 from __future__ import annotations
@@ -76,8 +82,8 @@ set_clock(KEYS[4], version, ARGV[2])
 return record(version)
 """)
 
-# KEYS: session, index, expiry, clock, entries. ARGV: number, layout, now, above; of each entry key, expires_at, crc,
-# tail. All get the same version, which is greater than `above`.
+# KEYS: session, index, expiry, clock, entries, WHOLE. ARGV: number, layout, now, above; of each entry key,
+# expires_at, crc, tail. All get the same version, which is greater than `above`.
 PUT_MANY = Script.of(f"""{ONCE}{SEALED}{CLOCK}
 local version, other = clock_of(KEYS[4], ARGV[2])
 if not version then return {{'LAYOUT', other}} end
@@ -94,7 +100,7 @@ local function flush()
   end
   sets, index, lasting, expiring = {{}}, {{}}, {{}}, {{}}
 end
-for i = 5, #KEYS do
+for i = 5, #KEYS - 1 do
   local at = 4 * i - 15
   local key, expires = ARGV[at], ARGV[at + 1]
   local value = sealed(ARGV[at + 2], version, ARGV[3], expires) .. ARGV[at + 3]
@@ -116,7 +122,7 @@ set_clock(KEYS[4], version, ARGV[2])
 return record(version)
 """)
 
-# Edits in order, all or none. KEYS: session; of each shard index, expiry, clock; of each edit its entry.
+# Edits in order, all or none. KEYS: session; of each shard index, expiry, clock; of each edit its entry; WHOLE.
 # ARGV: number, now, count of shards; of each shard its layout; of each edit nine things, of which those that its
 # kind has no use for are empty: kind, shard, key, expected version, expected deadline, expires_at, crc, tail, guess.
 # Kinds: P put, D delete, R delete what must be there, T touch, E touch what expires, C check. A guess is an edit whose
@@ -124,7 +130,7 @@ return record(version)
 COMMIT = Script.of(f"""{ONCE}{SEALED}{CLOCK}
 local now, shards = tonumber(ARGV[2]), tonumber(ARGV[3])
 local first_entry, first_edit = 1 + 3 * shards, 4 + shards
-local count = #KEYS - first_entry
+local count = #KEYS - first_entry - 1
 local clocks, layouts = {{}}, {{}}
 for s = 1, shards do
   local clock, other = clock_of(KEYS[1 + 3 * s], ARGV[3 + s])
@@ -227,9 +233,10 @@ for s in pairs(written) do set_clock(KEYS[1 + 3 * s], clocks[KEYS[1 + 3 * s]], l
 return record(versions)
 """)
 
-# KEYS: index, expiry. ARGV: low, high (as of ZRANGEBYLEX), reverse, limit, now, what names of entries begin with
-# (empty: only keys are wanted), bytes of entries that are enough. Returns whether nothing is left, the key to go on
-# behind, then keys, or keys and entries by turns. It looks at so many keys at most, so it may find few before the end.
+# KEYS: index, expiry; if entries are wanted, WHOLE. ARGV: low, high (as of ZRANGEBYLEX), reverse, limit, now, what
+# names of entries begin with (empty: only keys are wanted), bytes of entries that are enough. Returns whether nothing
+# is left, the key to go on behind, then keys, or keys and entries by turns. It looks at so many keys at most, so it
+# may find few before the end.
 PAGE = Script.of("""
 local low, high, limit, now = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local reverse, entries, enough = ARGV[3] == '1', ARGV[6], tonumber(ARGV[7])
@@ -279,7 +286,7 @@ COUNT = Script.of("""
 return {redis.call('ZCARD', KEYS[1]), redis.call('ZCOUNT', KEYS[2], '-inf', ARGV[1])}
 """)
 
-# KEYS: session, index, expiry. ARGV: number, what names of entries begin with.
+# KEYS: session, index, expiry, WHOLE. ARGV: number, what names of entries begin with.
 CLEAR = Script.of(f"""{ONCE}
 while true do
   local keys = redis.call('ZRANGE', KEYS[2], 0, 999)
@@ -291,8 +298,8 @@ redis.call('UNLINK', KEYS[3])
 return record(0)
 """)
 
-# KEYS: session, index, expiry. ARGV: number, what names of entries begin with, limit, now, whether only those that
-# have expired. Returns how many keys were removed, and how many of them were live.
+# KEYS: session, index, expiry, WHOLE. ARGV: number, what names of entries begin with, limit, now, whether only those
+# that have expired. Returns how many keys were removed, and how many of them were live.
 REMOVE = Script.of(f"""{ONCE}
 local keys
 if ARGV[5] == '1' then
@@ -317,4 +324,10 @@ redis.call('HSETNX', KEYS[1], ARGV[2], ARGV[3])
 local layout = redis.call('HGET', KEYS[1], ARGV[2])
 redis.call('HSET', KEYS[1], ARGV[1], layout)
 return layout
+""")
+
+# KEYS: clock, WHOLE. ARGV: cursor, pattern, count. As a script it has keys, so that it is the server of their slot that
+# looks through its names, and no other one.
+SCAN = Script.of("""
+return redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])
 """)

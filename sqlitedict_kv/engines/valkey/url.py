@@ -61,6 +61,8 @@ def parsed(text: str) -> Address:
     if "#" in rest:
         raise ValueError(f"{scheme}://...: write # as %23 in the URL of a server")
     rest, _, query = rest.partition("?")
+    if "@" in query:
+        raise ValueError(f"{scheme}://...: write ? as %3F in the password of a URL, and @ as %40 behind the ?")
     place, slash, path = rest.partition("/")
     if "@" in path:
         raise ValueError(f"{scheme}://...: write / as %2F in the password of a URL")
