@@ -73,10 +73,13 @@ def test_a_write_that_a_replica_has_is_not_repeated_when_its_answer_dies_with_th
 
 
 def append_once(voice, url):
-    with Store(url, timeout=8, confirm=2) as store:
+    with Store(url, timeout=8) as store:
+        ns = store.ns(NAMESPACE)
+        ns["known"] = 1
+        store._engine._link.confirm = 2
         voice.say("begun")
         try:
-            store.ns(NAMESPACE).modify("list", lambda old: [*old, "mark"])
+            ns.modify("list", lambda old: [*old, "mark"])
         except KVError as error:
             voice.say(type(error).__name__)
 
