@@ -209,10 +209,10 @@ def test_a_server_that_hangs_for_less_than_the_timeout_costs_only_time(server, m
         missed.set()
         gave_up(course, *arguments)
 
-    monkeypatch.setattr(Course, "missed", watched)
     with Store(server.url, timeout=4) as store, ThreadPoolExecutor(1) as pool:
         ns = store.ns(NAMESPACE)
         ns.add("early", 1)  # which brings the script
+        monkeypatch.setattr(Course, "missed", watched)
         server.pause()
         answer = pool.submit(ns.add, "new", 1)
         assert missed.wait(60)  # the first request is at the server, which has not read it, and another one is tried
