@@ -100,6 +100,16 @@ def track(notes):
         yield make
 
 
+@pytest.fixture
+def listener(server, clock):
+    """A listener alone, to which the server tells of what changes."""
+    with closing(connect(server.url, timeout=5)) as link:
+        (endpoint,) = link.endpoints()
+        with closing(Listener(link.listener(endpoint), clock, clustered=False)) as listener:
+            listener.begin(PREFIXES, b"kv:tracking")
+            yield listener
+
+
 def steps_until(tracking, condition, what="what the test waits for"):
     """Take steps until the answer is true."""
 
@@ -135,61 +145,57 @@ WRITES = {
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_a_server_tells_of_a_write_before_it_answers_a_question_that_was_sent_later(server, clock, name):
+def test_a_server_tells_of_a_write_before_it_answers_a_question_that_was_sent_later(server, clock, listener, name):
     client = server.client()
-    with closing(connect(server.url, timeout=5)) as link:
-        (endpoint,) = link.endpoints()
-        listener = Listener(link.listener(endpoint), clock, clustered=False)
-        with closing(listener):
-            listener.begin(PREFIXES, b"kv:tracking")
-            for number in range(100):
-                WRITES[name](client)
-                clock.now += 1
-                listener.ask()
-                told = []
-                until(lambda: told.extend(listener.heard()) or listener.proven == clock.now, "the answer")
-                assert any(keys is None or KEY in keys for keys in told), number
+    for number in range(100):
+        WRITES[name](client)
+        clock.now += 1
+        told = answered(listener)
+        assert any(keys is None or KEY in keys for keys in told), number
 
 
-def test_writes_of_many_clients_at_once_are_told_before_the_answer_too(server, clock):
+def answered(listener):
+    """Ask, and return what is told until the answer comes."""
+    told = []
+    listener.ask()
+
+    def heard():
+        told.extend(listener.heard())
+        return listener.proven == listener.asked
+
+    until(heard, "the answer")
+    return told
+
+
+def test_writes_of_many_clients_at_once_are_told_before_the_answer_too(server, clock, listener):
     """Some of them share a turn of the server's loop with the question."""
-    with closing(connect(server.url, timeout=5)) as link:
-        (endpoint,) = link.endpoints()
-        listener = Listener(link.listener(endpoint), clock, clustered=False)
-        with closing(listener):
-            listener.begin(PREFIXES, b"kv:tracking")
-            written, stop, failures = {}, threading.Event(), []
+    written, stop, failures = dict.fromkeys(range(3), 0), threading.Event(), []
 
-            def write(number):
-                client = server.client()
-                try:
-                    for count in range(1, 100_000):
-                        if stop.is_set():
-                            return
-                        client.set(b"kv:d{n:0}%d" % number, count)
-                        written[number] = count
-                except Exception as error:
-                    failures.append(error)
+    def write(number):
+        client = server.client()
+        try:
+            while not stop.is_set():
+                client.set(b"kv:d{n:0}%d" % number, 1)
+                written[number] += 1
+        except Exception as error:
+            failures.append(error)
 
-            threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
-            for thread in threads:
-                thread.start()
-            told = dict.fromkeys(range(3), 0)
-            for _ in range(300):
-                acknowledged = dict(written)
-                clock.now += 1
-                listener.ask()
-                while listener.proven < clock.now:
-                    for keys in listener.heard():
-                        for key in keys:
-                            told[int(key.partition(b"}")[2])] += 1
-                # A turn of the loop tells of a key once; each client waits for its answer, so each write is a turn.
-                assert all(told[number] >= acknowledged.get(number, 0) for number in told)
-            stop.set()
-            for thread in threads:
-                thread.join(20)
-            assert not failures
-            assert min(told.values()) > 50
+    threads = [threading.Thread(target=write, args=(number,)) for number in written]
+    for thread in threads:
+        thread.start()
+    told = dict.fromkeys(written, 0)
+    for _ in range(300):
+        acknowledged = dict(written)
+        clock.now += 1
+        for key in (key for keys in answered(listener) for key in keys):
+            told[int(key.partition(b"}")[2])] += 1
+        # A turn of the loop tells of a key once; each client waits for its answer, so each write is a turn.
+        assert all(told[number] >= acknowledged[number] for number in told)
+    stop.set()
+    for thread in threads:
+        thread.join(20)
+    assert not failures
+    assert min(told.values()) > 50
 
 
 def test_an_error_in_the_place_of_the_answer_proves_nothing(server, clock, notes, track):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, NoReturn
 from zlib import crc32
 
@@ -39,7 +39,7 @@ from sqlitedict_kv.engines.valkey.edits import Guarded, batches_of, resolved
 from sqlitedict_kv.engines.valkey.entry import crc_of, packed, record_of
 from sqlitedict_kv.engines.valkey.health import dangers, server_of, used_memory
 from sqlitedict_kv.engines.valkey.layout import Shard, Space
-from sqlitedict_kv.engines.valkey.pages import joined
+from sqlitedict_kv.engines.valkey.pages import joined, share_of
 from sqlitedict_kv.engines.valkey.registry import Registry, Wish
 from sqlitedict_kv.engines.valkey.scripts import PUT
 from sqlitedict_kv.engines.valkey.session import Sessions
@@ -51,6 +51,7 @@ from sqlitedict_kv.errors import (
     KVError,
     LayoutError,
     ReadOnlyError,
+    StoreError,
     TooLargeError,
     UnsupportedError,
 )
@@ -77,7 +78,7 @@ class ValkeyEngine:
         self._memory: Memory | None = None  # in front of it
         self._tracking: Tracking | None = None  # what tells that of the writes of others
         self._purged = 0
-        self._expiring = 0  # entries with a deadline that were written since the last purge
+        self._written: dict[str, int] = {}  # entries of each namespace since it was purged last
         self.label = link.label if prefix == "kv" else f"{link.label} (prefix {prefix})"  # what tells stores apart
 
     @property
@@ -151,7 +152,8 @@ class ValkeyEngine:
         self._require_order(space)
         found: list[tuple[str, bytes]] = []
         while True:
-            calls = [page_call(shard, span, limit - len(found), now, records=records) for shard in space.shards]
+            share = share_of(limit - len(found), len(space.shards))
+            calls = [page_call(shard, span, share, now, records=records) for shard in space.shards]
             page = joined(self._link.many(calls), reverse=span.reverse, records=records)
             found += page.items
             if page.boundary is None or len(found) >= limit or (records and found):
@@ -222,8 +224,7 @@ class ValkeyEngine:
             )
             reply = self._write(Call(slot, PUT, parts, writes=True), [(namespace, key)])
             if type(reply) is int:
-                if expires_at is not None:
-                    self._wrote_expiring(1, space, now)
+                self._wrote(1, space, now)
                 return reply
             self._refuse_layout(space, reply)
 
@@ -259,10 +260,9 @@ class ValkeyEngine:
             if refused is None:
                 break
             self._refuse_layout(space, refused)
-        expiring = sum(edit.expires_at is not None for edit in edits)
-        if expiring:
-            self._wrote_expiring(expiring, space, now)
-        return {put.key: version for puts, version in zip(groups.values(), replies, strict=True) for put in puts}
+        self._wrote(len(edits), space, now)
+        found = {put.key: version for puts, version in zip(groups.values(), replies, strict=True) for put in puts}
+        return {edit.key: found[edit.key] for edit in edits} if len(groups) > 1 else found
 
     def commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
         """Apply edits in order, all or none; deletions without a condition in several shards, of each shard."""
@@ -315,9 +315,7 @@ class ValkeyEngine:
             else:
                 time.sleep(random.uniform(0, pause))  # noqa: S311 # no secret: so that two do not meet again
                 pause = min(2 * pause, LONGEST_PAUSE)
-        expiring = sum(isinstance(edit, Put) and edit.expires_at is not None for edit in edits)
-        if expiring:
-            self._wrote_expiring(expiring, self._registry.made(edits[0].namespace), now)
+        self._wrote(len(edits), self._registry.made(edits[0].namespace), now)
         return [None if version < 0 else version for version in reply]
 
     def commit_groups(self, claim: Callable[[], Sequence[Sequence[Edit]]], clock: Callable[[], int]) -> list[Outcome]:
@@ -418,13 +416,18 @@ class ValkeyEngine:
                 f"and the registry says {space.encoded!r}; was only a part of the servers' data removed?"
             )
 
-    def _wrote_expiring(self, count: int, space: Space, now: int) -> None:
+    def _wrote(self, count: int, space: Space, now: int) -> None:
         """Remove a few expired entries now and then, so that those who only write need no purge."""
-        self._expiring += count
-        if self._expiring >= WRITES_PER_PURGE and space.layout.ordered:
-            # Twice as many as were written: a backlog must shrink, however many come at once.
-            left, self._expiring = 2 * self._expiring, 0
-            shard = random.choice(space.shards)  # noqa: S311 # no secret
+        if not space.layout.ordered:
+            return
+        written = self._written.get(space.namespace, 0) + count
+        self._written[space.namespace] = written
+        if written < WRITES_PER_PURGE:
+            return
+        self._written[space.namespace] = 0
+        shard = random.choice(space.shards)  # noqa: S311 # no secret
+        left = 2 * written  # a backlog must shrink, however many come at once
+        with suppress(StoreError):  # the write is done; who comes next meets what fails
             while left > 0:
                 batch = min(left, ROWS_PER_BATCH)
                 removed, _ = self._remove(shard, batch, now, expired=True)
