@@ -122,7 +122,8 @@ class Tracking:
                 listener = Listener(connection, self._memory.clock, clustered=self._link.clustered)
                 listeners.append(listener)
                 listener.begin(self._watched, self._channel)
-                selector.register(listener, selectors.EVENT_READ)
+                # By its number, for a selector is a cycle of objects and would keep the listener.
+                selector.register(listener.fileno(), selectors.EVENT_READ)
             # What became a primary before they said how the cluster was, they would never tell of.
             self._link.refresh()
             if self._link.endpoints() != endpoints or not endpoints:
