@@ -1,8 +1,8 @@
 """What it takes to move a million entries; `python benchmarks/copying.py [--entries N] [--bytes N] [ADDRESS ...]`.
 
-A file is copied to another one. With addresses of servers, whose data may be lost, it is copied to the first, from there
-to the next, and from the last one back into a file. Each copy runs in a process of its own, whose peak of memory is
-printed beside that of a process that copies one entry.
+A file is copied to another one. With addresses of servers, whose data may be lost, it is copied to the first, from
+there to the next, and from the last one back into a file. Each copy runs in a process of its own, whose peak of memory
+is printed beside that of a process that copies one entry.
 """
 
 from __future__ import annotations

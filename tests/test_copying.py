@@ -654,6 +654,31 @@ def test_a_copy_may_be_killed_again_and_again(places, make_store, small_pages):
         assert bodies_of(target, name) == bodies_of(source, name)
 
 
+# -- failing servers
+
+
+def test_a_copy_goes_on_when_the_server_that_failed_is_there_again(new_store, make_store, start_server, small_pages):
+    server = start_server("--appendonly", "yes", "--appendfsync", "always")
+    source, target = new_store("file"), make_store(server.url, timeout=0.5)
+    fill(source, "n", 4 * PAGE)
+
+    def kill(_, done, __):
+        if done == 2 * PAGE:
+            server.kill()
+
+    with pytest.raises(ConnectionError):
+        copy(source, target, progress=kill)
+    server.start()
+    assert copy(source, target) == CopyReport(2 * PAGE, 2 * PAGE, ("n",))
+    assert bodies_of(target, "n") == bodies_of(source, "n")
+    back = new_store("memory")
+    with pytest.raises(ConnectionError):
+        copy(target, back, progress=kill)
+    server.start()
+    assert copy(target, back) == CopyReport(2 * PAGE, 2 * PAGE, ("n",))
+    assert bodies_of(back, "n") == bodies_of(source, "n")
+
+
 # -- versions
 
 
@@ -715,26 +740,21 @@ STEPS = st.lists(
 def test_no_version_that_was_ever_given_comes_again(steps, resume):
     clock = VirtualClock()
     with Store(clock=clock) as source, Store(clock=clock) as target:
-        given = {"a": {0}, "b": {0}, "c": {0}}
+        every = {0}
         for verb, key, here in steps:
-            store = source if here else target
-            n = store.ns("n")
-            if verb in ("set", "expiring"):
-                given[key].add(n.set(key, 0, ttl=1 if verb == "expiring" else None))
-            elif verb == "delete":
-                n.delete(key)
-            elif verb == "clear":
-                n.clear()
-            elif verb == "drop":
-                store.drop("n")
-            elif verb == "wait":
-                clock.advance(1)
-            else:
-                copy(target, source, ["n"])
-                for one, record in records_of(source, "n").items():
-                    given[one].add(record.version)
+            ours, theirs = (source, target) if here else (target, source)
+            do = {
+                "set": lambda n, key=key: n.set(key, 0),
+                "expiring": lambda n, key=key: n.set(key, 0, ttl=1),
+                "delete": lambda n, key=key: n.delete(key),
+                "clear": lambda n: n.clear(),
+                "drop": lambda _, store=ours: store.drop("n"),
+                "wait": lambda _: clock.advance(1),
+                "back": lambda _, theirs=theirs, ours=ours: copy(theirs, ours, ["n"]),
+            }[verb]
+            do(ours.ns("n"))
+            every |= {record.version for store in (ours, theirs) for record in records_of(store, "n").values()}
         live = set(source.ns("n"))
-        every = set().union(*given.values())
         if resume and live:
             with pytest.raises(StopError):
                 copy(source, target, ["n"], stop_at(1))

@@ -162,6 +162,56 @@ def test_edits_apply_in_order_and_see_each_other(store):
     assert tx.versions == {("users", key): version_of(users, key) for key in ("k", "sum")}
 
 
+@pytest.mark.parametrize("first", [1, None])
+def test_a_sum_keeps_the_deadline_that_an_edit_before_it_gave(store, clock, first):
+    users = store.ns("users")
+    if first is not None:
+        users.set("k", first, ttl=5)
+    with store.atomic() as tx:
+        view = tx.ns("users")
+        view.touch("k", 60)
+        view.incr("k")
+        view.touch("k", 30)
+        view.incr("k")
+    assert users["k"] == (first or 0) + 2
+    clock.advance(30)
+    assert "k" not in users
+
+
+def test_what_has_expired_by_the_commit_is_absent_to_the_edits_behind(store, clock):
+    users = store.ns("users")
+    users.set("there", 1, ttl=60)
+    with store.atomic() as tx:
+        view = tx.ns("users")
+        view.set("new", 10, ttl=1)
+        view.touch("new", 2)
+        view.touch("there", 1)
+        view.touch("there", 2)
+        for key in ("new", "there"):
+            view.incr(key, default=100)
+            view.touch(key, None)
+        clock.advance(1.5)
+    assert users == {"new": 101, "there": 101}
+
+
+@pytest.mark.parametrize("default", [0, None])
+def test_of_two_edits_that_fail_the_first_one_is_told(store, default):
+    """Who is told of a conflict tries again; a TypeError would end that."""
+    users = store.ns("users")
+    version = users.set("k", 1)
+    if default == 0:
+        users["k"] = "text"
+    else:
+        del users["k"]
+    with pytest.raises(ConflictError), store.atomic() as tx:
+        tx.ns("users").check("k", version)
+        tx.ns("users").incr("k", default=default)
+    with pytest.raises(TypeError if default == 0 else KeyError), store.atomic() as tx:
+        tx.ns("users").incr("k", default=default)
+        tx.ns("users").check("k", version)
+    assert users.get("k") == ("text" if default == 0 else None)
+
+
 @on_sqlite  # elsewhere nobody can know the number of a version before it is there
 def test_a_check_sees_the_version_that_an_edit_before_it_gave(store):
     with store.atomic() as tx:

@@ -12,6 +12,11 @@ def test_set_many_writes_all_and_returns_their_versions(store, after):
     assert users == {"a": (2,), "b": 1, "c": b"3"}
 
 
+def test_set_many_returns_the_versions_in_the_order_of_the_entries(store):
+    keys = [f"{7 * number % 50}" for number in range(50)]
+    assert list(store.ns("users").set_many(dict.fromkeys(keys, 1))) == keys
+
+
 def test_set_many_takes_any_mapping_of_the_store_too(store, after):
     users, copy = store.ns("users"), store.ns("copy")
     users.update(a=1, b=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from sqlitedict_kv import Namespace, NotConfirmedError, OutcomeUnknownError, Store
@@ -209,3 +209,12 @@ def assert_versions_grow(tolds):
             given[key].append(version)
     for key, versions in given.items():
         assert len(set(versions)) == len(versions), f"a version of {key!r} was given twice"
+
+
+@contextmanager
+def hurried(store, seconds):
+    """Let the calls of a store, which was opened in peace, give up soon."""
+    link = store._engine._link
+    patient, link._timeout = link._timeout, seconds
+    yield
+    link._timeout = patient

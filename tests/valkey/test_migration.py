@@ -1,7 +1,5 @@
 """A slot moves to another server under load: answers are right or wait, key by key or all at once."""
 
-from contextlib import contextmanager
-
 import pytest
 from redis.crc import key_slot
 
@@ -9,7 +7,7 @@ from sqlitedict_kv import Store, UnreachableError
 from tests.conftest import redis_binary, servers, valkey_binary
 from tests.servers import HOST, until
 from tests.valkey.conftest import mend
-from tests.valkey.load import NAMESPACE, Load
+from tests.valkey.load import NAMESPACE, Load, hurried
 
 SLOT = key_slot(b"{%s:0}" % NAMESPACE.encode())
 SHORT = 0.03  # seconds after which a call gives up that waits for the end of the move
@@ -27,15 +25,6 @@ def _either(request):
 def either(_either):
     mend(_either)
     return _either
-
-
-@contextmanager
-def hurried(store):
-    """Let calls give up soon."""
-    link = store._engine._link
-    patient, link._timeout = link._timeout, SHORT
-    yield
-    link._timeout = patient
 
 
 def begun(cluster):
@@ -69,7 +58,7 @@ def test_what_is_read_and_written_while_a_slot_moves_key_by_key_is_right_or_wait
         for key in KEYS:  # single reads never wait
             assert ns[key] == model[key]
         assert ns.get("absent") is None
-        with hurried(store):
+        with hurried(store, SHORT):
             waits_or_is_right(lambda: ns.get_many([*KEYS, "absent"]), model)
             waits_or_is_right(lambda: list(ns), KEYS)
             waits_or_is_right(lambda: len(ns), len(KEYS))
@@ -111,7 +100,7 @@ def test_a_removal_while_a_slot_moves_key_by_key_is_whole_or_waits(either, clock
             "several deletes": lambda: ns.delete_many(KEYS),
         }[verb]
 
-        with hurried(store), pytest.raises(UnreachableError, match="TRYAGAIN|Multiple keys"):
+        with hurried(store, SHORT), pytest.raises(UnreachableError, match="TRYAGAIN|Multiple keys"):
             remove()
 
         move.run_on()
@@ -127,7 +116,7 @@ def test_an_unordered_namespace_is_dropped_wherever_its_slot_is(either):
         ns.set_many(dict.fromkeys(KEYS, 1))
         move = begun(either)
         move_keys(move, "k1", "k2")
-        with hurried(store), pytest.raises(UnreachableError, match="TRYAGAIN|Multiple keys"):
+        with hurried(store, SHORT), pytest.raises(UnreachableError, match="TRYAGAIN|Multiple keys"):
             store.drop(NAMESPACE)
         move.run_on()
 

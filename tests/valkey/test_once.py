@@ -174,26 +174,46 @@ def test_a_refusal_is_not_recorded_so_that_a_repetition_looks_again(link, space)
     assert link.one(guarded)[0] == b"CONFLICT"
 
 
-def test_threads_have_sessions_of_their_own():
+def test_a_write_in_the_middle_of_another_one_of_the_same_thread_is_a_request_of_its_own(shared_valkey, request):
+    """The handler of a signal may come at any place, and a finalizer too."""
+    with Store(f"{shared_valkey.url}?prefix={request.node.name[:60]}") as store:
+        users = store.ns("users")
+        users["warm"] = 1
+        link = store._engine._link
+        one, inner = link.one, []
+
+        def interrupted(call):
+            if call.writes and not inner:
+                inner.append("begun")
+                inner.append(users.incr("inner"))
+            return one(call)
+
+        link.one = interrupted
+        version = users.set("outer", 1)
+        assert inner == ["begun", 1]
+        assert users.copy() == {"inner": 1, "outer": 1, "warm": 1}
+        assert users.get_with_meta("outer").meta.version == version
+
+
+def test_requests_that_are_made_at_once_have_sessions_of_their_own():
     sessions = session.Sessions()
-    names = {sessions.next()[0]}
-    threads = [threading.Thread(target=lambda: names.add(sessions.next()[0])) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(names) == 4
-    assert sessions.next()[1] == session.NUMBER.pack(2)
+    with sessions.take() as first, sessions.take() as second:
+        assert first.name != second.name
+        assert first.next() == (first.name, session.NUMBER.pack(1))
+    with sessions.take() as third:
+        assert third in (first, second)
+    assert len(sessions._free) == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
 def test_a_forked_child_has_sessions_of_its_own():
     sessions = session.Sessions()
-    mine, _ = sessions.next()
+    with sessions.take() as taken:
+        mine = taken.name
     read, write = os.pipe()
     pid = os.fork()
     if not pid:
-        os.write(write, sessions.next()[0])
+        os.write(write, sessions.take().name)
         os._exit(0)
     os.waitpid(pid, 0)
     assert os.read(read, 100) not in (mine, b"")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
-from sqlitedict_kv.engine import Change, Check, Delete, Edit, Put, Span, Touch
-from sqlitedict_kv.engines.valkey.edits import Guarded
+from sqlitedict_kv.engine import Change, Check, Delete, Put, Span, Touch
+from sqlitedict_kv.engines.valkey.edits import Concrete, Failed, Guarded
 from sqlitedict_kv.engines.valkey.entry import packed
 from sqlitedict_kv.engines.valkey.layout import Shard, Space
 from sqlitedict_kv.engines.valkey.pages import bounds_of
@@ -105,7 +105,7 @@ def scan_call(shard: Shard, cursor: bytes) -> Call:
     return Call(shard.slot, SCAN, parts, writes=False)
 
 
-def commit_call(edits: Sequence[Edit | Guarded], space_of: Callable[[str], Space], session: Session, now: int) -> Call:
+def commit_call(edits: Sequence[Concrete], space_of: Callable[[str], Space], session: Session, now: int) -> Call:
     """Return the call that applies edits, all or none."""
     shards: dict[tuple[str, bytes], tuple[int, Shard, bytes]] = {}
     names: list[bytes] = []
@@ -127,14 +127,15 @@ def commit_call(edits: Sequence[Edit | Guarded], space_of: Callable[[str], Space
     return Call(first.slot, COMMIT, (b"%d" % len(keys), *keys, *head, *layouts, *parts), writes=True)
 
 
-def _parts_of(edit: Edit | Guarded, space: Space, shard: bytes, key: bytes, now: int) -> list[bytes]:
+def _parts_of(edit: Concrete, space: Space, shard: bytes, key: bytes, now: int) -> list[bytes]:
     """Return the nine arguments of an edit."""
     match edit:
         case Put():
             return _put(edit, space, shard, key, now, _number(edit.expected), NO_MATTER, b"")
         case Guarded(put, version, expires_at):
-            deadline = NO_MATTER if version is None else b"%d" % (expires_at or 0)
-            return _put(put, space, shard, key, now, _number(version), deadline, b"1")
+            return _put(put, space, shard, key, now, _number(version), _deadline(version, expires_at), b"1")
+        case Failed(version=version, expires_at=expires_at):
+            return [b"F", shard, key, _number(version), _deadline(version, expires_at), b"", b"", b"", b"1"]
         case Delete(expected=expected, required=required):
             return [b"R" if required else b"D", shard, key, _number(expected), b"", b"", b"", b"", b""]
         case Touch(expires_at=expires_at, expiring=expiring):
@@ -151,6 +152,10 @@ def _put(
 ) -> list[bytes]:
     crc, tail = packed(crc32(key, space.crc), put.body, put.content_type, put.expires_at, now)
     return [b"P", shard, key, expected, deadline, b"%d" % (put.expires_at or 0), b"%d" % crc, tail, guess]
+
+
+def _deadline(version: int | None, expires_at: int | None) -> bytes:
+    return NO_MATTER if version is None else b"%d" % (expires_at or 0)
 
 
 def _number(version: int | None) -> bytes:

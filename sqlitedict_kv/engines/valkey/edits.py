@@ -19,23 +19,43 @@ class Guarded(NamedTuple):
     expires_at: int | None  # likewise
 
 
-def resolved(edits: Iterable[Edit], read: Read, now: int) -> list[Edit | Guarded]:
-    """Return edits in which what a Change would write stands for the Change.
+class Failed(NamedTuple):
+    """A Change that raised; nothing comes of it, unless an edit before it is refused: then that is what went wrong."""
+
+    namespace: str
+    key: str
+    version: int | None  # of the record that it raised for, as for Guarded
+    expires_at: int | None
+    error: Exception
+
+
+Concrete = Edit | Guarded | Failed
+
+
+def resolved(edits: Iterable[Edit], read: Read, now: int) -> list[Concrete]:
+    """Return edits in which what a Change would write stands for the Change; those behind one that fails are left out.
 
     What *read* returned for it is guarded by the version and the deadline that it had; edits of the same entry that
     come before it count as applied.
     """
     ahead: dict[tuple[str, str], Record | None] = {}  # what the edits so far leave behind
-    done: list[Edit | Guarded] = []
+    touches: dict[tuple[str, str], list[Touch]] = {}  # of entries that nobody had to look at so far
+    done: list[Concrete] = []
     for edit in edits:
         name = edit.namespace, edit.key
         if isinstance(edit, Change):
             known = name in ahead
-            record = ahead[name] if known else read(*name)
+            record = ahead[name] if known else _touched(read(*name), touches.get(name, ()), now)
             live = record if record is not None and record.is_live(now) else None
-            put = edit.function(live)
             version = None if known else live.version if live else 0
-            done.append(Guarded(put, version, live.expires_at if live else None))
+            expires_at = live.expires_at if live else None
+            try:
+                put = edit.function(live)
+            except Exception as error:
+                if not done:
+                    raise
+                return [*done, Failed(*name, version, expires_at, error)]
+            done.append(Guarded(put, version, expires_at))
             ahead[name] = _record_of(put, now)
             continue
         done.append(edit)
@@ -43,8 +63,10 @@ def resolved(edits: Iterable[Edit], read: Read, now: int) -> list[Edit | Guarded
             ahead[name] = _record_of(edit, now)
         elif isinstance(edit, Delete):
             ahead[name] = None
-        elif isinstance(edit, Touch) and ahead.get(name) is not None:
-            ahead[name] = _touched(ahead[name], edit)
+        elif isinstance(edit, Touch) and name in ahead:
+            ahead[name] = _touched(ahead[name], [edit], now)
+        elif isinstance(edit, Touch):
+            touches.setdefault(name, []).append(edit)
     return done
 
 
@@ -53,10 +75,14 @@ def _record_of(put: Put, now: int) -> Record:
     return Record(put.body, put.content_type, 0, put.expires_at, now)
 
 
-def _touched(record: Record | None, edit: Touch) -> Record | None:
-    if record is None or (edit.expiring and record.expires_at is None):
-        return record
-    return record._replace(expires_at=edit.expires_at)
+def _touched(record: Record | None, touches: Iterable[Touch], now: int) -> Record | None:
+    """Return what touches make of a record."""
+    for edit in touches:
+        if record is None or not record.is_live(now):
+            return record
+        if not (edit.expiring and record.expires_at is None):
+            record = record._replace(expires_at=edit.expires_at)
+    return record
 
 
 def batches_of(groups: Sequence[Sequence[Edit]]) -> Iterator[list[int]]:

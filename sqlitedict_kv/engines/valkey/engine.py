@@ -35,7 +35,7 @@ from sqlitedict_kv.engines.valkey.calls import (
     remove_call,
     scan_call,
 )
-from sqlitedict_kv.engines.valkey.edits import Guarded, batches_of, resolved
+from sqlitedict_kv.engines.valkey.edits import Concrete, Failed, Guarded, batches_of, resolved
 from sqlitedict_kv.engines.valkey.entry import crc_of, packed, record_of
 from sqlitedict_kv.engines.valkey.health import dangers, server_of, used_memory
 from sqlitedict_kv.engines.valkey.layout import Shard, Space
@@ -213,20 +213,22 @@ class ValkeyEngine:
         """Write one entry whatever is there and return its version."""
         self._require_writable()
         name = key.encode()
-        session, number = self._sessions.next()
-        while True:
-            space = self._registry.made(namespace)
-            slot, entries, order, expiry, clock, sessions = space.shard_of(name)
-            crc, tail = packed(crc32(name, space.crc), body, content_type, expires_at, now)
-            parts = (
-                *(b"5", sessions + session, order, expiry, clock, entries + name),
-                *(number, space.encoded, b"%d" % now, name, b"%d" % (expires_at or 0), b"%d" % crc, tail),
-            )
-            reply = self._write(Call(slot, PUT, parts, writes=True), [(namespace, key)])
-            if type(reply) is int:
-                self._wrote(1, space, now)
-                return reply
-            self._refuse_layout(space, reply)
+        with self._sessions.take() as taken:
+            session, number = taken.next()
+            while True:
+                space = self._registry.made(namespace)
+                slot, entries, order, expiry, clock, sessions = space.shard_of(name)
+                crc, tail = packed(crc32(name, space.crc), body, content_type, expires_at, now)
+                parts = (
+                    *(b"5", sessions + session, order, expiry, clock, entries + name),
+                    *(number, space.encoded, b"%d" % now, name, b"%d" % (expires_at or 0), b"%d" % crc, tail),
+                )
+                reply = self._write(Call(slot, PUT, parts, writes=True), [(namespace, key)])
+                if type(reply) is int:
+                    break
+                self._refuse_layout(reply, space)
+        self._wrote(1, space, now)
+        return reply
 
     def put_at_once(self, edit: Put, now: int) -> int | None:
         """Write one entry whatever is there and return its version: there is no lock that others could hold."""
@@ -248,21 +250,22 @@ class ValkeyEngine:
     def _put_many(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> dict[str, int]:
         self._require_writable()
         _refuse_too_many(edits)
-        session = self._sessions.next()
-        while True:
-            space = self._registry.made(namespace)
-            groups: dict[Shard, list[Put]] = {shard: [] for shard in space.shards} if above else {}
-            for edit in edits:
-                groups.setdefault(space.shard_of(edit.key.encode()), []).append(edit)
-            calls = [put_call(space, shard, puts, session, above, now) for shard, puts in groups.items()]
-            replies = self._write_many(calls, [(namespace, edit.key) for edit in edits])
-            refused = next((reply for reply in replies if type(reply) is not int), None)
-            if refused is None:
-                break
-            self._refuse_layout(space, refused)
+        with self._sessions.take() as session:
+            while True:
+                space = self._registry.made(namespace)
+                groups: dict[Shard, list[Put]] = {shard: [] for shard in space.shards} if above else {}
+                for edit in edits:
+                    groups.setdefault(space.shard_of(edit.key.encode()), []).append(edit)
+                asks = session.next()
+                calls = [put_call(space, shard, puts, asks, above, now) for shard, puts in groups.items()]
+                replies = self._write_many(calls, [(namespace, edit.key) for edit in edits])
+                refused = next((reply for reply in replies if type(reply) is not int), None)
+                if refused is None:
+                    break
+                self._refuse_layout(refused, space)
         self._wrote(len(edits), space, now)
-        found = {put.key: version for puts, version in zip(groups.values(), replies, strict=True) for put in puts}
-        return {edit.key: found[edit.key] for edit in edits} if len(groups) > 1 else found
+        versions = {put.key: version for puts, version in zip(groups.values(), replies, strict=True) for put in puts}
+        return {edit.key: versions[edit.key] for edit in edits}
 
     def commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
         """Apply edits in order, all or none; deletions without a condition in several shards, of each shard."""
@@ -301,21 +304,20 @@ class ValkeyEngine:
         names = [(edit.namespace, edit.key) for edit in edits]
         pause = 0.0005
         while True:
-            for namespace in dict(names):
-                self._registry.made(namespace)
+            spaces = [self._registry.made(namespace) for namespace in dict(names)]
             concrete = resolved(edits, self.read, now)
-            call = commit_call(concrete, self._registry.made, self._sessions.next(), now)
-            reply = self._write(call, names)
+            with self._sessions.take() as session:
+                reply = self._write(commit_call(concrete, self._registry.made, session.next(), now), names)
             if type(reply[0]) is int:
                 break
             if reply[0] == b"LAYOUT":
-                self._refuse_layout(self._registry.made(edits[0].namespace), reply)
+                self._refuse_layout(reply, *spaces)
             elif reply[0] != b"CHANGED":
                 _raise_refusal(concrete, reply)
             else:
                 time.sleep(random.uniform(0, pause))  # noqa: S311 # no secret: so that two do not meet again
                 pause = min(2 * pause, LONGEST_PAUSE)
-        self._wrote(len(edits), self._registry.made(edits[0].namespace), now)
+        self._wrote(len(edits), spaces[0], now)
         return [None if version < 0 else version for version in reply]
 
     def commit_groups(self, claim: Callable[[], Sequence[Sequence[Edit]]], clock: Callable[[], int]) -> list[Outcome]:
@@ -349,9 +351,9 @@ class ValkeyEngine:
         if space is None:
             return
         self._require_order(space)
-        session = self._sessions.next()
-        calls = [clear_call(shard, session) for shard in space.shards]
-        self._write_many(calls, None)
+        with self._sessions.take() as session:
+            asks = session.next()
+            self._write_many([clear_call(shard, asks) for shard in space.shards], None)
 
     def drop(self, namespace: str, now: int) -> int:
         """Remove every entry of a namespace in bounded batches; return how many were live."""
@@ -380,8 +382,9 @@ class ValkeyEngine:
 
     def _remove(self, shard: Shard, limit: int, now: int, *, expired: bool) -> tuple[int, int]:
         """Remove some keys of a shard; return how many, and how many of them were live."""
-        call = remove_call(shard, self._sessions.next(), limit, now, expired=expired)
-        removed, live = self._write(call, [] if expired else None)
+        with self._sessions.take() as session:
+            call = remove_call(shard, session.next(), limit, now, expired=expired)
+            removed, live = self._write(call, [] if expired else None)
         return removed, live
 
     # -- what every write has in common
@@ -407,13 +410,14 @@ class ValkeyEngine:
         if self._readonly:
             raise ReadOnlyError(f"the store at {self.label} was opened with readonly=True")
 
-    def _refuse_layout(self, space: Space, reply: Any) -> None:
+    def _refuse_layout(self, reply: Any, *spaces: Space) -> None:
         """Ask for the layouts again; raise if it was not what is known of them that is wrong."""
         self._registry.forget()
-        if self._registry.made(space.namespace).encoded == space.encoded:
+        if all(self._registry.made(space.namespace).encoded == space.encoded for space in spaces):
+            told = ", ".join(f"{space.namespace!r}: {space.encoded.decode()!r}" for space in spaces)
             raise LayoutError(
-                f"a shard of namespace {space.namespace!r} says that the layout is {reply[1]!r}, "
-                f"and the registry says {space.encoded!r}; was only a part of the servers' data removed?"
+                f"a shard says that its layout is {reply[1].decode()!r}, and the registry says {told}; "
+                f"was only a part of the servers' data removed?"
             )
 
     def _wrote(self, count: int, space: Space, now: int) -> None:
@@ -532,9 +536,11 @@ def _refuse_too_many(edits: Sequence[Edit]) -> None:
         raise TooLargeError(f"{len(edits)} edits in one step are too many for a server; {MAX_EDITS} are the limit")
 
 
-def _raise_refusal(edits: Sequence[Edit | Guarded], reply: Any) -> NoReturn:
+def _raise_refusal(edits: Sequence[Concrete], reply: Any) -> NoReturn:
     word, number, *rest = reply
     edit = edits[number - 1]
+    if isinstance(edit, Failed):
+        raise edit.error
     edit = edit.put if isinstance(edit, Guarded) else edit
     if word == b"CONFLICT":
         expected = getattr(edit, "expected", None)

@@ -26,10 +26,11 @@ from sqlitedict_kv.engines.valkey.wire import Script
 SESSION_SECONDS = 600  # for longer than any request is on its way
 SPARE_MILLISECONDS = 60_000  # the server removes what expired so long ago by itself, whatever the clocks say
 
-# KEYS[1] is the session, ARGV[1] the number as eight bytes, which compare as it does.
+# KEYS[1] is the session, ARGV[1] the number as eight bytes. They are compared as numbers: strings Lua compares by the
+# locale of the server, where some that differ are equal, and writes that were never made would be taken for done.
 ONCE = f"""
 local told = redis.call('GET', KEYS[1])
-if told and string.sub(told, 1, 8) >= ARGV[1] then
+if told and struct.unpack('>I8', told) >= struct.unpack('>I8', ARGV[1]) then
   redis.call('SET', KEYS[1], told, 'EX', {SESSION_SECONDS})
   return cmsgpack.unpack(string.sub(told, 9))
 end
@@ -125,8 +126,8 @@ return record(version)
 # Edits in order, all or none. KEYS: session; of each shard index, expiry, clock; of each edit its entry; WHOLE.
 # ARGV: number, now, count of shards; of each shard its layout; of each edit nine things, of which those that its
 # kind has no use for are empty: kind, shard, key, expected version, expected deadline, expires_at, crc, tail, guess.
-# Kinds: P put, D delete, R delete what must be there, T touch, E touch what expires, C check. A guess is an edit whose
-# expectations are the client's own: it looks again when they fail.
+# Kinds: P put, D delete, R delete what must be there, T touch, E touch what expires, C check, F fail. A guess is an
+# edit whose expectations are the client's own: it looks again when they fail.
 COMMIT = Script.of(f"""{ONCE}{SEALED}{CLOCK}
 local now, shards = tonumber(ARGV[2]), tonumber(ARGV[3])
 local first_entry, first_edit = 1 + 3 * shards, 4 + shards
@@ -173,6 +174,8 @@ for i = 1, count do
     clocks[clock] = clocks[clock] + 1
     versions[i] = clocks[clock]
     states[name] = {{version = versions[i], expires = tonumber(ARGV[at + 5])}}
+  elseif kind == 'F' then
+    return {{'FAILED', i}}
   elseif kind == 'C' then
     versions[i] = live and actual or -1
   elseif not live then
