@@ -379,6 +379,55 @@ def test_once_a_new_value_was_read_none_that_is_older_is_served(store, other):
         assert n["k"] == "new"
 
 
+class Scripted:
+    """An engine whose reads go on when the test says so, and with what it says."""
+
+    detours = 0
+
+    def __init__(self):
+        self.reads = []
+
+    def tell(self, memory, staleness):
+        memory.begin()
+        memory.extend(float("inf"))
+        return self
+
+    def read_value(self, namespace, key):
+        entered, go_on, value = self.reads.pop(0)
+        entered.set()
+        assert go_on.wait(20)
+        return value, "", None, None
+
+    def expect(self, value):
+        """Return what is set when the next read is under way, and what lets it go on."""
+        entered, go_on = Event(), Event()
+        self.reads.append((entered, go_on, value))
+        return entered, go_on
+
+
+def test_a_slow_read_of_an_old_value_does_not_outlive_the_read_of_a_new_one():
+    """Three reads: the first is the last one to be answered by the server, and the third the last one to return."""
+    engine = Scripted()
+    lru = TrackedLRU(engine, 100_000)
+
+    def start(value):
+        entered, go_on = engine.expect(value)
+        thread = Thread(target=lru.read_value, args=("n", "k"), daemon=True)
+        thread.start()
+        assert entered.wait(20)
+        return lambda: (go_on.set(), thread.join(20))
+
+    first = start(b"new")
+    start(b"old")()
+    lru.extend(0)  # what is held may not be served for a while
+    third = start(b"old")
+    first()
+    third()
+    lru.extend(float("inf"))
+    engine.expect(b"new")[1].set()
+    assert body(lru.read_value("n", "k")) == b"new"
+
+
 class silenced:  # noqa: N801
     """Nothing is told to the LRU of a store meanwhile, though hits go on; afterwards it is told again."""
 
@@ -781,7 +830,24 @@ def test_a_child_sees_what_its_parent_writes_later(store):
         os.close(descriptor)
 
 
-# -- clusters
+# -- Sentinels and clusters
+
+
+def test_a_failover_of_sentinels_leaves_nothing_stale(start_replicated, open_at, make_store):
+    servers = start_replicated()
+    store, other = open_at(servers.url), make_store(servers.url)
+    n, m = store.ns("n"), other.ns("n")
+    n["k"] = "old"
+    informed(store)
+    warmed(n, "k")
+    servers.primary().kill()
+    m["k"] = "new"
+    informed(store)
+    assert warmed(n, "k") == ["new"]
+    assert is_held(store, n, "k")
+    m["k"] = "newer"
+    informed(store)
+    assert n["k"] == "newer"
 
 
 def test_a_failover_leaves_nothing_stale(start_cluster, open_at, make_store):

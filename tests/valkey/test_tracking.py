@@ -440,6 +440,36 @@ def test_a_thread_listens_until_it_is_closed(server, notes, track):
     assert tracking._thread is thread
 
 
+def test_a_thread_that_waits_to_try_it_again_ends_when_it_is_closed(start_server, binary, track):
+    tracking = track(start_server("--rename-command", "HELLO", "", binary=binary).url)
+    tracking.start()
+    thread = tracking._thread
+    tracking.close()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_it_listens_by_tls_too(start_server, notes, track):
+    server = start_server(binary=redis_binary(), tls=True)
+    tracking = track(server.url)
+    tracking.step()
+    assert notes.is_serving
+    notes.news()
+    server.plain.mset({b"kv:d{n:0}%0500d" % number: b"" for number in range(1000)})
+    proven(tracking, notes)
+    assert len({name for names in notes.news() for name in names}) == 1000
+
+
+def test_it_listens_by_a_unix_socket_too(start_server, binary, notes, track, tmp_path):
+    server = start_server("--unixsocket", str(tmp_path / "s"), binary=binary)
+    tracking = track(f"unix://{tmp_path / 's'}")
+    tracking.step()
+    notes.news()
+    server.plain.set(KEY, 1)
+    proven(tracking, notes)
+    assert notes.news() == [[("n", "k")]]
+
+
 def test_a_thread_ends_when_nobody_has_its_tracking_any_more(server, clock):
     link = connect(server.url, timeout=5)
     tracking = Tracking(link, "kv", Notes(clock), 1.0)
@@ -473,6 +503,22 @@ def test_a_child_listens_on_connections_of_its_own_and_the_parent_goes_on(server
     until(lambda: [("n", "later")] in notes.told, "the parent is told of what came later")
     assert notes.told.count("begin") == 1
     assert "end" not in notes.told
+
+
+@needs_fork
+def test_a_child_leaves_the_selector_of_the_parent_as_it_is(server, track, notes):
+    """On Linux both have the same one: what is taken out on one side is out on the other."""
+    tracking = track(server.url)
+    tracking.step()
+
+    def child():
+        tracking.step()
+        tracking.close()
+
+    assert forked(child) == 0
+    server.plain.set(KEY, 1)
+    assert tracking._selector.select(20)
+    assert tracking._listeners[0].fileno() in tracking._selector.get_map()
 
 
 # -- clusters
