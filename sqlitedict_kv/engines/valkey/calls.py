@@ -55,12 +55,13 @@ def whole(shard: Shard) -> bytes:
     return shard.sessions
 
 
-def page_call(shard: Shard, span: Span, limit: int, now: int, *, records: bool) -> Call:
-    """Return the call that walks along the keys of a shard."""
+def page_call(space: Space, shard: Shard, span: Span, limit: int, now: int, *, records: bool) -> Call:
+    """Return the call that walks along the keys of a shard of a namespace."""
     low, high = bounds_of(span)
     names = (b"3", shard.order, shard.expiry, whole(shard)) if records else (b"2", shard.order, shard.expiry)
     entries = shard.entries if records else b""
-    numbers = (b"1" if span.reverse else b"0", b"%d" % limit, b"%d" % now, entries, b"%d" % BYTES_PER_PAGE)
+    enough = b"%d" % (BYTES_PER_PAGE // len(space.shards))
+    numbers = (b"1" if span.reverse else b"0", b"%d" % limit, b"%d" % now, entries, enough)
     return Call(shard.slot, PAGE, (*names, low, high, *numbers), writes=False)
 
 

@@ -239,15 +239,15 @@ return record(versions)
 # KEYS: index, expiry; if entries are wanted, WHOLE. ARGV: low, high (as of ZRANGEBYLEX), reverse, limit, now, what
 # names of entries begin with (empty: only keys are wanted), bytes of entries that are enough. Returns whether nothing
 # is left, the key to go on behind, then keys, or keys and entries by turns. It looks at so many keys at most, so it
-# may find few before the end.
+# may find few before the end; it looks at more at once the more it comes by that have expired.
 PAGE = Script.of("""
 local low, high, limit, now = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local reverse, entries, enough = ARGV[3] == '1', ARGV[6], tonumber(ARGV[7])
 local some_expire = redis.call('EXISTS', KEYS[2]) == 1
 local page = {1, ''}
-local found, bytes = 0, 0
+local found, bytes, batch = 0, 0, 0
 for _ = 1, 10 do
-  local batch = math.min(limit - found, 1000)
+  batch = math.min(math.max(limit - found, 4 * batch), 1000)
   local keys
   if reverse then
     keys = redis.call('ZREVRANGEBYLEX', KEYS[1], high, low, 'LIMIT', 0, batch)
@@ -267,17 +267,16 @@ for _ = 1, 10 do
           page[#page + 1] = entry
           found = found + 1
           bytes = bytes + #entry
-          if bytes >= enough then
-            page[1], page[2] = 0, key
-            return page
-          end
         end
+      end
+      if found >= limit or bytes >= enough then
+        page[1], page[2] = 0, key
+        return page
       end
     end
   end
   if #keys < batch then return page end
   page[2] = keys[#keys]
-  if found >= limit then break end
   if reverse then high = '(' .. page[2] else low = '(' .. page[2] end
 end
 page[1] = 0
@@ -291,13 +290,12 @@ return {redis.call('ZCARD', KEYS[1]), redis.call('ZCOUNT', KEYS[2], '-inf', ARGV
 
 # KEYS: session, index, expiry, WHOLE. ARGV: number, what names of entries begin with.
 CLEAR = Script.of(f"""{ONCE}
-while true do
-  local keys = redis.call('ZRANGE', KEYS[2], 0, 999)
-  if #keys == 0 then break end
-  for _, key in ipairs(keys) do redis.call('UNLINK', ARGV[2] .. key) end
-  redis.call('ZREM', KEYS[2], unpack(keys))
+for start = 0, redis.call('ZCARD', KEYS[2]) - 1, 1000 do
+  local names = redis.call('ZRANGE', KEYS[2], start, start + 999)
+  for i, key in ipairs(names) do names[i] = ARGV[2] .. key end
+  redis.call('UNLINK', unpack(names))
 end
-redis.call('UNLINK', KEYS[3])
+redis.call('UNLINK', KEYS[2], KEYS[3])
 return record(0)
 """)
 
@@ -311,13 +309,16 @@ else
   keys = redis.call('ZRANGE', KEYS[2], 0, ARGV[3] - 1)
 end
 if #keys == 0 then return record({{0, 0}}) end
-local live = #keys
-for _, deadline in ipairs(redis.call('ZMSCORE', KEYS[3], unpack(keys))) do
-  if deadline and tonumber(deadline) <= tonumber(ARGV[4]) then live = live - 1 end
+local live = 0
+if ARGV[5] ~= '1' then
+  for _, deadline in ipairs(redis.call('ZMSCORE', KEYS[3], unpack(keys))) do
+    if not deadline or tonumber(deadline) > tonumber(ARGV[4]) then live = live + 1 end
+  end
 end
-for _, key in ipairs(keys) do redis.call('UNLINK', ARGV[2] .. key) end
 redis.call('ZREM', KEYS[2], unpack(keys))
 redis.call('ZREM', KEYS[3], unpack(keys))
+for i, key in ipairs(keys) do keys[i] = ARGV[2] .. key end
+redis.call('UNLINK', unpack(keys))
 return record({{#keys, live}})
 """)
 
