@@ -152,13 +152,8 @@ class ValkeyEngine:
         self._require_order(space)
         found: list[tuple[str, bytes]] = []
         while True:
-<<<<<<< HEAD
             share = share_of(limit - len(found), len(space.shards))
-            calls = [page_call(shard, span, share, now, records=records) for shard in space.shards]
-=======
-            part = _part(limit - len(found), len(space.shards))
-            calls = [page_call(space, shard, span, part, now, records=records) for shard in space.shards]
->>>>>>> attack
+            calls = [page_call(space, shard, span, share, now, records=records) for shard in space.shards]
             page = joined(self._link.many(calls), reverse=span.reverse, records=records)
             found += page.items
             if page.boundary is None or len(found) >= limit or (records and found):
@@ -534,11 +529,6 @@ class ValkeyEngine:
         if self._tracking is not None:
             self._tracking.close()
         self._link.close()
-
-
-def _part(limit: int, shards: int) -> int:
-    """Return how many keys each shard is asked for: what is behind the end of the first one's page is thrown away."""
-    return limit if shards == 1 else min(limit, 2 * limit // shards + 4)
 
 
 def _refuse_too_many(edits: Sequence[Edit]) -> None:
