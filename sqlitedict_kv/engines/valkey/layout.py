@@ -22,10 +22,12 @@ from zlib import crc32
 
 from sqlitedict_kv.engines.valkey.driver import key_slot
 from sqlitedict_kv.engines.valkey.entry import crc_of
+from sqlitedict_kv.errors import CorruptStoreError
 
 LEASES = ".leases"  # what the namespace of the leases has behind the name of that of the results
 RESULT_MARKS = b"!~"  # what stands before the key of a result's exception, and of its copy
 
+ENCODED = re.compile(rb"([1-9]\d{0,3})([iu])")
 ESCAPED = re.compile(r"[{}%]")
 UNESCAPED = re.compile(r"%(7B|7D|25)")
 
@@ -53,8 +55,18 @@ class Layout(NamedTuple):
 
     @classmethod
     def of(cls, encoded: bytes) -> Layout:
-        """Return what the servers keep."""
-        return cls(int(encoded[:-1]), encoded[-1:] == b"i")
+        """Return what the servers keep.
+
+        Raises:
+            CorruptStoreError: nobody of ours wrote this.
+        """
+        match = ENCODED.fullmatch(encoded)
+        if match is None:
+            raise CorruptStoreError(
+                f"the layout of a namespace is {encoded[:40]!r}, which this library does not write: another program "
+                f"uses our keys for something else, or a later release does"
+            )
+        return cls(int(match[1]), match[2] == b"i")
 
 
 class Space(NamedTuple):

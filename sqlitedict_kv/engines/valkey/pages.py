@@ -7,6 +7,7 @@ from math import isqrt
 from typing import Any, NamedTuple
 
 from sqlitedict_kv.engine import Span
+from sqlitedict_kv.errors import CorruptStoreError
 
 FIRST, LAST = b"-", b"+"
 BEHIND_ALL_TEXT = b"\xff"  # no UTF-8 has this byte
@@ -40,17 +41,32 @@ def share_of(limit: int, shards: int) -> int:
     return min(limit, even + 3 * isqrt(even) + 8)  # hashes spread keys almost evenly
 
 
+def text_of(name: bytes) -> str:
+    """Return the text of a key or a namespace.
+
+    Raises:
+        CorruptStoreError: it is none.
+    """
+    try:
+        return name.decode()
+    except UnicodeDecodeError as error:
+        raise CorruptStoreError(
+            f"the servers keep the name {name[:40]!r}, which is no text: another program uses our keys; "
+            f"choose another prefix"
+        ) from error
+
+
 def joined(replies: Sequence[Any], *, reverse: bool, records: bool) -> Page:
     """Return the pages of all shards as one, up to where the first of them ends that has more."""
     items: list[tuple[str, bytes]] = []
     boundaries = []
     for complete, boundary, *flat in replies:
         if records:
-            items += [(key.decode(), raw) for key, raw in zip(flat[::2], flat[1::2], strict=True)]
+            items += [(text_of(key), raw) for key, raw in zip(flat[::2], flat[1::2], strict=True)]
         else:
-            items += [(key.decode(), b"") for key in flat]
+            items += [(text_of(key), b"") for key in flat]
         if not complete:
-            boundaries.append(boundary.decode())
+            boundaries.append(text_of(boundary))
     if len(replies) == 1:
         return Page(items, boundaries[0] if boundaries else None)
     # The order of str is that of UTF-8.

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlitedict_kv.engines.valkey.driver import key_slot
 from sqlitedict_kv.engines.valkey.layout import Layout, Space, family_of, registry_of, space_of
+from sqlitedict_kv.engines.valkey.pages import text_of
 from sqlitedict_kv.engines.valkey.scripts import DECLARE
 from sqlitedict_kv.engines.valkey.wire import Call, Link
 from sqlitedict_kv.errors import LayoutError
@@ -80,7 +81,7 @@ class Registry:
         """Return all namespaces that were ever written to, with their layouts."""
         found = self._link.one(Call(self._slot, None, (b"HGETALL", self._key), writes=False))
         flat = found if isinstance(found, list) else [part for pair in found.items() for part in pair]
-        return {name.decode(): Layout.of(layout) for name, layout in zip(flat[::2], flat[1::2], strict=True)}
+        return {text_of(name): Layout.of(layout) for name, layout in zip(flat[::2], flat[1::2], strict=True)}
 
     def try_to_write(self) -> None:
         """Write something that changes nothing."""

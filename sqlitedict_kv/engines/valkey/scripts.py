@@ -145,13 +145,15 @@ local states = {{}}
 local function state_of(name)
   if states[name] == nil then
     local head = redis.call('GETRANGE', name, 0, 29)
-    if head == '' then
-      states[name] = false
-    elseif #head < 30 or string.byte(head) ~= {FORMAT} then
-      states[name] = {{damaged = true, version = 0, expires = 0}}
-    else
-      local _, version, _, _, expires = struct.unpack('>BI8I4I8I8', head)
+    local version, expires = 0, 0
+    if #head == 30 and string.byte(head) == {FORMAT} then
+      local _
+      _, version, _, _, expires = struct.unpack('>BI8I4I8I8', head)
+    end
+    if version > 0 and version <= 2^53 and expires >= 0 then
       states[name] = {{version = version, expires = expires}}
+    else
+      states[name] = (head ~= '' or redis.call('EXISTS', name) == 1) and {{damaged = true, version = 0, expires = 0}}
     end
   end
   return states[name]
