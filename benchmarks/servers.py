@@ -194,6 +194,28 @@ def sizes() -> None:
             print(f"| {title} | {(client.info('memory')['used_memory'] - before) / SIZED:.0f} |")
 
 
+def costs() -> None:
+    """Print the processor time that a call takes of a server and of a client, which bounds what each can do."""
+    print("\nProcessor time of a call, us\n\n| | server | client |\n|---|---:|---:|")
+    with Server() as server, Store(server.url) as store, server.client() as client:
+        peers = {"sqlitedict_kv": ours(store), "redis-py": plain(client)}
+        for name, verbs in peers.items():
+            for number in range(0, KEYS, MANY):
+                verbs["set_many of 1,000"](number)
+            for verb in ("get", "set"):
+                before, mine = spent(client), time.process_time()
+                for number in range(KEYS):
+                    verbs[verb](number)
+                mine = time.process_time() - mine
+                print(f"| {verb}, {name} | {(spent(client) - before) / KEYS * 1e6:.1f} | {mine / KEYS * 1e6:.1f} |")
+
+
+def spent(client: redis.Redis) -> float:
+    """Return the seconds of processor time that a server has used."""
+    facts = client.info("cpu")
+    return facts["used_cpu_user"] + facts["used_cpu_sys"]
+
+
 def main(rounds: int) -> None:
     with Server() as server, Store(server.url) as store, server.client() as client:
         print(f"{store.stats().engine_version}, redis-py {redis.__version__}, Python {sys.version.split()[0]}")
@@ -205,6 +227,7 @@ def main(rounds: int) -> None:
             "A cluster of 3, shards=16", {"sqlitedict_kv": ours(store, shards=16), "redis-py": plain(client)}, rounds
         )
         client.close()
+    costs()
     sizes()
     crowds()
 

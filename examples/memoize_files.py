@@ -4,7 +4,8 @@ Four processes go through all files of the standard library, each in an order of
 that indexes code would. Parsing is what takes the time; whoever comes to a file first does it, and the others use its
 summary. A file is known by its path, size and time of change, so one that is edited is parsed again.
 
-Run it with ``python examples/memoize_files.py``; it works in a temporary directory unless a path is given.
+Run it with ``python examples/memoize_files.py``; it works in a temporary directory unless a path is given, or the
+address of servers: ``"valkey+cluster://node1,node2,node3?confirm=1&timeout=30"``.
 """
 
 import ast
@@ -102,7 +103,6 @@ def main(database):
         print(f"its longest function: {longest[1]} in {path.name}, {longest[0]} lines")
         assert type(longest) is tuple, "results come back as what they were"
         assert summarise.cache_info().computed == 0
-        store.vacuum()
 
 
 if __name__ == "__main__":

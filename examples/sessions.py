@@ -1,9 +1,11 @@
 """Web sessions that end 30 minutes after the last request, shared by all processes of a server.
 
-Run it with ``python examples/sessions.py``; it works in a temporary directory unless a path is given. The clock
-is handed in, so that an hour passes at once.
+Run it with ``python examples/sessions.py``; it works in a temporary directory unless a path is given, or the address of
+servers: ``"valkey+cluster://node1,node2,node3?confirm=1&timeout=30"``. The clock is handed in, so that an hour passes
+at once.
 """
 
+import multiprocessing
 import secrets
 import sys
 from datetime import timedelta
@@ -13,6 +15,8 @@ from tempfile import TemporaryDirectory
 from sqlitedict_kv import Store
 
 IDLE = timedelta(minutes=30).total_seconds()
+WORKERS = 4
+REQUESTS = 100  # that each worker answers
 
 
 class Sessions:
@@ -57,6 +61,25 @@ class Clock:
         self.now += timedelta(**delta).total_seconds()
 
 
+def serve(path, now, tokens, worker):
+    """Answer requests of all visitors in turn, as one of a server's processes does."""
+    with Store(path, clock=lambda: now) as store:
+        sessions = Sessions(store)
+        for number in range(REQUESTS):
+            sessions.change(tokens[number % len(tokens)], **{f"worker {worker}, request {number}": "done"})
+
+
+def serve_at_once(path, now, tokens):
+    """Let several processes answer requests of the same visitors at the same time."""
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=serve, args=(path, now, tokens, worker)) for worker in range(WORKERS)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+
+
 def main(path):
     clock = Clock()
     with Store(path, clock=clock) as store:
@@ -90,11 +113,19 @@ def main(path):
         assert not sessions.end(grace)
         print("grace has logged out:", len(sessions), "sessions")
 
-        # Expired entries are absent at once; writes remove them from the file bit by bit, and so does this.
+        # Expired entries are absent at once; writes remove them bit by bit, and so does this.
         removed = store.purge_expired()
-        print("expired sessions removed from the file:", removed)
+        print("expired sessions removed:", removed)
         assert removed == 2
         assert store.stats().expired == 0
+
+        tokens = [sessions.begin(user="edsger"), sessions.begin(user="barbara")]
+        serve_at_once(path, clock.now, tokens)
+        done = sum(len(sessions.load(token)) - 1 for token in tokens)
+        print(f"{WORKERS} processes answered {WORKERS * REQUESTS} requests of two visitors, and {done} left their mark")
+        assert done == WORKERS * REQUESTS
+        for token in tokens:
+            assert sessions.end(token)
 
 
 if __name__ == "__main__":

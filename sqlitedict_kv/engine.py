@@ -231,7 +231,7 @@ class Engine(Protocol):
         """Return how many entries of a namespace are live, and how many have expired."""
 
     def highest(self, namespace: str) -> int:
-        """Return the highest version that the namespace has given so far, 0 if it has given none."""
+        """Return the highest version that the namespace has given so far, or a greater one; 0 if it has given none."""
 
     def restore(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> None:
         """Write entries with distinct keys of a namespace as :meth:`put_many` does, at versions greater than *above*.

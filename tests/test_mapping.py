@@ -395,7 +395,8 @@ def test_repr_shows_namespace_store_and_size_and_never_a_value(store, make_store
     for thing in (users, users.keys(), users.values(), users.items(), store):
         assert "secret" not in repr(thing)
         assert "secret" not in str(thing)
-    place = where.partition("?")[0].removesuffix("/0")
+    address, _, prefix = where.partition("?prefix=")
+    place = f"{address.removesuffix('/0')} (prefix {prefix})" if prefix else where
     assert repr(users) == f"<Namespace 'users' of {place!r}: 2 entries>"
     for view, name in ((users.keys(), "keys"), (users.values(), "values"), (users.items(), "items")):
         assert name in repr(view)

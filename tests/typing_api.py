@@ -9,6 +9,7 @@ from sqlitedict_kv import (
     AsyncNamespace,
     AsyncStore,
     Capabilities,
+    CopyReport,
     Entry,
     Health,
     Namespace,
@@ -16,12 +17,14 @@ from sqlitedict_kv import (
     Store,
     StoreStats,
     Transaction,
+    copy,
 )
 from sqlitedict_kv.locks import Lock, Throttle, single_run
 
 store = Store("app.db", durability="power", max_bytes="1 GB")
 users = store.ns("users", ttl=60)
 assert_type(users, Namespace)
+assert_type(copy(store, Store(), ["users"], print), CopyReport)
 assert_type(users.set("k", 1, ttl=None), int)
 assert_type(users.add("k", 1), int | None)
 assert_type(users.list("a", limit=3), Page)

@@ -116,6 +116,7 @@ def test_any_number_of_entries_goes_in_and_out(store, after, count):
     users = store.ns("users")
     entries = {f"k{number}": [number] for number in range(count)}
     versions = users.set_many(entries)
+    assert list(versions) == list(entries)
     assert versions == dict.fromkeys(entries, after(0))
     assert users.set_many(entries) == {key: after(version) for key, version in versions.items()}
     assert len(users) == count

@@ -100,6 +100,16 @@ def track(notes):
         yield make
 
 
+@pytest.fixture
+def listener(server, clock):
+    """A listener alone, to which the server tells of what changes."""
+    with closing(connect(server.url, timeout=5)) as link:
+        (endpoint,) = link.endpoints()
+        with closing(Listener(link.listener(endpoint), clock, clustered=False)) as listener:
+            listener.begin(PREFIXES, b"kv:tracking")
+            yield listener
+
+
 def steps_until(tracking, condition, what="what the test waits for"):
     """Take steps until the answer is true."""
 
@@ -135,61 +145,57 @@ WRITES = {
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_a_server_tells_of_a_write_before_it_answers_a_question_that_was_sent_later(server, clock, name):
+def test_a_server_tells_of_a_write_before_it_answers_a_question_that_was_sent_later(server, clock, listener, name):
     client = server.client()
-    with closing(connect(server.url, timeout=5)) as link:
-        (endpoint,) = link.endpoints()
-        listener = Listener(link.listener(endpoint), clock, clustered=False)
-        with closing(listener):
-            listener.begin(PREFIXES, b"kv:tracking")
-            for number in range(100):
-                WRITES[name](client)
-                clock.now += 1
-                listener.ask()
-                told = []
-                until(lambda: told.extend(listener.heard()) or listener.proven == clock.now, "the answer")
-                assert any(keys is None or KEY in keys for keys in told), number
+    for number in range(100):
+        WRITES[name](client)
+        clock.now += 1
+        told = answered(listener)
+        assert any(keys is None or KEY in keys for keys in told), number
 
 
-def test_writes_of_many_clients_at_once_are_told_before_the_answer_too(server, clock):
+def answered(listener):
+    """Ask, and return what is told until the answer comes."""
+    told = []
+    listener.ask()
+
+    def heard():
+        told.extend(listener.heard())
+        return listener.proven == listener.asked
+
+    until(heard, "the answer")
+    return told
+
+
+def test_writes_of_many_clients_at_once_are_told_before_the_answer_too(server, clock, listener):
     """Some of them share a turn of the server's loop with the question."""
-    with closing(connect(server.url, timeout=5)) as link:
-        (endpoint,) = link.endpoints()
-        listener = Listener(link.listener(endpoint), clock, clustered=False)
-        with closing(listener):
-            listener.begin(PREFIXES, b"kv:tracking")
-            written, stop, failures = {}, threading.Event(), []
+    written, stop, failures = dict.fromkeys(range(3), 0), threading.Event(), []
 
-            def write(number):
-                client = server.client()
-                try:
-                    for count in range(1, 100_000):
-                        if stop.is_set():
-                            return
-                        client.set(b"kv:d{n:0}%d" % number, count)
-                        written[number] = count
-                except Exception as error:
-                    failures.append(error)
+    def write(number):
+        client = server.client()
+        try:
+            while not stop.is_set():
+                client.set(b"kv:d{n:0}%d" % number, 1)
+                written[number] += 1
+        except Exception as error:
+            failures.append(error)
 
-            threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
-            for thread in threads:
-                thread.start()
-            told = dict.fromkeys(range(3), 0)
-            for _ in range(300):
-                acknowledged = dict(written)
-                clock.now += 1
-                listener.ask()
-                while listener.proven < clock.now:
-                    for keys in listener.heard():
-                        for key in keys:
-                            told[int(key.partition(b"}")[2])] += 1
-                # A turn of the loop tells of a key once; each client waits for its answer, so each write is a turn.
-                assert all(told[number] >= acknowledged.get(number, 0) for number in told)
-            stop.set()
-            for thread in threads:
-                thread.join(20)
-            assert not failures
-            assert min(told.values()) > 50
+    threads = [threading.Thread(target=write, args=(number,)) for number in written]
+    for thread in threads:
+        thread.start()
+    told = dict.fromkeys(written, 0)
+    for _ in range(300):
+        acknowledged = dict(written)
+        clock.now += 1
+        for key in (key for keys in answered(listener) for key in keys):
+            told[int(key.partition(b"}")[2])] += 1
+        # A turn of the loop tells of a key once; each client waits for its answer, so each write is a turn.
+        assert all(told[number] >= acknowledged[number] for number in told)
+    stop.set()
+    for thread in threads:
+        thread.join(20)
+    assert not failures
+    assert min(told.values()) > 50
 
 
 def test_an_error_in_the_place_of_the_answer_proves_nothing(server, clock, notes, track):
@@ -434,6 +440,36 @@ def test_a_thread_listens_until_it_is_closed(server, notes, track):
     assert tracking._thread is thread
 
 
+def test_a_thread_that_waits_to_try_it_again_ends_when_it_is_closed(start_server, binary, track):
+    tracking = track(start_server("--rename-command", "HELLO", "", binary=binary).url)
+    tracking.start()
+    thread = tracking._thread
+    tracking.close()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_it_listens_by_tls_too(start_server, notes, track):
+    server = start_server(binary=redis_binary(), tls=True)
+    tracking = track(server.url)
+    tracking.step()
+    assert notes.is_serving
+    notes.news()
+    server.plain.mset({b"kv:d{n:0}%0500d" % number: b"" for number in range(1000)})
+    proven(tracking, notes)
+    assert len({name for names in notes.news() for name in names}) == 1000
+
+
+def test_it_listens_by_a_unix_socket_too(start_server, binary, notes, track, tmp_path):
+    server = start_server("--unixsocket", str(tmp_path / "s"), binary=binary)
+    tracking = track(f"unix://{tmp_path / 's'}")
+    tracking.step()
+    notes.news()
+    server.plain.set(KEY, 1)
+    proven(tracking, notes)
+    assert notes.news() == [[("n", "k")]]
+
+
 def test_a_thread_ends_when_nobody_has_its_tracking_any_more(server, clock):
     link = connect(server.url, timeout=5)
     tracking = Tracking(link, "kv", Notes(clock), 1.0)
@@ -467,6 +503,22 @@ def test_a_child_listens_on_connections_of_its_own_and_the_parent_goes_on(server
     until(lambda: [("n", "later")] in notes.told, "the parent is told of what came later")
     assert notes.told.count("begin") == 1
     assert "end" not in notes.told
+
+
+@needs_fork
+def test_a_child_leaves_the_selector_of_the_parent_as_it_is(server, track, notes):
+    """On Linux both have the same one: what is taken out on one side is out on the other."""
+    tracking = track(server.url)
+    tracking.step()
+
+    def child():
+        tracking.step()
+        tracking.close()
+
+    assert forked(child) == 0
+    server.plain.set(KEY, 1)
+    assert tracking._selector.select(20)
+    assert tracking._listeners[0].fileno() in tracking._selector.get_map()
 
 
 # -- clusters

@@ -39,7 +39,7 @@ from sqlitedict_kv.engines.valkey.edits import Concrete, Failed, Guarded, batche
 from sqlitedict_kv.engines.valkey.entry import crc_of, packed, record_of
 from sqlitedict_kv.engines.valkey.health import dangers, server_of, used_memory
 from sqlitedict_kv.engines.valkey.layout import Shard, Space
-from sqlitedict_kv.engines.valkey.pages import joined
+from sqlitedict_kv.engines.valkey.pages import joined, share_of
 from sqlitedict_kv.engines.valkey.registry import Registry, Wish
 from sqlitedict_kv.engines.valkey.scripts import PUT
 from sqlitedict_kv.engines.valkey.session import Sessions
@@ -51,6 +51,7 @@ from sqlitedict_kv.errors import (
     KVError,
     LayoutError,
     ReadOnlyError,
+    StoreError,
     TooLargeError,
     UnsupportedError,
 )
@@ -77,7 +78,7 @@ class ValkeyEngine:
         self._memory: Memory | None = None  # in front of it
         self._tracking: Tracking | None = None  # what tells that of the writes of others
         self._purged = 0
-        self._expiring = 0  # entries with a deadline that were written since the last purge
+        self._written: dict[str, int] = {}  # entries of each namespace since it was purged last
         self.label = link.label if prefix == "kv" else f"{link.label} (prefix {prefix})"  # what tells stores apart
 
     @property
@@ -151,8 +152,8 @@ class ValkeyEngine:
         self._require_order(space)
         found: list[tuple[str, bytes]] = []
         while True:
-            part = _part(limit - len(found), len(space.shards))
-            calls = [page_call(space, shard, span, part, now, records=records) for shard in space.shards]
+            share = share_of(limit - len(found), len(space.shards))
+            calls = [page_call(space, shard, span, share, now, records=records) for shard in space.shards]
             page = joined(self._link.many(calls), reverse=span.reverse, records=records)
             found += page.items
             if page.boundary is None or len(found) >= limit or (records and found):
@@ -226,8 +227,7 @@ class ValkeyEngine:
                 if type(reply) is int:
                     break
                 self._refuse_layout(reply, space)
-        if expires_at is not None:
-            self._wrote_expiring(1, space, now)
+        self._wrote(1, space, now)
         return reply
 
     def put_at_once(self, edit: Put, now: int) -> int | None:
@@ -263,9 +263,7 @@ class ValkeyEngine:
                 if refused is None:
                     break
                 self._refuse_layout(refused, space)
-        expiring = sum(edit.expires_at is not None for edit in edits)
-        if expiring:
-            self._wrote_expiring(expiring, space, now)
+        self._wrote(len(edits), space, now)
         versions = {put.key: version for puts, version in zip(groups.values(), replies, strict=True) for put in puts}
         return {edit.key: versions[edit.key] for edit in edits}
 
@@ -319,9 +317,7 @@ class ValkeyEngine:
             else:
                 time.sleep(random.uniform(0, pause))  # noqa: S311 # no secret: so that two do not meet again
                 pause = min(2 * pause, LONGEST_PAUSE)
-        expiring = sum(isinstance(edit, Put) and edit.expires_at is not None for edit in edits)
-        if expiring:
-            self._wrote_expiring(expiring, spaces[0], now)
+        self._wrote(len(edits), spaces[0], now)
         return [None if version < 0 else version for version in reply]
 
     def commit_groups(self, claim: Callable[[], Sequence[Sequence[Edit]]], clock: Callable[[], int]) -> list[Outcome]:
@@ -424,19 +420,23 @@ class ValkeyEngine:
                 f"was only a part of the servers' data removed?"
             )
 
-    def _wrote_expiring(self, count: int, space: Space, now: int) -> None:
+    def _wrote(self, count: int, space: Space, now: int) -> None:
         """Remove a few expired entries now and then, so that those who only write need no purge."""
-        self._expiring += count
-        if self._expiring >= WRITES_PER_PURGE and space.layout.ordered:
-            # Twice as many as were written: a backlog must shrink, however many come at once.
-            left, self._expiring = 2 * self._expiring, 0
-            shard = random.choice(space.shards)  # noqa: S311 # no secret
-            with suppress(KVError):  # the write was done, and is not to look as if it was not
-                while left > 0:
-                    batch = min(left, ROWS_PER_BATCH)
-                    removed, _ = self._remove(shard, batch, now, expired=True)
-                    self._purged += removed
-                    left = left - removed if removed == batch else 0
+        if not space.layout.ordered:
+            return
+        written = self._written.get(space.namespace, 0) + count
+        self._written[space.namespace] = written
+        if written < WRITES_PER_PURGE:
+            return
+        self._written[space.namespace] = 0
+        shard = random.choice(space.shards)  # noqa: S311 # no secret
+        left = 2 * written  # a backlog must shrink, however many come at once
+        with suppress(StoreError):  # the write is done; who comes next meets what fails
+            while left > 0:
+                batch = min(left, ROWS_PER_BATCH)
+                removed, _ = self._remove(shard, batch, now, expired=True)
+                self._purged += removed
+                left = left - removed if removed == batch else 0
 
     # -- coherence
 
@@ -529,11 +529,6 @@ class ValkeyEngine:
         if self._tracking is not None:
             self._tracking.close()
         self._link.close()
-
-
-def _part(limit: int, shards: int) -> int:
-    """Return how many keys each shard is asked for: what is behind the end of the first one's page is thrown away."""
-    return limit if shards == 1 else min(limit, 2 * limit // shards + 4)
 
 
 def _refuse_too_many(edits: Sequence[Edit]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isqrt
 from typing import Any, NamedTuple
 
 from sqlitedict_kv.engine import Span
@@ -27,6 +28,17 @@ def bounds_of(span: Span) -> tuple[bytes, bytes]:
         behind = b"(" + span.after.encode()
         low, high = (low, behind) if span.reverse else (behind, high)
     return low, high
+
+
+def share_of(limit: int, shards: int) -> int:
+    """Return how many keys to ask each shard for, so that all together have *limit*, most times.
+
+    To ask each for all would read and throw away whole pages: a walk along 16 shards took ten times as long.
+    """
+    if shards == 1:
+        return limit
+    even = limit // shards
+    return min(limit, even + 3 * isqrt(even) + 8)  # hashes spread keys almost evenly
 
 
 def text_of(name: bytes) -> str:

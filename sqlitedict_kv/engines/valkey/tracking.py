@@ -15,8 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
-import time
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from weakref import WeakSet, ref
 
 from sqlitedict_kv.engine import Memory
@@ -55,6 +54,7 @@ class Tracking:
         self._endpoints: frozenset[Endpoint] = frozenset()  # of the listeners
         self._changes = -1  # of the link, when its endpoints were compared with these
         self._pause = SHORTEST_PAUSE
+        self._bell = Event()  # ends a pause
         self.problem: str | None = "nobody listens yet"  # why nothing is told; None if all is well
 
     @property
@@ -75,7 +75,9 @@ class Tracking:
             return
         with self._lock:
             if self._thread is None:
-                thread = Thread(target=_listen, args=(ref(self),), name="sqlitedict_kv tracking", daemon=True)
+                thread = Thread(
+                    target=_listen, args=(ref(self), self._bell), name="sqlitedict_kv tracking", daemon=True
+                )
                 try:
                     thread.start()
                 except RuntimeError:  # Python ends
@@ -86,6 +88,7 @@ class Tracking:
         """Listen no more."""
         self.closed = True
         self._lose(LostError("it was closed"))
+        self._bell.set()
 
     def forget_after_fork(self) -> None:
         """Leave the connections to the parent."""
@@ -122,7 +125,8 @@ class Tracking:
                 listener = Listener(connection, self._memory.clock, clustered=self._link.clustered)
                 listeners.append(listener)
                 listener.begin(self._watched, self._channel)
-                selector.register(listener, selectors.EVENT_READ)
+                # By its number, for a selector is a cycle of objects and would keep the listener.
+                selector.register(listener.fileno(), selectors.EVENT_READ)
             # What became a primary before they said how the cluster was, they would never tell of.
             self._link.refresh()
             if self._link.endpoints() != endpoints or not endpoints:
@@ -174,13 +178,13 @@ class Tracking:
             listener.close()
 
 
-def _listen(reference: ref[Tracking]) -> None:
+def _listen(reference: ref[Tracking], bell: Event) -> None:
     """Go on until it is closed, or nobody has it any more."""
     while (tracking := reference()) is not None and not tracking.closed:
         selector, seconds = tracking.step()
         del tracking  # who waits here does not keep it
         if selector is None:
-            time.sleep(seconds)
+            bell.wait(seconds)
             continue
         with contextlib.suppress(OSError, ValueError):  # it was closed meanwhile
             selector.select(seconds)
