@@ -55,7 +55,7 @@ def test_a_page_of_many_shards_reads_little_more_than_it_gives(store):
         pages = users.scan()
         assert next(pages)[0] == keys[0]
     read = sum((len(reply) - 2) // 2 for reply in turns[0])
-    assert read <= 64 * (2 * 200 // 64 + 4)
+    assert read <= 1000  # of 5000
     assert [key for key, _ in pages] == keys[1:]
     assert list(users) == keys
     assert list(reversed(users)) == keys[::-1]
