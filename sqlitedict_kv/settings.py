@@ -22,6 +22,7 @@ MEMORY = ":memory:"
 PREFIX = "kv"
 PREFIX_FORM = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # no brace: what is in braces decides where a cluster keeps a key
 MAX_CONFIRM = 100  # replicas
+LONGEST_TIMEOUT = 600.0  # seconds; SESSION_SECONDS of the servers' scripts is no less
 
 # Options by what they do where nothing is said, and why others are refused.
 OF_FILES: Mapping[str, tuple[object, str]] = {
@@ -199,6 +200,10 @@ def _checked_staleness(seconds: object) -> float | None:
 
 def _refuse_misfits(settings: Settings) -> None:
     """Raise for an option that the kind of store does not have; a silent one would be a promise that is not kept."""
+    if settings.served and settings.timeout > LONGEST_TIMEOUT:
+        raise ValueError(
+            f"timeout must be at most {LONGEST_TIMEOUT:.0f} seconds on servers, which know so long what they executed"
+        )
     if settings.lru_staleness is not None and settings.lru_bytes is None and settings.served:
         raise ValueError("lru_staleness needs lru_bytes; without an LRU nothing is stale")
     for name, (default, why) in (OF_FILES if settings.served else OF_SERVERS).items():

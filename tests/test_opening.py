@@ -356,3 +356,13 @@ def test_what_needs_a_file_refuses_an_address_and_makes_nothing(tmp_path, monkey
     with pytest.raises(OpenError), Store() as store:
         store.backup(ADDRESS)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_timeout_on_servers_is_no_longer_than_they_know_what_they_executed(servers):
+    from sqlitedict_kv.engines.valkey.scripts import SESSION_SECONDS
+    from sqlitedict_kv.settings import LONGEST_TIMEOUT
+
+    assert LONGEST_TIMEOUT <= SESSION_SECONDS
+    with pytest.raises(ValueError, match="at most 600 seconds"):
+        Store(ADDRESS, timeout=601)
+    Store(":memory:", timeout=601).close()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from sqlitedict_kv import LayoutError, Store
+from sqlitedict_kv import LayoutError, Store, UnsupportedError
 from sqlitedict_kv.engine import Span
 from sqlitedict_kv.engines.valkey.layout import Layout, family_of, space_of
 from sqlitedict_kv.engines.valkey.pages import bounds_of, joined
@@ -131,3 +131,33 @@ def test_a_wish_is_no_promise_on_a_file(path):
         users = store.ns("users", shards=4, ordered=False)
         users["ada"] = 1
         assert list(users) == ["ada"]
+
+
+def test_wishes_add_up(address):
+    with Store(address) as store:
+        store.ns("users", shards=3)
+        store.ns("users", ordered=False)["ada"] = 1
+        with pytest.raises(LayoutError, match="shards=3"):
+            store.ns("users", shards=2)
+
+
+def test_leases_of_leases_are_refused(address):
+    with Store(address) as store, pytest.raises(UnsupportedError, match="another namespace"):
+        store.ns("users.leases.leases")["ada"] = 1
+
+
+def test_an_unordered_namespace_is_checked_too(address, shared_valkey):
+    prefix = address.rpartition("=")[2]
+    with Store(address) as store:
+        store.ns("plain")["k"] = 1
+        pages = store.ns("pages", shards=3, ordered=False)
+        pages.update({f"k{number}": number for number in range(50)})
+        assert store.check() == (True, 51, 0, ())
+        assert store.stats()[:3] == (1, 0, 2)
+        shard = space_of(prefix, "pages", Layout(3, ordered=False)).shard_of(b"k7")
+        shared_valkey.client().append(shard.entries + b"k7", b"!")
+        report = store.check()
+        assert not report.ok
+        assert "'k7'" in report.problems[0]
+        assert store.drop("pages") == 50
+        assert pages.get("k1") is None

@@ -29,26 +29,23 @@ from sqlitedict_kv.engines.valkey.calls import (
     commit_call,
     count_call,
     mget_call,
-    page_call,
     places_of,
     put_call,
     remove_call,
-    scan_call,
 )
 from sqlitedict_kv.engines.valkey.edits import Concrete, Failed, Guarded, batches_of, resolved
 from sqlitedict_kv.engines.valkey.entry import crc_of, packed, record_of
 from sqlitedict_kv.engines.valkey.health import dangers, server_of, used_memory
 from sqlitedict_kv.engines.valkey.layout import Shard, Space
-from sqlitedict_kv.engines.valkey.pages import joined, share_of
 from sqlitedict_kv.engines.valkey.registry import Registry, Wish
 from sqlitedict_kv.engines.valkey.scripts import PUT
 from sqlitedict_kv.engines.valkey.session import Sessions
+from sqlitedict_kv.engines.valkey.survey import Survey, require_order
 from sqlitedict_kv.engines.valkey.tracking import Tracking
 from sqlitedict_kv.engines.valkey.wire import Call, Link
 from sqlitedict_kv.errors import (
     ConflictError,
     DamagedEntryError,
-    KVError,
     LayoutError,
     ReadOnlyError,
     StoreError,
@@ -74,6 +71,7 @@ class ValkeyEngine:
         self._prefix = prefix
         self._readonly = readonly
         self._registry = Registry(link, prefix)
+        self._survey = Survey(link, self._registry)
         self._sessions = Sessions()
         self._memory: Memory | None = None  # in front of it
         self._tracking: Tracking | None = None  # what tells that of the writes of others
@@ -134,37 +132,15 @@ class ValkeyEngine:
 
     def keys(self, span: Span, limit: int, now: int) -> list[str]:
         """Return the first live keys of a span."""
-        return [key for key, _ in self._walk(span, limit, now, records=False)]
+        return [key for key, _ in self._survey.walk(span, limit, now, records=False)]
 
     def records(self, span: Span, limit: int, now: int) -> list[tuple[str, Record]]:
         """Return the first live records of a span: at least one if there is any, at most *limit*."""
         start = crc_of(span.namespace)
         return [
             (key, record_of(span.namespace, key, raw, crc32(key.encode(), start)))
-            for key, raw in self._walk(span, limit, now, records=True)
+            for key, raw in self._survey.walk(span, limit, now, records=True)
         ]
-
-    def _walk(self, span: Span, limit: int, now: int, *, records: bool) -> list[tuple[str, bytes]]:
-        """Return the first keys of a span and, if *records*, their entries."""
-        space = self._registry.known(span.namespace)
-        if space is None:
-            return []
-        self._require_order(space)
-        found: list[tuple[str, bytes]] = []
-        while True:
-            share = share_of(limit - len(found), len(space.shards))
-            calls = [page_call(space, shard, span, share, now, records=records) for shard in space.shards]
-            page = joined(self._link.many(calls), reverse=span.reverse, records=records)
-            found += page.items
-            if page.boundary is None or len(found) >= limit or (records and found):
-                return found[:limit]
-            span = span._replace(after=page.boundary)
-
-    def _require_order(self, space: Space) -> None:
-        if not space.layout.ordered:
-            raise UnsupportedError(
-                f"namespace {space.namespace!r} was made with ordered=False: its keys cannot be listed or counted"
-            )
 
     def keys_by_age(self, age: AgeSpan, limit: int, now: int) -> list[tuple[int, str]]:
         """Refuse: servers keep no order of creation."""
@@ -176,7 +152,7 @@ class ValkeyEngine:
         space = self._registry.known(namespace)
         if space is None:
             return 0, 0
-        self._require_order(space)
+        require_order(space)
         replies = self._link.many([count_call(shard, now) for shard in space.shards])
         rows, expired = sum(row for row, _ in replies), sum(gone for _, gone in replies)
         return rows - expired, expired
@@ -191,21 +167,7 @@ class ValkeyEngine:
 
     def namespaces(self, now: int) -> list[str]:
         """Return the names that have live entries, in order; an unordered one is always among them."""
-        return sorted(name for name, (live, _) in self._counts(now).items() if live)
-
-    def _counts(self, now: int) -> dict[str, tuple[int, int]]:
-        """Return of all namespaces how many entries are live and have expired; of an unordered one, 1 and 0."""
-        names = self._registry.names()
-        spaces = [self._registry.known(name) for name in names]
-        shards = [
-            (space.namespace, shard) for space in spaces if space and space.layout.ordered for shard in space.shards
-        ]
-        counts = {name: (0, 0) if layout.ordered else (1, 0) for name, layout in names.items()}
-        replies = self._link.many([count_call(shard, now) for _, shard in shards])
-        for (name, _), (rows, gone) in zip(shards, replies, strict=True):
-            live, expired = counts[name]
-            counts[name] = live + rows - gone, expired + gone
-        return counts
+        return sorted(name for name, counts in self._survey.counts(now).items() if counts is None or counts[0])
 
     # -- writing
 
@@ -350,7 +312,7 @@ class ValkeyEngine:
         space = self._registry.known(namespace)
         if space is None:
             return
-        self._require_order(space)
+        require_order(space)
         with self._sessions.take() as session:
             asks = session.next()
             self._write_many([clear_call(shard, asks) for shard in space.shards], None)
@@ -373,18 +335,14 @@ class ValkeyEngine:
 
     def _drop_unordered(self, shard: Shard) -> int:
         total = 0
-        while removed := self._drop_found(shard):  # a pass during which the slot moves to another server misses some
-            total += removed
+        # A pass during which the slot moves to another server misses some: so until one finds nothing.
+        while found := [self._unlink(shard, names) for names in self._survey.found_in(shard)]:
+            total += sum(found)
         return total
 
-    def _drop_found(self, shard: Shard) -> int:
-        removed, cursor = 0, b"0"
-        while True:
-            cursor, names = self._link.one(scan_call(shard, cursor))
-            if names:
-                removed += self._write(Call(shard.slot, None, (b"UNLINK", *names), writes=True), None)
-            if cursor == b"0":
-                return removed
+    def _unlink(self, shard: Shard, names: Sequence[bytes]) -> int:
+        removed: int = self._write(Call(shard.slot, None, (b"UNLINK", *names), writes=True), None)
+        return removed
 
     def _remove(self, shard: Shard, limit: int, now: int, *, expired: bool) -> tuple[int, int]:
         """Remove some keys of a shard; return how many, and how many of them were live."""
@@ -475,13 +433,14 @@ class ValkeyEngine:
         return total
 
     def figures(self, now: int) -> Figures:
-        """Count what there is; the bytes are those that all of the servers use."""
-        counts = self._counts(now)
+        """Count what there is, but entries of unordered namespaces; the bytes are those that all of the servers use."""
+        found = self._survey.counts(now).values()
+        counts = [counts for counts in found if counts is not None]
         answers = self._link.everywhere((b"INFO",))
         return Figures(
-            entries=sum(live for live, _ in counts.values()),
-            expired=sum(expired for _, expired in counts.values()),
-            namespaces=sum(live > 0 for live, _ in counts.values()),
+            entries=sum(live for live, _ in counts),
+            expired=sum(expired for _, expired in counts),
+            namespaces=sum(live > 0 for live, _ in counts) + len(found) - len(counts),
             bytes_on_disk=sum(used_memory(answer) for answer in answers),
             free_bytes=0,
             evicted=0,
@@ -491,26 +450,10 @@ class ValkeyEngine:
 
     def check(self, decode: Callable[[str, str, bytes, str], object]) -> CheckReport:
         """Read everything; *decode* raises a KVError for a record that cannot be read."""
-        problems: list[str] = []
-        entries = 0
-        for name, layout in sorted(self._registry.names().items()):
-            if not layout.ordered:
-                problems.append(f"namespace {name!r} was made with ordered=False, and cannot be looked through")
-                continue
-            span = Span(name)
-            while page := self._walk(span, ROWS_PER_BATCH, 0, records=True):
-                for key, raw in page:
-                    try:
-                        record = record_of(name, key, raw, crc32(key.encode(), crc_of(name)))
-                        decode(name, key, record.body, record.content_type)
-                    except KVError as error:
-                        problems.append(str(error))
-                entries += len(page)
-                span = span._replace(after=page[-1][0])
-        return CheckReport(not problems, entries, 0, tuple(problems))
+        return self._survey.check(decode)
 
     def probe(self) -> list[str]:
-        """Read and, if writes are allowed, write on each server; raise what fails, return what is a danger."""
+        """Read and, if writes are allowed, write where the registry is; raise what fails, return what is a danger."""
         self._registry.names()
         if not self._readonly:
             self._registry.try_to_write()

@@ -6,11 +6,11 @@ import time
 from typing import NamedTuple
 
 from sqlitedict_kv.engines.valkey.driver import key_slot
-from sqlitedict_kv.engines.valkey.layout import Layout, Space, family_of, registry_of, space_of
+from sqlitedict_kv.engines.valkey.layout import LEASES, Layout, Space, family_of, registry_of, space_of
 from sqlitedict_kv.engines.valkey.pages import text_of
 from sqlitedict_kv.engines.valkey.scripts import DECLARE
 from sqlitedict_kv.engines.valkey.wire import Call, Link
-from sqlitedict_kv.errors import LayoutError
+from sqlitedict_kv.errors import LayoutError, UnsupportedError
 
 ASSERT_SECONDS = 60.0  # how often a namespace that is written is registered again: a failover may have lost that
 
@@ -41,7 +41,11 @@ class Registry:
     def wish(self, namespace: str, wish: Wish) -> None:
         """Note how a namespace shall be laid out; it is compared with how it is when it is used."""
         if wish != AS_IT_IS:
-            self._wishes[family_of(namespace)] = wish
+            before = self._wishes.get(family_of(namespace), AS_IT_IS)
+            self._wishes[family_of(namespace)] = Wish(
+                before.shards if wish.shards is None else wish.shards,
+                before.ordered if wish.ordered is None else wish.ordered,
+            )
             known = self._spaces.get(namespace)
             if known is not None:
                 self._compare(namespace, known.layout)
@@ -93,6 +97,8 @@ class Registry:
         self._asserted = {}
 
     def _learn(self, namespace: str, encoded: bytes) -> Space:
+        if namespace.endswith(2 * LEASES):  # they would share the layout of one, and the shards of another
+            raise UnsupportedError(f"namespace {namespace!r} is for leases of leases; memoize in another namespace")
         layout = Layout.of(encoded)
         self._compare(namespace, layout)
         space = self._spaces[namespace] = space_of(self._prefix, namespace, layout)
