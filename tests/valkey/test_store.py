@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import re
+from pathlib import Path
 
 import pytest
 import redis
@@ -86,3 +88,39 @@ def test_a_server_that_nobody_reaches_is_an_error_of_its_own_when_a_store_is_ope
         Store(target, timeout=0.2)
     assert "s3cret" not in str(caught.value)
     assert str(server.port) in str(caught.value)
+
+
+def test_the_rights_that_the_docs_name_are_enough(start_server):
+    page = (Path(__file__).parents[2] / "docs" / "scale-out.md").read_text(encoding="utf-8")
+    (rights,) = re.findall(r"^```text\n(~kv:.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    server = start_server()
+    server.ask("ACL", "SETUSER", "app", "on", ">s3cret", "resetchannels", *rights.split())
+    with Store(f"valkey://app:s3cret@127.0.0.1:{server.port}", lru_bytes="1 MB") as store:
+        users, pages = store.ns("users"), store.ns("pages", ordered=False)
+        users.update({f"k{number}": number for number in range(10)})
+        users.set("k1", 2, ttl=60)
+        users.set_many({"t1": 1, "t2": 2}, ttl=60)
+        users.touch("k1", None)
+        users.touch("k2", 60)
+        assert users.incr("k1") == users["k1"] == 3
+        assert users.cas_set("k3", 3, users.get_with_meta("k3").meta.version)
+        assert users.get_many(["k4", "k5"]) == {"k4": 4, "k5": 5}
+        assert users.list("k", reverse=True).keys[0] == "k9"
+        assert len(users.copy()) == len(users) == 12
+        assert users.pop("k9") == 9
+        assert users.delete_many(["k7", "k8"]) == 2
+        pages["a"] = 1
+        assert store.namespaces() == ["pages", "users"]
+        assert store.check().ok
+        assert store.purge_expired() == 0
+        assert store.healthcheck()[:2] == (True, None)
+        assert store.healthcheck().warnings == ()
+
+        @store.memoize(ttl=60)
+        def double(number):
+            return 2 * number
+
+        assert double(2) == double(2) == 4
+        users.clear()
+        assert store.drop("pages") == 1
+        assert store.stats().lru is not None
