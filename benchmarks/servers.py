@@ -118,7 +118,7 @@ def compare(title: str, peers: dict[str, Verbs], rounds: int) -> None:
         print(f"| {verb} | {' | '.join(cells)} |")
 
 
-def work(target: str, shards: int | None, number: int, begin: Any, rates: Any, kind: str) -> None:
+def work(target: str, shards: int | None, number: int, begin: Any, rates: Any, kind: str, seconds: float) -> None:
     """Set and get by turns for some seconds, and tell how many there were in a second."""
     if kind == "sqlitedict_kv":
         store = Store(target)
@@ -127,14 +127,14 @@ def work(target: str, shards: int | None, number: int, begin: Any, rates: Any, k
         verbs = plain(redis.RedisCluster.from_url(target) if shards else redis.Redis.from_url(target))
     verbs["set"](number)
     begin.wait()
-    end = time.perf_counter() + SECONDS
+    end = time.perf_counter() + seconds
     calls = 0
     while time.perf_counter() < end:
         at = (calls * 104_729 + number * 7919) % KEYS
         verbs["set"](at)
         verbs["get"](at)
         calls += 2
-    rates.put(calls / SECONDS)
+    rates.put(calls / seconds)
 
 
 def rate(target: str, shards: int | None, kind: str) -> float:
@@ -142,7 +142,8 @@ def rate(target: str, shards: int | None, kind: str) -> float:
     context = multiprocessing.get_context("spawn")
     begin, rates = context.Barrier(PROCESSES), context.Queue()
     crew = [
-        context.Process(target=work, args=(target, shards, number, begin, rates, kind)) for number in range(PROCESSES)
+        context.Process(target=work, args=(target, shards, number, begin, rates, kind, SECONDS))
+        for number in range(PROCESSES)
     ]
     for process in crew:
         process.start()

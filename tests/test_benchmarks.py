@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import valkey_binary
+
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "benchmarks" / "compare.py"
 PEERS = {
@@ -187,3 +189,16 @@ def test_a_peer_whose_verb_does_something_else_is_not_measured(tmp_path, verb):
     done = run("-c", code, tmp_path, check=False)
     assert done.returncode != 0
     assert "does not do what is to be measured" in done.stderr
+
+
+def test_servers_are_compared_with_plain_redis_py():
+    valkey_binary()  # or it is skipped
+    code = (
+        f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); import servers; servers.KEYS = servers.MANY;"
+        "servers.CALLS, servers.PROCESSES, servers.SECONDS, servers.SIZED = 3, 2, 0.05, 1000; servers.main(1)"
+    )
+    lines = run("-c", code).stdout.splitlines()
+    for verb in ("get", "set", "get_many of 1,000", "set_many of 1,000"):
+        assert len([line for line in lines if line.startswith(f"| {verb} |") and "(ours: " in line]) == 2
+    assert [line for line in lines if line.startswith("| with a ttl |")]
+    assert [line.split(" | ")[0] for line in lines[-3:]] == ["| 1", "| 3", "| 6"]
