@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar, cast
-from weakref import WeakSet
 
 from sqlitedict_kv.aio.lane import EDITS_PER_GROUP, Call, Lane
 from sqlitedict_kv.arguments import Layout
@@ -15,6 +13,7 @@ from sqlitedict_kv.codecs import Codecs
 from sqlitedict_kv.core import Core
 from sqlitedict_kv.engine import Edit, Engine, Value
 from sqlitedict_kv.errors import StoreClosedError
+from sqlitedict_kv.forking import forgets_after_fork
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.tasks import in_thread
 
@@ -93,8 +92,8 @@ class Door:
     def __init__(self, store: Callable[[], Store], settings: Late) -> None:
         """Get the store from *store*, called once in a thread; *settings* are those that it will have."""
         self._store = store
-        self.after_fork()
-        _all.add(self)
+        self.forget_after_fork()
+        forgets_after_fork(self)
         self._closed = False
         self._layouts: dict[str, Layout] = {}  # of namespaces, asked for before anything was open
         self.codecs = settings.codecs
@@ -104,7 +103,7 @@ class Door:
         engine = cast("Engine", LateEngine(self))
         self.late_core = Core(engine, settings.codecs, settings.clock, settings.max_value_bytes)
 
-    def after_fork(self) -> None:
+    def forget_after_fork(self) -> None:
         """Let callers in: whoever was opening the store is not in the child."""
         self._lock = Lock()
         self._layouts_lock = Lock()  # held for moments only, by callers that may not wait for the store to open
@@ -154,15 +153,3 @@ class Door:
     def _shut(self) -> None:
         with self._lock:  # held by whoever opens it just now
             self._closed = self.access is None
-
-
-_all: WeakSet[Door] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for door in list(_all):
-        door.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

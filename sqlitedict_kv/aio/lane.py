@@ -8,7 +8,6 @@ takes, the larger the next group is (the same idea: the leader of a batch in Lev
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -16,10 +15,10 @@ from copy import copy
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread, local
 from typing import Any
-from weakref import WeakSet
 
 from sqlitedict_kv.core import Core
 from sqlitedict_kv.engine import Edit, Put
+from sqlitedict_kv.forking import forgets_after_fork
 
 IDLE_SECONDS = 10.0  # how long the thread stays when there is nothing to do, and keeps the store from being collected
 CALLS_PER_ANSWER = 32  # that are made before the loop is told of them, if so many wait
@@ -100,7 +99,7 @@ class Lane:
         self._name = name
         self._core = core
         self._begin()
-        _all.add(self)
+        forgets_after_fork(self)
 
     def _begin(self) -> None:
         self._queue: SimpleQueue[list[Call] | None] = SimpleQueue()  # None: nobody will come any more
@@ -307,15 +306,3 @@ def tell(made: list[Call]) -> None:
 def _answer(calls: list[Call]) -> None:
     for call in calls:
         call.answer()
-
-
-_all: WeakSet[Lane] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for lane in list(_all):
-        lane.forget_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

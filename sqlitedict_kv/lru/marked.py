@@ -13,12 +13,11 @@ By the third rule a hit takes no lock.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from threading import Lock
-from weakref import WeakSet
 
 from sqlitedict_kv.engine import Keys, MarkedEngine, Value
+from sqlitedict_kv.forking import forgets_after_fork
 from sqlitedict_kv.lru.face import LRUStats, NotHeldError
 from sqlitedict_kv.lru.room import Entry, Name, Room, size_of
 
@@ -35,7 +34,7 @@ class MarkedLRU:
         self._read_mark = engine.marker()
         self._glance = engine.marker(waiting=False)
         self._begin()
-        _all.add(self)
+        forgets_after_fork(self)
         engine.observe(self)
 
     def _begin(self) -> None:
@@ -129,15 +128,3 @@ class MarkedLRU:
         with self._lock:
             room = self._room
             return LRUStats(self._hits, self._misses, len(room), room.bytes, room.evictions, self._invalidations)
-
-
-_all: WeakSet[MarkedLRU] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for lru in _all:
-        lru.forget_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

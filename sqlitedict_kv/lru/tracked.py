@@ -21,14 +21,13 @@ may be as old as it allows: an entry is served for that long after its read bega
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from functools import partial
 from threading import Lock
-from weakref import WeakSet
 
 from sqlitedict_kv.engine import Feed, Keys, TellingEngine, Value
+from sqlitedict_kv.forking import forgets_after_fork
 from sqlitedict_kv.lru.face import LRUStats, NotHeldError
 from sqlitedict_kv.lru.room import Entry, Name, Room, size_of
 
@@ -64,7 +63,7 @@ class TrackedLRU:
         self._lifetime = staleness  # of an entry, while nobody tells
         self.clock = clock
         self._begin()
-        _all.add(self)
+        forgets_after_fork(self)
         self._feed: Feed = engine.tell(self, STALENESS if staleness is None else staleness)
 
     def _begin(self) -> None:
@@ -188,15 +187,3 @@ class TrackedLRU:
         with self._lock:
             room = self._room
             return LRUStats(self._hits, self._misses, len(room), room.bytes, room.evictions, self._invalidations)
-
-
-_all: WeakSet[TrackedLRU] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for lru in _all:
-        lru.forget_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable
 from threading import Lock
 from typing import Any
-from weakref import WeakSet
 
 from sqlitedict_kv.engines.sqlite.checkpoint import Checkpointer
 from sqlitedict_kv.engines.sqlite.database import Database
 from sqlitedict_kv.errors import KVError
+from sqlitedict_kv.forking import forgets_after_fork
 
 EVERY_WRITES = 16
 EVERY_BYTES = 256 * 2**10  # of values
@@ -72,7 +71,7 @@ class Upkeep:
         self._commits = 0
         self._surplus = 0
         self._uncounted: int | None = None  # writes since the entries were counted
-        _all.add(self)
+        forgets_after_fork(self)
         self.evicted = 0  # entries, by this process
         self.purged = 0  # likewise
 
@@ -210,15 +209,3 @@ def raise_floors(cursor: sqlite3.Cursor, removed: Iterable[tuple[Any, ...]]) -> 
         highest[namespace] = max(version, highest.get(namespace, 0))
     for floor in highest.items():
         cursor.execute(RAISE_FLOOR, floor)
-
-
-_all: WeakSet[Upkeep] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for upkeep in _all:
-        upkeep.forget_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Mapping
-from weakref import WeakSet
 
 from sqlitedict_kv.engines.valkey.driver import LostError, Make, Socket
+from sqlitedict_kv.forking import forgets_after_fork
 
 
 class Node:
@@ -23,7 +22,7 @@ class Node:
         self.free: deque[Socket] = deque()
         self._make = make
         self._options = dict(options)
-        _all.add(self)
+        forgets_after_fork(self)
 
     def __repr__(self) -> str:
         return f"<Node {self.host}:{self.port}>"
@@ -80,15 +79,3 @@ class Nowhere(Node):
 
 def _unmade() -> Socket:
     raise LostError("no server of the cluster serves this slot")
-
-
-_all: WeakSet[Node] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for node in _all:
-        node.forget_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

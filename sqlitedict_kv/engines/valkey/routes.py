@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import random
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
-from weakref import WeakSet
 
 from sqlitedict_kv.engines.valkey.driver import LostError, Make, RedisError, ResponseError, Socket
 from sqlitedict_kv.engines.valkey.node import Node, Nowhere
 from sqlitedict_kv.engines.valkey.wire import Endpoint, command
+from sqlitedict_kv.forking import forgets_after_fork
 
 SLOTS = 16384
 # Seconds between two looks at the topology: a failover that hits hundreds of threads must not cost hundreds of them.
@@ -40,7 +39,7 @@ class Routes(ABC):
         self.changes = 0  # another number as soon as anything in `slots` is another
         self.detours = 0  # another number before a call goes to a server that `slots` does not name for it
         self._begin()
-        _all.add(self)
+        forgets_after_fork(self)
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
@@ -251,13 +250,3 @@ def _asked(node: Node) -> list[Any]:
 
 
 NOWHERE = Nowhere()
-_all: WeakSet[Routes] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for routes in _all:
-        routes.forget_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -7,7 +7,8 @@ import struct
 from collections import deque
 from types import TracebackType
 from typing import Self
-from weakref import WeakSet
+
+from sqlitedict_kv.forking import forgets_after_fork
 
 NUMBER = struct.Struct(">Q")
 
@@ -48,10 +49,10 @@ class Sessions:
 
     def __init__(self) -> None:
         """Begin without any."""
-        self.begin()
-        _all.add(self)
+        self.forget_after_fork()
+        forgets_after_fork(self)
 
-    def begin(self) -> None:
+    def forget_after_fork(self) -> None:
         """Begin anew: the numbers of the parent's sessions are the parent's."""
         self._free: deque[Session] = deque()
 
@@ -62,15 +63,3 @@ class Sessions:
             return free.pop()
         except IndexError:
             return Session(free)
-
-
-_all: WeakSet[Sessions] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for sessions in list(_all):
-        sessions.begin()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -13,10 +13,9 @@ now and then.
 from __future__ import annotations
 
 import contextlib
-import os
 import selectors
 from threading import Event, Lock, Thread
-from weakref import WeakSet, ref
+from weakref import ref
 
 from sqlitedict_kv.engine import Memory
 from sqlitedict_kv.engines.valkey.driver import LostError, ResponseError
@@ -24,6 +23,7 @@ from sqlitedict_kv.engines.valkey.failures import Verdict, said, verdict_of
 from sqlitedict_kv.engines.valkey.layout import name_of, watched
 from sqlitedict_kv.engines.valkey.listener import Listener, RefusedError
 from sqlitedict_kv.engines.valkey.wire import Endpoint, Link
+from sqlitedict_kv.forking import forgets_after_fork
 
 QUESTIONS = 4  # within the staleness
 SHORTEST_INTERVAL, LONGEST_INTERVAL = 0.005, 1.0  # seconds between two of them
@@ -44,7 +44,7 @@ class Tracking:
         self._interval = min(max(staleness / QUESTIONS, SHORTEST_INTERVAL), LONGEST_INTERVAL)
         self.closed = False
         self._begin()
-        _all.add(self)
+        forgets_after_fork(self)
 
     def _begin(self) -> None:
         self._lock = Lock()  # held by whoever changes what follows
@@ -188,15 +188,3 @@ def _listen(reference: ref[Tracking], bell: Event) -> None:
             continue
         with contextlib.suppress(OSError, ValueError):  # it was closed meanwhile
             selector.select(seconds)
-
-
-_all: WeakSet[Tracking] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for tracking in _all:
-        tracking.forget_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
