@@ -58,7 +58,7 @@ PREFIX = "kv"
 MAX_EDITS = 100_000  # of one step: a server takes 2**20 arguments
 MAX_VERSION = 2**53 - 2**45  # the numbers of Lua are exact up to 2**53, and the seal is a sum with two times
 ROWS_PER_BATCH = 1000  # that are removed in one step
-WRITES_PER_PURGE = 64  # of entries that expire; then twice as many that have expired are removed
+WRITES_PER_PURGE = 64  # of a namespace; then twice as many that have expired are removed
 LONGEST_PAUSE = 0.02  # seconds, after somebody else was faster
 
 
@@ -77,7 +77,7 @@ class ValkeyEngine:
         self._tracking: Tracking | None = None  # what tells that of the writes of others
         self._purged = 0
         self._written: dict[str, int] = {}  # entries of each namespace since it was purged last
-        self.label = link.label if prefix == "kv" else f"{link.label} (prefix {prefix})"  # what tells stores apart
+        self.label = link.label if prefix == PREFIX else f"{link.label} (prefix {prefix})"  # what tells stores apart
 
     @property
     def capabilities(self) -> Capabilities:
