@@ -649,6 +649,8 @@ def test_a_copy_may_be_killed_again_and_again(places, make_store, small_pages):
         name, done, _ = json.loads(lines[-1])
         done += 10 * PAGE * (name == "b")
         assert done >= come + 4 * PAGE
+        if done == 20 * PAGE:  # it may have ended, and only not have said so
+            break
         come = done - PAGE  # the last page may have to be copied again
     for name in ("a", "b"):
         assert bodies_of(target, name) == bodies_of(source, name)
