@@ -8,7 +8,7 @@ SQLITE = (*ON_SQLITE, "awaited")
 on_sqlite = pytest.mark.parametrize("engine", SQLITE, indirect=True)  # else see test_capabilities.py
 on_shared = pytest.mark.parametrize("engine", ["file", "awaited", *ON_SERVERS, "awaited-cluster"], indirect=True)
 # Without namespaces in several shards: those have no transactions of several keys.
-WHOLE = (*SQLITE, *ON_SERVERS, "awaited-cluster", "lru-cluster")
+WHOLE = (*SQLITE, *ON_SERVERS, "lru-cluster")
 on_whole = pytest.mark.parametrize("engine", WHOLE, indirect=True)
 
 

@@ -124,3 +124,18 @@ def test_the_rights_that_the_docs_name_are_enough(start_server):
         users.clear()
         assert store.drop("pages") == 1
         assert store.stats().lru is not None
+
+
+def test_a_healthcheck_warns_of_what_may_lose_data(start_server):
+    server = start_server("--maxmemory", "100mb", "--maxmemory-policy", "volatile-ttl")
+    with Store(server.url) as store:
+        assert store.healthcheck()[:2] == (True, None)
+        (warning,) = store.healthcheck().warnings
+        assert "volatile-ttl" in warning
+        store.ns("n")["k"] = 1
+    with Store(f"{server.url}?confirm=1", readonly=True) as store:
+        assert any("confirm=1 asks for more" in warning for warning in store.healthcheck().warnings)
+    with Store(f"{server.url}?confirm=1&timeout=0.2") as store:
+        health = store.healthcheck()
+        assert not health.ok
+        assert "0 of 1 replicas" in health.problem
