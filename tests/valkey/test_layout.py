@@ -142,8 +142,30 @@ def test_wishes_add_up(address):
 
 
 def test_leases_of_leases_are_refused(address):
-    with Store(address) as store, pytest.raises(UnsupportedError, match="another namespace"):
-        store.ns("users.leases.leases")["ada"] = 1
+    with Store(address) as store:
+        users = store.ns("users.leases.leases")
+        for verb, *arguments in (["set", "ada", 1], ["get", "ada"]):
+            with pytest.raises(UnsupportedError, match="another namespace"):
+                getattr(users, verb)(*arguments)
+        assert store.namespaces() == []
+        assert store.stats().entries == 0
+
+
+def test_whoever_looks_at_all_namespaces_learns_of_a_new_layout(address, shared_valkey):
+    prefix = address.rpartition("=")[2]
+    with Store(address) as old, Store(address) as new:
+        old.ns("users", shards=2)["ada"] = 1
+        client = shared_valkey.client()
+        client.delete(*client.keys(f"{prefix}:*"))  # as FLUSHALL does
+        new.ns("users")["ada"] = 2
+        with pytest.raises(LayoutError, match="shards=1"):  # for it was asked for
+            old.namespaces()
+    with Store(address) as old, Store(address) as new:
+        assert old.ns("users")["ada"] == 2
+        client.delete(*client.keys(f"{prefix}:*"))
+        new.ns("users", shards=64).update({f"k{number}": number for number in range(64)})
+        assert old.namespaces() == ["users"]
+        assert old.ns("users").get("k7") == 7
 
 
 def test_an_unordered_namespace_is_checked_too(address, shared_valkey):

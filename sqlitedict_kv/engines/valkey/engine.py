@@ -416,11 +416,10 @@ class ValkeyEngine:
     def purge_expired(self, namespace: str | None, limit: int | None, now: int) -> int:
         """Remove entries that expired, in bounded batches; return how many."""
         self._require_writable()
-        names = sorted(self._registry.names()) if namespace is None else [namespace]
+        spaces = self._registry.spaces() if namespace is None else [self._registry.known(namespace)]
         left = limit
         total = 0
-        for name in names:
-            space = self._registry.known(name)
+        for space in spaces:
             for shard in space.shards if space and space.layout.ordered else ():
                 while left is None or left > 0:
                     batch = ROWS_PER_BATCH if left is None else min(left, ROWS_PER_BATCH)
@@ -454,7 +453,7 @@ class ValkeyEngine:
 
     def probe(self) -> list[str]:
         """Read and, if writes are allowed, write where the registry is; raise what fails, return what is a danger."""
-        self._registry.names()
+        self._registry.spaces()
         if not self._readonly:
             self._registry.try_to_write()
         problem = self._tracking and self._tracking.problem

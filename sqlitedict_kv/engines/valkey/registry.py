@@ -59,6 +59,7 @@ class Registry:
         space = self._spaces.get(namespace)
         if space is not None:
             return space
+        _refuse_leases_of_leases(namespace)
         call = Call(self._slot, None, (b"HGET", self._key, family_of(namespace).encode()), writes=False)
         encoded = self._link.one(call)
         return None if encoded is None else self._learn(namespace, encoded)
@@ -72,6 +73,7 @@ class Registry:
         space = self._spaces.get(namespace)
         if space is not None and time.monotonic() - self._asserted.get(namespace, -ASSERT_SECONDS) < ASSERT_SECONDS:
             return space
+        _refuse_leases_of_leases(namespace)
         family = family_of(namespace)
         wish = self._wishes.get(family, AS_IT_IS)
         layout = space.layout if space else Layout(wish.shards or 1, wish.ordered is not False)
@@ -81,11 +83,16 @@ class Registry:
         self._asserted[namespace] = time.monotonic()
         return space
 
-    def names(self) -> dict[str, Layout]:
-        """Return all namespaces that were ever written to, with their layouts."""
+    def spaces(self) -> list[Space]:
+        """Return all namespaces that were ever written to, in the order of their names."""
         found = self._link.one(Call(self._slot, None, (b"HGETALL", self._key), writes=False))
         flat = found if isinstance(found, list) else [part for pair in found.items() for part in pair]
-        return {text_of(name): Layout.of(layout) for name, layout in zip(flat[::2], flat[1::2], strict=True)}
+        layouts = {text_of(name): encoded for name, encoded in zip(flat[::2], flat[1::2], strict=True)}
+        return [self._newest(name, layouts[name]) for name in sorted(layouts)]
+
+    def _newest(self, namespace: str, encoded: bytes) -> Space:
+        space = self._spaces.get(namespace)
+        return space if space is not None and space.encoded == encoded else self._learn(namespace, encoded)
 
     def try_to_write(self) -> None:
         """Write something that changes nothing."""
@@ -97,8 +104,6 @@ class Registry:
         self._asserted = {}
 
     def _learn(self, namespace: str, encoded: bytes) -> Space:
-        if namespace.endswith(2 * LEASES):  # they would share the layout of one, and the shards of another
-            raise UnsupportedError(f"namespace {namespace!r} is for leases of leases; memoize in another namespace")
         layout = Layout.of(encoded)
         self._compare(namespace, layout)
         space = self._spaces[namespace] = space_of(self._prefix, namespace, layout)
@@ -116,3 +121,9 @@ class Registry:
                 f"namespace {namespace!r} was made with ordered={layout.ordered}, which stays, and is opened with "
                 f"ordered={wish.ordered}; leave ordered= out, or copy it to another namespace"
             )
+
+
+def _refuse_leases_of_leases(namespace: str) -> None:
+    """Raise UnsupportedError for what would share the layout of one namespace, and the shards of another."""
+    if namespace.endswith(2 * LEASES):
+        raise UnsupportedError(f"namespace {namespace!r} is for leases of leases; memoize in another namespace")

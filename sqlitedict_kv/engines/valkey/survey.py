@@ -52,29 +52,24 @@ class Survey:
 
     def counts(self, now: int) -> dict[str, tuple[int, int] | None]:
         """Return of each namespace how many entries are live and have expired; None of one without order."""
-        names = self._registry.names()
-        spaces = [self._registry.known(name) for name in names]
-        shards = [
-            (space.namespace, shard) for space in spaces if space and space.layout.ordered for shard in space.shards
-        ]
-        counts = {name: (0, 0) for name, layout in names.items() if layout.ordered}
+        spaces = self._registry.spaces()
+        shards = [(space.namespace, shard) for space in spaces if space.layout.ordered for shard in space.shards]
+        counts = {space.namespace: (0, 0) for space in spaces if space.layout.ordered}
         replies = self._link.many([count_call(shard, now) for _, shard in shards])
         for (name, _), (rows, gone) in zip(shards, replies, strict=True):
             live, expired = counts[name]
             counts[name] = live + rows - gone, expired + gone
-        return {name: counts.get(name) for name in names}
+        return {space.namespace: counts.get(space.namespace) for space in spaces}
 
     def check(self, decode: Callable[[str, str, bytes, str], object]) -> CheckReport:
         """Read everything; *decode* raises a KVError for a record that cannot be read."""
         problems: list[str] = []
         entries = 0
-        for name in sorted(self._registry.names()):
-            space = self._registry.known(name)
-            pages = () if space is None else self._in_order(name) if space.layout.ordered else self._as_found(space)
-            for page in pages:
+        for space in self._registry.spaces():
+            name = space.namespace
+            for page in self._in_order(name) if space.layout.ordered else self._as_found(space):
                 for key, raw in page:
                     try:
-                        assert space is not None
                         record = record_of(name, key, raw, crc32(key.encode(), space.crc))
                         decode(name, key, record.body, record.content_type)
                     except KVError as error:
