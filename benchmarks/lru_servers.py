@@ -19,7 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sqlitedict_kv import Store
-from tests.servers import Server
+from tests.support.servers import Server
 
 CALLS = 200  # of a batch
 KEYS = 1000

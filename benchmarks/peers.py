@@ -107,10 +107,10 @@ class RawSQLite(Peer):
 
         import orjson
 
-        from sqlitedict_kv.engines.sqlite import database, edits, engine, schema, spans
+        from sqlitedict_kv.engines.sqlite import database, engine, key_range, mutations, schema
 
         # The statements are those of the engine itself: a copy here would stay behind when they change.
-        read, upsert, keys, remove = engine.READ_VALUE, edits.UPSERT, spans.KEYS, edits.DELETE
+        read, upsert, keys, remove = engine.READ_VALUE, mutations.UPSERT, key_range.KEYS, mutations.DELETE
         upsert_only = upsert.rpartition("RETURNING")[0]
         loads, dumps, clock = orjson.loads, orjson.dumps, time.time
         path = directory / "raw.db"

@@ -21,7 +21,7 @@ import redis
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sqlitedict_kv import Store
-from tests.servers import Cluster, Server
+from tests.support.servers import Cluster, Server
 
 KEYS = 10_000
 MANY = 1000

@@ -10,9 +10,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from sqlitedict_kv.codecs import Codec
-from sqlitedict_kv.core import Entry, Meta
-from sqlitedict_kv.engine import Capabilities, CheckReport
+from sqlitedict_kv.codecs.registry import Codec
+from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
 from sqlitedict_kv.errors import (
     AccessDeniedError,
     CodecError,
@@ -45,18 +44,19 @@ from sqlitedict_kv.errors import (
     UnsafeFilesystemError,
     UnsupportedError,
 )
-from sqlitedict_kv.listing import Page
 from sqlitedict_kv.lru import LRUStats
-from sqlitedict_kv.memoize import Memoize
-from sqlitedict_kv.memoized import AsyncMemoized, CacheInfo, Memoized
+from sqlitedict_kv.memoization.decorator import Memoize
+from sqlitedict_kv.memoization.types import AsyncMemoized, CacheInfo, Memoized
 from sqlitedict_kv.namespace import Namespace, NamespaceStats
+from sqlitedict_kv.operations.context import Entry, Meta
+from sqlitedict_kv.operations.pagination import Page
 from sqlitedict_kv.store import Health, Store, StoreStats
 from sqlitedict_kv.transaction import Transaction, TransactionNamespace
 
 if TYPE_CHECKING:
     from sqlitedict_kv.aio import AsyncNamespace, AsyncStore
-    from sqlitedict_kv.copying import CopyReport, copy
-    from sqlitedict_kv.diagnosis import Diagnosis, diagnose
+    from sqlitedict_kv.tools.copy import CopyReport, copy
+    from sqlitedict_kv.tools.diagnose import Diagnosis, diagnose
 
 __version__ = "0.1.0"
 
@@ -126,11 +126,11 @@ def __getattr__(name: str) -> Any:
 
         return getattr(aio, name)
     if name in ("CopyReport", "copy"):
-        from sqlitedict_kv import copying  # noqa: PLC0415
+        from sqlitedict_kv.tools import copy as copying  # noqa: PLC0415
 
         return getattr(copying, name)
     if name in ("Diagnosis", "diagnose"):
-        from sqlitedict_kv import diagnosis  # noqa: PLC0415
+        from sqlitedict_kv.tools import diagnose as diagnosis  # noqa: PLC0415
 
         return getattr(diagnosis, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

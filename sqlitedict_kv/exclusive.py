@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlitedict_kv.arguments import checked_content_type, checked_namespace, checked_ttl
-from sqlitedict_kv.core import Core, Defaults
 from sqlitedict_kv.namespace import Namespace
+from sqlitedict_kv.operations.context import Core, Defaults
+from sqlitedict_kv.validation import checked_content_type, checked_namespace, checked_ttl
 
 
 class Exclusive:

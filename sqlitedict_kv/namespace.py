@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple, Self
 
-from sqlitedict_kv.arguments import (
+from sqlitedict_kv.concurrency.sansio import run
+from sqlitedict_kv.engines.protocol import AgeSpan, Edit, Span
+from sqlitedict_kv.engines.record import Record
+from sqlitedict_kv.errors import KVError
+from sqlitedict_kv.memoization.decorator import Decorator, Memoize
+from sqlitedict_kv.memoization.results import Place
+from sqlitedict_kv.operations.context import Core, Defaults, Entry
+from sqlitedict_kv.operations.pagination import Page, age_cursor, ages_of, cursor_after, key_of
+from sqlitedict_kv.operations.prepare import Edits, collected
+from sqlitedict_kv.operations.read_modify_write import Verbs
+from sqlitedict_kv.operations.views import NamespaceItems, NamespaceKeys, NamespaceValues
+from sqlitedict_kv.transaction import Transaction
+from sqlitedict_kv.validation import (
     DEFAULT,
     MAX_KEY_BYTES,
     Default,
@@ -19,18 +31,6 @@ from sqlitedict_kv.arguments import (
     checked_optional_int,
     checked_prefix,
 )
-from sqlitedict_kv.core import Core, Defaults, Entry
-from sqlitedict_kv.edits import Edits, collected
-from sqlitedict_kv.engine import AgeSpan, Edit, Span
-from sqlitedict_kv.errors import KVError
-from sqlitedict_kv.listing import Page, age_cursor, ages_of, cursor_after, key_of
-from sqlitedict_kv.memoize import Decorator, Memoize
-from sqlitedict_kv.record import Record
-from sqlitedict_kv.results import Place
-from sqlitedict_kv.steps import run
-from sqlitedict_kv.transaction import Transaction
-from sqlitedict_kv.verbs import Verbs
-from sqlitedict_kv.views import NamespaceItems, NamespaceKeys, NamespaceValues
 
 
 class NamespaceStats(NamedTuple):

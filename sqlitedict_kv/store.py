@@ -9,30 +9,30 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
-from sqlitedict_kv import arguments
-from sqlitedict_kv.arguments import (
+from sqlitedict_kv import validation
+from sqlitedict_kv.codecs.registry import Codec
+from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
+from sqlitedict_kv.errors import KVError
+from sqlitedict_kv.exclusive import Exclusive, exclusively
+from sqlitedict_kv.lru import LRUStats
+from sqlitedict_kv.memoization.decorator import Decorator, Memoize
+from sqlitedict_kv.memoization.results import Place
+from sqlitedict_kv.namespace import Namespace
+from sqlitedict_kv.open_engine import opened
+from sqlitedict_kv.operations.context import Core, Defaults
+from sqlitedict_kv.options import MEMORY, PREFIX, Settings, checked_settings
+from sqlitedict_kv.transaction import Transaction
+from sqlitedict_kv.validation import (
     checked_content_type,
     checked_layout,
     checked_namespace,
     checked_optional_int,
     checked_ttl,
 )
-from sqlitedict_kv.codecs import Codec
-from sqlitedict_kv.core import Core, Defaults
-from sqlitedict_kv.engine import Capabilities, CheckReport
-from sqlitedict_kv.errors import KVError
-from sqlitedict_kv.exclusive import Exclusive, exclusively
-from sqlitedict_kv.lru import LRUStats
-from sqlitedict_kv.memoize import Decorator, Memoize
-from sqlitedict_kv.namespace import Namespace
-from sqlitedict_kv.opening import opened
-from sqlitedict_kv.results import Place
-from sqlitedict_kv.settings import MEMORY, PREFIX, Settings, checked_settings
-from sqlitedict_kv.transaction import Transaction
 
 if TYPE_CHECKING:
-    from sqlitedict_kv.engines.schemes import Client
-    from sqlitedict_kv.engines.sqlite.quarantine import Quarantine
+    from sqlitedict_kv.engines.address import Client
+    from sqlitedict_kv.engines.sqlite.recovery.quarantine import Quarantine
 
 
 class StoreStats(NamedTuple):
@@ -101,7 +101,7 @@ class Store:
         timeout: float = 10.0,
         max_bytes: int | str | None = None,
         max_entries: int | None = None,
-        max_value_bytes: int | str = arguments.MAX_VALUE_BYTES,
+        max_value_bytes: int | str = validation.MAX_VALUE_BYTES,
         lru_bytes: int | str | None = None,
         codecs: Sequence[Codec] = (),
         clock: Callable[[], float] = time.time,
@@ -323,7 +323,7 @@ class Store:
             OpenError: something is at *path* already, or it cannot be written.
             UnsupportedError: the store is on servers, which have means of their own.
         """
-        target = arguments.checked_path(path)
+        target = validation.checked_path(path)
         if target == MEMORY:
             raise ValueError("path must be that of a file, for memory would be gone at once")
         self._engine.backup(target)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from sqlitedict_kv.arguments import DEFAULT, Default, checked_content_type, checked_namespace, checked_ttl
-from sqlitedict_kv.core import Core, Defaults
-from sqlitedict_kv.edits import Edits
-from sqlitedict_kv.engine import Change, Edit, Put
+from sqlitedict_kv.engines.protocol import Change, Edit, Put
+from sqlitedict_kv.operations.context import Core, Defaults
+from sqlitedict_kv.operations.prepare import Edits
+from sqlitedict_kv.validation import DEFAULT, Default, checked_content_type, checked_namespace, checked_ttl
 
 
 class Transaction:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from sqlitedict_kv import Store
-from tests.awaited import AwaitedStore
+from tests.support.awaited import AwaitedStore
 
 START = 1_700_000_000 * 10**9  # some moment of 2023, in nanoseconds
 
@@ -70,7 +70,7 @@ def make_store(clock):
 def servers():
     """Return the module of the servers, or skip the test where redis-py is not installed."""
     pytest.importorskip("redis", reason="redis-py is not installed")
-    return importlib.import_module("tests.servers")
+    return importlib.import_module("tests.support.servers")
 
 
 def valkey_binary():
@@ -110,7 +110,7 @@ def shared_cluster():
 
 @pytest.fixture
 def start_server():
-    """Start servers of this test alone, which it may kill: start_server(), or with the arguments of tests.servers."""
+    """Start servers of this test alone, which it may kill: the arguments are those of support.servers."""
     with ExitStack() as started:
         yield lambda *options, binary=None, **more: started.enter_context(
             servers().Server(binary or valkey_binary(), *options, **more)

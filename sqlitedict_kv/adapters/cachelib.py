@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 from cachelib.base import BaseCache
 
-from sqlitedict_kv.adapters import markup
-from sqlitedict_kv.adapters.limits import fitting_key, fitting_ttl
-from sqlitedict_kv.adapters.stores import OPTIONS, shared_store
-from sqlitedict_kv.codecs import Codec
+from sqlitedict_kv.adapters.support import markup
+from sqlitedict_kv.adapters.support.fitting import fitting_key, fitting_ttl
+from sqlitedict_kv.adapters.support.shared_stores import OPTIONS, shared_store
+from sqlitedict_kv.codecs.registry import Codec
 from sqlitedict_kv.errors import CodecError, DecodeError
 
 NAMESPACE = "cachelib"

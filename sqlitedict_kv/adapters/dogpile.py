@@ -17,13 +17,13 @@ from typing import Any
 
 from dogpile.cache.api import NO_VALUE, BytesBackend, CacheMutex
 
-from sqlitedict_kv import packing
-from sqlitedict_kv.adapters.limits import fitting_key, fitting_ttl
-from sqlitedict_kv.adapters.stores import OPTIONS, shared_store
-from sqlitedict_kv.arguments import checked_bool
+from sqlitedict_kv.adapters.support.fitting import fitting_key, fitting_ttl
+from sqlitedict_kv.adapters.support.shared_stores import OPTIONS, shared_store
+from sqlitedict_kv.codecs import msgpack
 from sqlitedict_kv.errors import DecodeError, LockLostError
 from sqlitedict_kv.locks import Lease, Lock
 from sqlitedict_kv.locks.lease import Entries
+from sqlitedict_kv.validation import checked_bool
 
 NAMESPACE = "dogpile"
 LOCK_TTL = 60.0  # seconds
@@ -32,7 +32,7 @@ LOCK_TTL = 60.0  # seconds
 def deserialize(body: bytes) -> Any:
     """Return the value of a payload; raise DecodeError if another serializer made it."""
     try:
-        return packing.unpack(body)
+        return msgpack.unpack(body)
     except Exception as error:
         raise DecodeError(
             f"a cached value is no MessagePack ({type(error).__name__}); configure the region with the serializer and "
@@ -47,7 +47,7 @@ class SQLiteBackend(BytesBackend):
     what they were, others are refused with a CodecError, and nothing is ever pickled.
     """
 
-    serializer = staticmethod(packing.pack)
+    serializer = staticmethod(msgpack.pack)
     deserializer = staticmethod(deserialize)
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:

@@ -19,10 +19,10 @@ from markupsafe import Markup
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from sqlitedict_kv import packing
 from sqlitedict_kv.adapters import cachelib
-from sqlitedict_kv.adapters.stores import OPTIONS
-from sqlitedict_kv.codecs import Codec
+from sqlitedict_kv.adapters.support.shared_stores import OPTIONS
+from sqlitedict_kv.codecs import msgpack
+from sqlitedict_kv.codecs.registry import Codec
 
 RESPONSE = "application/x-flask-response"
 WERKZEUG_RESPONSE = "application/x-werkzeug-response"
@@ -64,7 +64,7 @@ def _encode_response(response: WerkzeugResponse) -> bytes:
     if response.is_streamed or response.direct_passthrough:
         raise TypeError("a response that streams can be sent once only")
     timeout = getattr(response, "timeout", None)
-    return packing.pack([response.status, list(response.headers), response.get_data(), timeout])
+    return msgpack.pack([response.status, list(response.headers), response.get_data(), timeout])
 
 
 def _decode_response(body: bytes) -> Response:
@@ -76,7 +76,7 @@ def _decode_werkzeug_response(body: bytes) -> WerkzeugResponse:
 
 
 def _filled(response: AnyResponse, body: bytes) -> AnyResponse:
-    status, headers, data, _ = packing.unpack(body)
+    status, headers, data, _ = msgpack.unpack(body)
     response.status = status
     response.set_data(data)
     response.headers.clear()
@@ -85,17 +85,17 @@ def _filled(response: AnyResponse, body: bytes) -> AnyResponse:
 
 
 def _decode_cached_response(body: bytes) -> CachedResponse:
-    return CachedResponse(_decode_response(body), packing.unpack(body)[3])
+    return CachedResponse(_decode_response(body), msgpack.unpack(body)[3])
 
 
 def _encode_exception(error: HTTPException) -> bytes:
     """Return all that pickle would keep of an exception, in MessagePack."""
     response = None if error.response is None else _encode_response(error.response)
-    return packing.pack([type(error).__name__, {**vars(error), "response": response}])
+    return msgpack.pack([type(error).__name__, {**vars(error), "response": response}])
 
 
 def _decode_exception(body: bytes) -> HTTPException:
-    name, state = packing.unpack(body)
+    name, state = msgpack.unpack(body)
     kind = EXCEPTIONS[name]
     error = kind.__new__(kind)
     response = None if state["response"] is None else _decode_response(state["response"])

@@ -8,12 +8,12 @@ from typing import Any, SupportsFloat
 
 from key_value.aio.errors import DeserializationError, InvalidTTLError, SerializationError
 
-from sqlitedict_kv.adapters.limits import HASHED, fitting_key, fitting_ttl
+from sqlitedict_kv.adapters.support.fitting import HASHED, fitting_key, fitting_ttl
 from sqlitedict_kv.aio import AsyncNamespace, AsyncStore
-from sqlitedict_kv.arguments import MAX_NAMESPACE_BYTES, checked_namespace
-from sqlitedict_kv.codecs import JSON
-from sqlitedict_kv.core import Entry
+from sqlitedict_kv.codecs.registry import JSON
 from sqlitedict_kv.errors import CodecError, TooLargeError
+from sqlitedict_kv.operations.context import Entry
+from sqlitedict_kv.validation import MAX_NAMESPACE_BYTES, checked_namespace
 
 KEYS_PER_PAGE = 1000
 

@@ -16,7 +16,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generati
 from langchain_core.stores import BaseStore
 
 from sqlitedict_kv.aio import AsyncStore
-from sqlitedict_kv.codecs import BYTES, TEXT
+from sqlitedict_kv.codecs.registry import BYTES, TEXT
 from sqlitedict_kv.errors import CodecError
 from sqlitedict_kv.store import Store
 

@@ -15,15 +15,23 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 from weakref import finalize
 
-from sqlitedict_kv.adapters.forklock import ForkLock
-from sqlitedict_kv.adapters.keys import key_of, text_of
-from sqlitedict_kv.adapters.moving import Loads, Moved, Unpickle, UnreadableError, loads_for, unpickled, untouched
-from sqlitedict_kv.arguments import checked_bool
-from sqlitedict_kv.codecs import Codecs
+from sqlitedict_kv.adapters._compat.forklock import ForkLock
+from sqlitedict_kv.adapters._compat.key_encoding import key_of, text_of
+from sqlitedict_kv.adapters._compat.migration import (
+    Loads,
+    Moved,
+    Unpickle,
+    UnreadableError,
+    loads_for,
+    unpickled,
+    untouched,
+)
+from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.errors import CodecError, ForeignDatabaseError, StoreNotFoundError, TooLargeError
 from sqlitedict_kv.namespace import Namespace
-from sqlitedict_kv.settings import MEMORY
+from sqlitedict_kv.options import MEMORY
 from sqlitedict_kv.store import Store
+from sqlitedict_kv.validation import checked_bool
 
 TABLES = "sqlitedict.tables"  # the namespace of the names of the tables, for one without entries is not seen
 JOURNAL_MODES = ("DELETE", "TRUNCATE", "PERSIST", "MEMORY", "WAL", "OFF")

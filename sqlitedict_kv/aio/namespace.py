@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from sqlitedict_kv.aio.access import Access, Door
-from sqlitedict_kv.arguments import (
+from sqlitedict_kv.aio.lazy import Access, Door
+from sqlitedict_kv.concurrency.cancellation import in_thread
+from sqlitedict_kv.concurrency.sansio import drive
+from sqlitedict_kv.engines.protocol import Edit, Span
+from sqlitedict_kv.engines.record import Record
+from sqlitedict_kv.lru import NotHeldError
+from sqlitedict_kv.memoization.decorator import AsyncDecorator, Memoize
+from sqlitedict_kv.memoization.results import OffLoop, Place
+from sqlitedict_kv.namespace import Namespace, NamespaceStats
+from sqlitedict_kv.operations.context import Defaults, Entry
+from sqlitedict_kv.operations.pagination import Page
+from sqlitedict_kv.operations.prepare import Edits, collected
+from sqlitedict_kv.operations.read_modify_write import Verbs
+from sqlitedict_kv.transaction import Transaction
+from sqlitedict_kv.validation import (
     DEFAULT,
     Default,
     checked_bool,
@@ -17,19 +30,6 @@ from sqlitedict_kv.arguments import (
     checked_prefix,
     checked_ttl,
 )
-from sqlitedict_kv.core import Defaults, Entry
-from sqlitedict_kv.edits import Edits, collected
-from sqlitedict_kv.engine import Edit, Span
-from sqlitedict_kv.listing import Page
-from sqlitedict_kv.lru import NotHeldError
-from sqlitedict_kv.memoize import AsyncDecorator, Memoize
-from sqlitedict_kv.namespace import Namespace, NamespaceStats
-from sqlitedict_kv.record import Record
-from sqlitedict_kv.results import OffLoop, Place
-from sqlitedict_kv.steps import drive
-from sqlitedict_kv.tasks import in_thread
-from sqlitedict_kv.transaction import Transaction
-from sqlitedict_kv.verbs import Verbs
 
 T = TypeVar("T")
 

@@ -9,21 +9,21 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
-from sqlitedict_kv import arguments
-from sqlitedict_kv.aio.access import Door, Late
+from sqlitedict_kv import validation
+from sqlitedict_kv.aio.lazy import Door, Late
 from sqlitedict_kv.aio.namespace import AsyncNamespace, memoize_place
 from sqlitedict_kv.aio.transaction import AsyncTransaction
-from sqlitedict_kv.arguments import checked_layout
-from sqlitedict_kv.codecs import Codec
-from sqlitedict_kv.core import Defaults
-from sqlitedict_kv.engine import Capabilities, CheckReport
-from sqlitedict_kv.memoize import AsyncDecorator, Memoize
-from sqlitedict_kv.settings import MEMORY, PREFIX, checked_settings
+from sqlitedict_kv.codecs.registry import Codec
+from sqlitedict_kv.concurrency.cancellation import in_thread
+from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
+from sqlitedict_kv.memoization.decorator import AsyncDecorator, Memoize
+from sqlitedict_kv.operations.context import Defaults
+from sqlitedict_kv.options import MEMORY, PREFIX, checked_settings
 from sqlitedict_kv.store import Health, Store, StoreStats
-from sqlitedict_kv.tasks import in_thread
+from sqlitedict_kv.validation import checked_layout
 
 if TYPE_CHECKING:
-    from sqlitedict_kv.engines.schemes import Client
+    from sqlitedict_kv.engines.address import Client
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class AsyncStore:
         timeout: float = 10.0,
         max_bytes: int | str | None = None,
         max_entries: int | None = None,
-        max_value_bytes: int | str = arguments.MAX_VALUE_BYTES,
+        max_value_bytes: int | str = validation.MAX_VALUE_BYTES,
         lru_bytes: int | str | None = None,
         codecs: Sequence[Codec] = (),
         clock: Callable[[], float] = time.time,

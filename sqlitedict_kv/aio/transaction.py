@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from sqlitedict_kv.aio.access import Door
+from sqlitedict_kv.aio.lazy import Door
 from sqlitedict_kv.transaction import Transaction
 
 

@@ -30,7 +30,7 @@ A clock that is set forward ends leases early, and one that is set back lets the
 from sqlitedict_kv.errors import LockLostError, LockTimeoutError
 from sqlitedict_kv.locks.lease import Lease
 from sqlitedict_kv.locks.lock import Lock, RLock, Semaphore
-from sqlitedict_kv.locks.single import single_run
+from sqlitedict_kv.locks.single_run import single_run
 from sqlitedict_kv.locks.throttle import Throttle
 
 __all__ = [

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from sqlitedict_kv.arguments import checked_ttl
 from sqlitedict_kv.errors import ConflictError, LockLostError
+from sqlitedict_kv.validation import checked_ttl
 
 T = TypeVar("T")
 

@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlitedict_kv.arguments import checked_callable, checked_int, checked_key
+from sqlitedict_kv.concurrency.cancellation import finished
 from sqlitedict_kv.errors import KVError, LockLostError
+from sqlitedict_kv.locks.backoff import checked_patience, pauses
 from sqlitedict_kv.locks.lease import AsyncEntries, Entries, Lease, checked_entries, checked_lease_ttl, take
-from sqlitedict_kv.locks.waiting import checked_patience, pauses
-from sqlitedict_kv.tasks import finished
+from sqlitedict_kv.validation import checked_callable, checked_int, checked_key
 
 T = TypeVar("T")
 
@@ -120,7 +120,7 @@ class Semaphore:
         return self._keep(held, lease)
 
     async def _finished(self, function: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
-        """Return what a function returns that asks the store; see :func:`sqlitedict_kv.tasks.finished`."""
+        """Return what a function returns that asks the store; see :func:`.cancellation.finished`."""
         if undo is None:
             return await finished(self._in_thread(function))
         return await finished(self._in_thread(function), lambda result: self._in_thread(lambda: undo(result)))

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
-from sqlitedict_kv.arguments import checked_callable, checked_int, checked_key, checked_number
+from sqlitedict_kv.concurrency.cancellation import finished
 from sqlitedict_kv.errors import ConflictError
+from sqlitedict_kv.locks.backoff import SHORTEST_PAUSE, checked_patience
 from sqlitedict_kv.locks.lease import JSON, AsyncEntries, Entries, checked_entries
-from sqlitedict_kv.locks.waiting import SHORTEST_PAUSE, checked_patience
-from sqlitedict_kv.tasks import finished
+from sqlitedict_kv.validation import checked_callable, checked_int, checked_key, checked_number
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -4,9 +4,9 @@ All kinds hold encoded values, so no caller ever holds an object that another on
 they know that a value is still the newest: see :class:`MarkedLRU` and :class:`TrackedLRU`.
 """
 
-from sqlitedict_kv.lru.face import LRU, LRUStats, NotHeldError
-from sqlitedict_kv.lru.marked import MarkedLRU
-from sqlitedict_kv.lru.room import ENTRY_OVERHEAD
-from sqlitedict_kv.lru.tracked import STALENESS, TrackedLRU
+from sqlitedict_kv.lru.clock import ENTRY_OVERHEAD
+from sqlitedict_kv.lru.invalidated import STALENESS, TrackedLRU
+from sqlitedict_kv.lru.protocol import LRU, LRUStats, NotHeldError
+from sqlitedict_kv.lru.validating import MarkedLRU
 
 __all__ = ["ENTRY_OVERHEAD", "LRU", "STALENESS", "LRUStats", "MarkedLRU", "NotHeldError", "TrackedLRU"]

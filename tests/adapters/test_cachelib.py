@@ -8,8 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from processes import Worker
 from suites import failures_in, report, run_pytest, source_of, version_of
+
+from tests.support.processes import Worker
 
 VERSION = version_of("cachelib")
 version_of("pytest-xprocess")  # the suite's conftest wants it
@@ -18,7 +19,7 @@ from cachelib.serializers import BaseSerializer, SimpleSerializer
 
 from sqlitedict_kv import CodecError, DecodeError, Store
 from sqlitedict_kv.adapters.cachelib import SERIALIZED, SQLiteCache
-from sqlitedict_kv.adapters.stores import close_shared_stores
+from sqlitedict_kv.adapters.support.shared_stores import close_shared_stores
 
 HERE = Path(__file__).parent
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from sqlitedict_kv.adapters import diskcache as ours
+from sqlitedict_kv.adapters._compat.plain_pickle import plain_loads
 from sqlitedict_kv.adapters.diskcache import move
-from sqlitedict_kv.adapters.plain import plain_loads
 
 diskcache = pytest.importorskip("diskcache")
 

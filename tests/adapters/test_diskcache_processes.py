@@ -5,7 +5,7 @@ import multiprocessing
 import pytest
 
 from sqlitedict_kv.adapters import diskcache
-from tests.processes import Worker
+from tests.support.processes import Worker
 
 OPEN = """
     from sqlitedict_kv.adapters import diskcache

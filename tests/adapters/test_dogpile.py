@@ -10,8 +10,9 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from processes import Worker
 from suites import failures_in, report, run_pytest, version_of
+
+from tests.support.processes import Worker
 
 VERSION = version_of("dogpile.cache")
 
@@ -20,7 +21,7 @@ from dogpile.cache.api import NO_VALUE
 
 from sqlitedict_kv import CodecError, DecodeError, Store
 from sqlitedict_kv.adapters.dogpile import SQLiteBackend
-from sqlitedict_kv.adapters.stores import close_shared_stores
+from sqlitedict_kv.adapters.support.shared_stores import close_shared_stores
 
 HERE = Path(__file__).parent
 

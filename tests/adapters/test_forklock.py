@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from sqlitedict_kv.adapters._compat.forklock import ForkLock
 from sqlitedict_kv.adapters.diskcache import Cache
-from sqlitedict_kv.adapters.forklock import ForkLock
 from sqlitedict_kv.adapters.sqlitedict import SqliteDict
-from tests.processes import PATIENCE, forked
+from tests.support.processes import PATIENCE, forked
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 

@@ -16,8 +16,9 @@ from fractions import Fraction
 from types import MappingProxyType
 
 import pytest
-from processes import Worker
 from suites import report, run_pytest, version_of, wheel_of
+
+from tests.support.processes import Worker
 
 VERSION = version_of("py-key-value-aio")
 OLDEST = "0.4.4"
@@ -28,7 +29,7 @@ from key_value.aio.wrappers.prefix_collections import PrefixCollectionsWrapper  
 from sqlitedict_kv import AsyncStore, DamagedEntryError, Store  # noqa: E402
 from sqlitedict_kv.adapters import key_value  # noqa: E402
 from sqlitedict_kv.adapters.key_value import SQLiteStore  # noqa: E402
-from sqlitedict_kv.adapters.limits import fitting_key  # noqa: E402
+from sqlitedict_kv.adapters.support.fitting import fitting_key  # noqa: E402
 
 pytestmark = pytest.mark.anyio
 

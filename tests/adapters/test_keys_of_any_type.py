@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sqlitedict_kv.adapters.keys import key_of, named, text_of
-from sqlitedict_kv.packing import pack
+from sqlitedict_kv.adapters._compat.key_encoding import key_of, named, text_of
+from sqlitedict_kv.codecs.msgpack import pack
 
 diskcache = pytest.importorskip("diskcache")
 

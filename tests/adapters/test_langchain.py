@@ -8,8 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from processes import Worker, environment
 from suites import report, run_pytest, version_of
+
+from tests.support.processes import Worker, environment
 
 CORE = version_of("langchain-core")
 SUITES = version_of("langchain-tests")

@@ -6,8 +6,9 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from processes import Worker
 from suites import version_of
+
+from tests.support.processes import Worker
 
 version_of("litestar")
 

@@ -5,7 +5,7 @@ from textwrap import dedent
 import pytest
 
 from tests.adapters.suites import version_of
-from tests.processes import Worker
+from tests.support.processes import Worker
 
 WATCH = """
 import pickle

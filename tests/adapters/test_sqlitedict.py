@@ -18,7 +18,7 @@ from sqlitedict_kv import CodecError, ForeignDatabaseError, Store, StoreBusyErro
 from sqlitedict_kv.adapters import sqlitedict as ours
 from sqlitedict_kv.adapters.sqlitedict import SqliteDict, move
 from tests.adapters.suites import failures_in, report, run_pytest, source_of, version_of
-from tests.processes import Worker
+from tests.support.processes import Worker
 
 theirs = pytest.importorskip("sqlitedict")
 

@@ -4,12 +4,12 @@ import os
 import threading
 
 import pytest
-from processes import forked
 
 from sqlitedict_kv import Store, StoreClosedError, StoreDetachedError
-from sqlitedict_kv.adapters.limits import fitting_key, fitting_ttl
-from sqlitedict_kv.adapters.stores import close_shared_stores, shared_face, shared_store
-from sqlitedict_kv.arguments import MAX_TTL
+from sqlitedict_kv.adapters.support.fitting import fitting_key, fitting_ttl
+from sqlitedict_kv.adapters.support.shared_stores import close_shared_stores, shared_face, shared_store
+from sqlitedict_kv.validation import MAX_TTL
+from tests.support.processes import forked
 
 
 @pytest.fixture(autouse=True)

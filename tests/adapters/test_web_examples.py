@@ -9,10 +9,10 @@ from pathlib import Path
 from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 import pytest
-from processes import environment
 from suites import version_of
 
 from tests.conftest import integrity_of
+from tests.support.processes import environment
 
 WEB = Path(__file__).parents[2] / "examples" / "web"
 NEEDS = {"flask_app.py": ("flask-caching", "flask-session"), "django_site.py": ("django",)}

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 import pytest
 
 from sqlitedict_kv import AsyncStore, ConflictError, Store, UnsupportedError
-from tests.awaited import AwaitedStore
 from tests.conftest import ON_SERVERS
 from tests.contract.conftest import SQLITE
+from tests.support.awaited import AwaitedStore
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sqlitedict_kv import ConflictError
-from tests.awaited import AwaitedStore
+from tests.support.awaited import AwaitedStore
 
 
 def test_an_entry_expires_exactly_at_its_time(store, clock):

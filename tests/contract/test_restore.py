@@ -2,9 +2,9 @@
 
 import pytest
 
-from sqlitedict_kv.engine import Delete, Put
-from sqlitedict_kv.record import Record
-from tests.awaited import AwaitedStore
+from sqlitedict_kv.engines.protocol import Delete, Put
+from sqlitedict_kv.engines.record import Record
+from tests.support.awaited import AwaitedStore
 
 BINARY = "application/octet-stream"
 

@@ -29,7 +29,7 @@ def run(round_: Round) -> None:
     """Let threads come and go in a process of its own, which measures itself."""
     if not os.path.isdir("/proc/self/fd"):
         raise UnavailableError("this system does not tell which descriptors are open")
-    from tests.processes import Worker  # noqa: PLC0415 - beside its only use
+    from tests.support.processes import Worker  # noqa: PLC0415 - beside its only use
 
     code = "from tests.faults import bounded; say(bounded.work(*sys.argv[1:]))"
     path = round_.directory / "bounded.db"

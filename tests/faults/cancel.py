@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlitedict_kv import AsyncStore, ConflictError, KVError, Store
-from sqlitedict_kv.aio.access import Access
-from sqlitedict_kv.aio.lane import Call, Lane
-from sqlitedict_kv.engines.sqlite.edits import apply
+from sqlitedict_kv.aio.lazy import Access
+from sqlitedict_kv.aio.worker import Call, Lane
+from sqlitedict_kv.engines.sqlite.mutations import apply
 from tests.faults.campaign import Campaign, Round
 
 TASKS = 60  # at once

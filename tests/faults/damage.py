@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from sqlitedict_kv import DamagedEntryError, DecodeError, KVError, Namespace, Store
 from tests.faults.campaign import Campaign, Round
-from tests.processes import Worker
+from tests.support.processes import Worker
 
 PAGE = 4096
 SECTOR = 512

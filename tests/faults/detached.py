@@ -13,9 +13,9 @@ from contextlib import closing
 
 from sqlitedict_kv import Store, StoreDetachedError, StoreError
 from sqlitedict_kv.engines.sqlite.connection import Connection
-from tests import accidents
 from tests.faults.campaign import Campaign, FaultError, Round, UnavailableError
 from tests.faults.crew import Crew
+from tests.support import accidents
 
 try:
     import apsw

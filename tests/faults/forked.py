@@ -13,7 +13,7 @@ import warnings
 from contextlib import suppress
 
 from sqlitedict_kv import ForkedStoreError, Store
-from sqlitedict_kv.engines.sqlite import forks
+from sqlitedict_kv.engines.sqlite import fork_safety
 from sqlitedict_kv.engines.sqlite.connection import Connection
 from sqlitedict_kv.engines.sqlite.database import Database
 from tests.faults.campaign import Campaign, FaultError, Round, UnavailableError
@@ -93,7 +93,7 @@ KINDS = {None: Ours, "diskcache": Diskcache}
 def break_it(sabotage):
     """Take away one of the three cures."""
     if sabotage == "gate off":
-        forks.enroll = lambda _: None  # so that nobody is told of a fork
+        fork_safety.enroll = lambda _: None  # so that nobody is told of a fork
     elif sabotage == "handles left open":
         before = Database.before_fork
 
@@ -167,7 +167,7 @@ def host(voice, path, peer, seed, sabotage):
     sys.setswitchinterval(1e-4)
     dice = random.Random(seed)
     thing = KINDS[peer](path)
-    patience = forks.PATIENCE
+    patience = fork_safety.PATIENCE
     hang = TWIN_HANG if sabotage else PEER_HANG if peer else HANG
     total = 0
     children = {}
@@ -184,7 +184,7 @@ def host(voice, path, peer, seed, sabotage):
         for _ in range(count):
             total += 1
             form = dice.choice(["beside threads", "in a transaction", "with inherited handles"])
-            forks.PATIENCE = 0.0 if form == "in a transaction" else patience
+            fork_safety.PATIENCE = 0.0 if form == "in a transaction" else patience
             time.sleep(dice.random() * 0.002)
             code = _forked(thing, form, total, hang, busy)
             told[form] += 1

@@ -12,12 +12,12 @@ from pathlib import Path
 from random import Random
 
 from sqlitedict_kv import KVError, Store, StoreFullError
-from sqlitedict_kv.engines.sqlite import checkpoint, upkeep
+from sqlitedict_kv.engines.sqlite import checkpoint, maintenance
 from tests.faults.campaign import Campaign, Round, UnavailableError
 from tests.faults.io_errors import BrokenPromiseError, break_store, difference, say
 from tests.faults.syscalls import PATHS, lines_of
 from tests.faults.workload import Content, Step, after, content_of, do, steps_of
-from tests.processes import Worker
+from tests.support.processes import Worker
 
 DISK_KIB = 3_000  # too small for what is written
 WRITES = 40  # of a disk that is full; about half of them need room
@@ -34,7 +34,7 @@ def break_more(sabotage: str) -> None:
     """Break the store of this process in one way, or not at all."""
     break_store(sabotage)
     if sabotage == "nothing is evicted":
-        upkeep.Upkeep._evict_bytes = lambda self, limit, size: None
+        maintenance.Upkeep._evict_bytes = lambda self, limit, size: None
 
 
 def fill(directory: str, seed: str, sabotage: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from tests.faults.campaign import Campaign, Round
-from tests.linearizability import Plan, first_fault, record
+from tests.support.linearizability import Plan, first_fault, record
 
 
 def run(round_: Round) -> None:

@@ -86,7 +86,7 @@ def run(round_: Round) -> None:
 
 
 def start(kind: str, seed: int, runs: int, mutant: str | None) -> subprocess.Popen[str]:
-    from tests.processes import environment  # noqa: PLC0415 - it imports the library, which a worker breaks first
+    from tests.support.processes import environment  # noqa: PLC0415 - it imports the library, which a worker breaks first
 
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), environment()["PYTHONPATH"]])
     return subprocess.Popen(

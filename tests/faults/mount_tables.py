@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from sqlitedict_kv import KVError, Store, UnsafeFilesystemError
-from sqlitedict_kv.engines.sqlite import location, mounts
+from sqlitedict_kv.engines.sqlite import filesystems, location
 from tests.faults.campaign import Campaign, Round, UnavailableError
 
 GATE_OFF = "gate off"
@@ -73,11 +73,14 @@ def run(round_: Round) -> None:
         raise UnavailableError("mount tables are those of Linux")
     generator = random.Random(round_.seed)
     gate = patch.object(
-        location, "unsafe_type", (lambda _: None) if round_.sabotage == GATE_OFF else mounts.unsafe_type
+        location, "unsafe_type", (lambda _: None) if round_.sabotage == GATE_OFF else filesystems.unsafe_type
     )
     table = round_.directory / "mountinfo"
     top = os.path.realpath(round_.directory / "top")
-    given = [patch.object(function, "__defaults__", (str(table),)) for function in (mounts.type_of, mounts.unsafe_type)]
+    given = [
+        patch.object(function, "__defaults__", (str(table),))
+        for function in (filesystems.type_of, filesystems.unsafe_type)
+    ]
     with gate, given[0], given[1]:
         for _ in range(round_.size):
             problem = attempt(top, table, generator)

@@ -22,7 +22,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from tests.faults.campaign import UnavailableError
-from tests.processes import PACKAGE_PARENT, Worker
+from tests.support.processes import PACKAGE_PARENT, Worker
 
 SOURCE = Path(__file__).with_name("syscalls.c")
 # With which a worker finds the package under test, and these modules.

@@ -30,8 +30,8 @@ import msgpack
 import orjson
 
 from sqlitedict_kv import Codec, CodecError, DecodeError, KVError, Store
-from sqlitedict_kv.codecs import BYTES, JSON, MSGPACK, TEXT, Codecs
-from sqlitedict_kv.scientific import ARROW, ARROW_PANDAS, NPY
+from sqlitedict_kv.codecs.registry import BYTES, JSON, MSGPACK, TEXT, Codecs
+from sqlitedict_kv.codecs.scientific import ARROW, ARROW_PANDAS, NPY
 from tests.faults.campaign import Campaign, Round
 
 try:
@@ -56,7 +56,7 @@ DANGEROUS = ("pickle.find_class", "os.system", "os.exec", "os.posix_spawn", "os.
 
 def run_fuzz(round_: Round) -> None:
     """Feed inputs to a store in a process of its own, which may die of them."""
-    from tests.processes import Worker  # noqa: PLC0415 - beside its only use
+    from tests.support.processes import Worker  # noqa: PLC0415 - beside its only use
 
     code = "from tests.faults import untrusted; say(untrusted.fuzz(*sys.argv[1:]))"
     path = round_.directory / "store.db"
@@ -334,7 +334,7 @@ def a_value(generator: random.Random, depth: int) -> Any:
 
 def run_values(round_: Round) -> None:
     """Write and read values; what comes back is what was given, or the write was refused."""
-    from tests.test_packing import picture  # noqa: PLC0415 - it needs pytest and hypothesis
+    from tests.unit.test_msgpack import picture  # noqa: PLC0415 - it needs pytest and hypothesis
 
     generator = random.Random(round_.seed)
     lenient = patch.object(Codecs, "encode", lambda _, value, content_type=None: (json_of(value), JSON))

@@ -3,8 +3,10 @@
 What differs is in docs/leaving-diskcache.md. :func:`move` takes the entries of an old directory over.
 """
 
+from sqlitedict_kv.adapters._compat.migration import Moved, Skipped
 from sqlitedict_kv.adapters.diskcache.cache import Cache
 from sqlitedict_kv.adapters.diskcache.deque import Deque
+from sqlitedict_kv.adapters.diskcache.directory import Timeout
 from sqlitedict_kv.adapters.diskcache.disk import Disk, JSONDisk
 from sqlitedict_kv.adapters.diskcache.fanout import FanoutCache
 from sqlitedict_kv.adapters.diskcache.index import Index
@@ -19,9 +21,7 @@ from sqlitedict_kv.adapters.diskcache.recipes import (
     throttle,
 )
 from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS, EVICTION_POLICY
-from sqlitedict_kv.adapters.diskcache.shelf import Timeout
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL, UNKNOWN
-from sqlitedict_kv.adapters.moving import Moved, Skipped
 
 
 class EmptyDirWarning(UserWarning):

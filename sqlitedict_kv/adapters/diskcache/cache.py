@@ -13,20 +13,20 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from sqlitedict_kv.adapters.diskcache.calls import memoizer
+from sqlitedict_kv.adapters._compat.key_encoding import Name, is_hash, key_of, named
+from sqlitedict_kv.adapters.diskcache.directory import Open, Shelf, Timeout
 from sqlitedict_kv.adapters.diskcache.disk import Disk, checked_disk
+from sqlitedict_kv.adapters.diskcache.memoize import memoizer
 from sqlitedict_kv.adapters.diskcache.queues import Queue, checked_side, outermost, push
-from sqlitedict_kv.adapters.diskcache.reads import Reads
 from sqlitedict_kv.adapters.diskcache.settings import checked_settings
-from sqlitedict_kv.adapters.diskcache.shelf import Open, Shelf, Timeout
+from sqlitedict_kv.adapters.diskcache.statistics import Reads
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL, PICKLE, Item, checked_tag, item_of
-from sqlitedict_kv.adapters.keys import Name, is_hash, key_of, named
-from sqlitedict_kv.adapters.limits import fitting_ttl
-from sqlitedict_kv.arguments import checked_bool, checked_number
-from sqlitedict_kv.codecs import Codec
-from sqlitedict_kv.core import EPOCH, Entry
+from sqlitedict_kv.adapters.support.fitting import fitting_ttl
+from sqlitedict_kv.codecs.registry import Codec
 from sqlitedict_kv.errors import CodecError, ConflictError
 from sqlitedict_kv.namespace import Namespace
+from sqlitedict_kv.operations.context import EPOCH, Entry
+from sqlitedict_kv.validation import checked_bool, checked_number
 
 T = TypeVar("T")
 
@@ -126,7 +126,7 @@ class Cache:
         """Write a value and return True.
 
         Args:
-            key: anything that :mod:`sqlitedict_kv.adapters.keys` can name.
+            key: anything that :mod:`sqlitedict_kv.adapters._compat.key_encoding` can name.
             value: what a codec keeps exactly; with *read*, a file that is open for reading bytes.
             expire: seconds until it expires; None is never.
             read: whether to read the value from a file.
@@ -476,7 +476,7 @@ class Cache:
         return self._keys(self._texts(by_age=True, reverse=True))
 
     def iterkeys(self, reverse: bool = False) -> Iterator[Any]:
-        """Return an iterator of the keys in their order, described in :mod:`sqlitedict_kv.adapters.keys`."""
+        """Return an iterator of the keys in the order of :mod:`sqlitedict_kv.adapters._compat.key_encoding`."""
         return self._keys(self._texts(by_age=False, reverse=bool(reverse)))
 
     def _texts(self, *, by_age: bool, reverse: bool) -> Iterator[str]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlitedict_kv.codecs import JSON
+from sqlitedict_kv.codecs.registry import JSON
 
 LEVELS = range(10)
 

@@ -11,16 +11,16 @@ from typing import Any, Self, TypeVar
 from warnings import WarningMessage
 from zlib import crc32
 
+from sqlitedict_kv.adapters._compat.key_encoding import text_of
 from sqlitedict_kv.adapters.diskcache.cache import Cache
-from sqlitedict_kv.adapters.diskcache.calls import memoizer
 from sqlitedict_kv.adapters.diskcache.deque import Deque
+from sqlitedict_kv.adapters.diskcache.directory import Timeout, directory_of
 from sqlitedict_kv.adapters.diskcache.disk import Disk
 from sqlitedict_kv.adapters.diskcache.index import Index
+from sqlitedict_kv.adapters.diskcache.memoize import memoizer
 from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS
-from sqlitedict_kv.adapters.diskcache.shelf import Timeout, directory_of
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL
-from sqlitedict_kv.adapters.keys import text_of
-from sqlitedict_kv.arguments import checked_int
+from sqlitedict_kv.validation import checked_int
 
 T = TypeVar("T")
 D = TypeVar("D")

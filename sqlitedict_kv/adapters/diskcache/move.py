@@ -9,13 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from sqlitedict_kv.adapters._compat.migration import Loads, Moved, Unpickle, UnreadableError, loads_for
 from sqlitedict_kv.adapters.diskcache.cache import Cache
+from sqlitedict_kv.adapters.diskcache.directory import FILE
 from sqlitedict_kv.adapters.diskcache.disk import Disk, JSONDisk
 from sqlitedict_kv.adapters.diskcache.fanout import FanoutCache
+from sqlitedict_kv.adapters.diskcache.original import Row, Source, is_source, opened
 from sqlitedict_kv.adapters.diskcache.settings import EVICTION_POLICY
-from sqlitedict_kv.adapters.diskcache.shelf import FILE
-from sqlitedict_kv.adapters.diskcache.source import Row, Source, is_source, opened
-from sqlitedict_kv.adapters.moving import Loads, Moved, Unpickle, UnreadableError, loads_for
 from sqlitedict_kv.errors import CodecError, StoreError, TooLargeError
 from sqlitedict_kv.store import Store
 

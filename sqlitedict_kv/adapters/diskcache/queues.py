@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
-from sqlitedict_kv.adapters.keys import TEXT, Name, key_of, named, text_of
-from sqlitedict_kv.core import Entry
-from sqlitedict_kv.listing import cursor_after
+from sqlitedict_kv.adapters._compat.key_encoding import TEXT, Name, key_of, named, text_of
 from sqlitedict_kv.namespace import Namespace
+from sqlitedict_kv.operations.context import Entry
+from sqlitedict_kv.operations.pagination import cursor_after
 
 Side = Literal["front", "back"]
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
-from sqlitedict_kv.adapters.diskcache.calls import full_name, key_maker
+from sqlitedict_kv.adapters.diskcache.memoize import full_name, key_maker
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from sqlitedict_kv.arguments import checked_int, checked_number
+from sqlitedict_kv.validation import checked_int, checked_number
 
 DEFAULT_SETTINGS = {
     "statistics": 0,

@@ -6,9 +6,9 @@ import pickle
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlitedict_kv.codecs import Codec, Codecs
+from sqlitedict_kv.codecs.msgpack import pack, unpack
+from sqlitedict_kv.codecs.registry import Codec, Codecs
 from sqlitedict_kv.errors import CodecError
-from sqlitedict_kv.packing import pack, unpack
 
 ITEM = "application/vnd.sqlitedict-kv.diskcache"
 PICKLE = "application/x-python-pickle"

@@ -15,13 +15,13 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache, InvalidC
 
 from sqlitedict_kv.adapters.django import culling
 from sqlitedict_kv.adapters.django.values import ALLOW_PICKLE, codecs
-from sqlitedict_kv.adapters.limits import fitting_key, fitting_ttl
-from sqlitedict_kv.adapters.stores import OPTIONS, shared_face, shared_store
-from sqlitedict_kv.arguments import checked_bool
-from sqlitedict_kv.core import Entry
+from sqlitedict_kv.adapters.support.fitting import fitting_key, fitting_ttl
+from sqlitedict_kv.adapters.support.shared_stores import OPTIONS, shared_face, shared_store
 from sqlitedict_kv.errors import ConflictError
+from sqlitedict_kv.operations.context import Entry
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.transaction import TransactionNamespace
+from sqlitedict_kv.validation import checked_bool
 
 NAMESPACE = "django"
 

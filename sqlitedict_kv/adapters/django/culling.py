@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from django.core.cache.backends.base import InvalidCacheBackendError
 
-from sqlitedict_kv.arguments import checked_int
-from sqlitedict_kv.engines.schemes import names_servers
+from sqlitedict_kv.engines.address import names_servers
 from sqlitedict_kv.namespace import Namespace
-from sqlitedict_kv.settings import MEMORY
+from sqlitedict_kv.options import MEMORY
+from sqlitedict_kv.validation import checked_int
 
 DEFAULT_MAX_ENTRIES = 300  # Django's
 KEYS_PER_PAGE = 10_000

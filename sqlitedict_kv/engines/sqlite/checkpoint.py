@@ -11,7 +11,7 @@ import sqlite3
 import time
 
 from sqlitedict_kv.engines.sqlite.database import Database
-from sqlitedict_kv.engines.sqlite.failures import is_busy
+from sqlitedict_kv.engines.sqlite.error_mapping import is_busy
 
 BACKLOG_PAGES = 2000  # 8 MB of log, whoever wrote it
 EVERY_COMMITS = 1000  # of this process, where the backlog is not known

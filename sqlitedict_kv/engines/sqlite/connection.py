@@ -8,9 +8,9 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, NoReturn, TypeVar
 
-from sqlitedict_kv.engines.sqlite.failures import like_driver
+from sqlitedict_kv.engines.sqlite.data_version import Mark, NoMark, mark_of
+from sqlitedict_kv.engines.sqlite.error_mapping import like_driver
 from sqlitedict_kv.engines.sqlite.location import Location, Place
-from sqlitedict_kv.engines.sqlite.mark import Mark, NoMark, mark_of
 
 T = TypeVar("T")
 

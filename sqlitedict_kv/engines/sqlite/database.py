@@ -13,12 +13,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Literal, TypeVar
 from weakref import finalize
 
-from sqlitedict_kv.engine import Keys, Observer
-from sqlitedict_kv.engines.sqlite import forks, schema
+from sqlitedict_kv.engines.protocol import Keys, Observer
+from sqlitedict_kv.engines.sqlite import fork_safety, schema
+from sqlitedict_kv.engines.sqlite.busy import Patience, patiently
 from sqlitedict_kv.engines.sqlite.connection import NO_CURSOR, AsleepError, Connection
-from sqlitedict_kv.engines.sqlite.failures import is_busy, primary_code, stops, translate
+from sqlitedict_kv.engines.sqlite.error_mapping import is_busy, primary_code, stops, translate
 from sqlitedict_kv.engines.sqlite.location import Location
-from sqlitedict_kv.engines.sqlite.patience import Patience, patiently
 from sqlitedict_kv.errors import (
     CorruptStoreError,
     ForkedStoreError,
@@ -32,7 +32,7 @@ from sqlitedict_kv.errors import (
 )
 
 if TYPE_CHECKING:
-    from sqlitedict_kv.engines.sqlite.quarantine import Quarantine
+    from sqlitedict_kv.engines.sqlite.recovery.quarantine import Quarantine
 
 T = TypeVar("T")
 Durability = Literal["process", "power"]
@@ -115,9 +115,9 @@ class Database:
         self._connections = [self.main]
         self._held: list[Lock] = []  # by a fork under way
         self._caught = False  # whether a fork did not wait for the end of a call
-        with forks.opening, self.main.lock:
+        with fork_safety.opening, self.main.lock:
             self._open(Patience(timeout, self.label))
-            forks.enroll(self)
+            fork_safety.enroll(self)
         # Not a method of self, so that a store that is forgotten can be collected.
         self._finalizer = finalize(self, _close_all, self._connections)
 
@@ -326,7 +326,7 @@ class Database:
             except KVError as error:
                 if not self._location or not self._quarantines or not _quarantine().is_damage(error):
                     raise
-                in_use = any(isinstance(other, Database) and other.has_open(inode) for other in forks.members())
+                in_use = any(isinstance(other, Database) and other.has_open(inode) for other in fork_safety.members())
                 done = _quarantine().quarantine(self._location, inode, error, in_use=in_use)
                 self.quarantined = done or self.quarantined
         return self._wake(self.main, patience)
@@ -559,7 +559,7 @@ class Database:
 
 def _quarantine() -> ModuleType:
     """Return the module that few stores need."""
-    from sqlitedict_kv.engines.sqlite import quarantine  # noqa: PLC0415
+    from sqlitedict_kv.engines.sqlite.recovery import quarantine  # noqa: PLC0415
 
     return quarantine
 

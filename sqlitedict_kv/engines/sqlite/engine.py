@@ -10,7 +10,7 @@ from threading import get_ident
 from typing import Any
 from zlib import crc32
 
-from sqlitedict_kv.engine import (
+from sqlitedict_kv.engines.protocol import (
     AgeSpan,
     Capabilities,
     Change,
@@ -23,9 +23,24 @@ from sqlitedict_kv.engine import (
     Span,
     Value,
 )
+from sqlitedict_kv.engines.record import Record
+from sqlitedict_kv.engines.sqlite.checksum import (
+    EXPECTED_CRC,
+    READ,
+    SEAL_MASK,
+    SMALL,
+    Row,
+    batches,
+    is_checked,
+    record_of,
+)
 from sqlitedict_kv.engines.sqlite.connection import AsleepError
 from sqlitedict_kv.engines.sqlite.database import Database, Durability, OnCorrupt, in_transaction
-from sqlitedict_kv.engines.sqlite.edits import (
+from sqlitedict_kv.engines.sqlite.error_mapping import UndecodableTextError, is_busy
+from sqlitedict_kv.engines.sqlite.key_range import KEYS, KEYS_REVERSE, RECORDS, RECORDS_REVERSE, bounds_of
+from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE, sync_directory
+from sqlitedict_kv.engines.sqlite.maintenance import RAISE_FLOOR, Upkeep, raise_floors
+from sqlitedict_kv.engines.sqlite.mutations import (
     ADD_TELLING,
     MAX_INTEGER,
     NEW,
@@ -42,23 +57,8 @@ from sqlitedict_kv.engines.sqlite.edits import (
     restore_rows,
     values_of,
 )
-from sqlitedict_kv.engines.sqlite.failures import UndecodableTextError, is_busy
-from sqlitedict_kv.engines.sqlite.held import Held
-from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE, sync_directory
-from sqlitedict_kv.engines.sqlite.rows import (
-    EXPECTED_CRC,
-    READ,
-    SEAL_MASK,
-    SMALL,
-    Row,
-    batches,
-    is_checked,
-    record_of,
-)
-from sqlitedict_kv.engines.sqlite.spans import KEYS, KEYS_REVERSE, RECORDS, RECORDS_REVERSE, bounds_of
-from sqlitedict_kv.engines.sqlite.upkeep import RAISE_FLOOR, Upkeep, raise_floors
+from sqlitedict_kv.engines.sqlite.open_transaction import Held
 from sqlitedict_kv.errors import CorruptStoreError, DamagedEntryError, KVError, OpenError, UnsupportedError
-from sqlitedict_kv.record import Record
 
 READ_VALUE = f"SELECT value, content_type, expires_at, {EXPECTED_CRC} FROM kv WHERE ns = ? AND key = ?"
 READ_MANY = """
@@ -111,7 +111,7 @@ READ_MANY_FULL = READ_MANY.format(", ".join(["?"] * KEYS_PER_READ))
 
 
 class SQLiteEngine:
-    """Keeps records in one SQLite file, or in memory; see :class:`sqlitedict_kv.engine.Engine`."""
+    """Keeps records in one SQLite file, or in memory; see :class:`sqlitedict_kv.engines.protocol.Engine`."""
 
     def __init__(
         self,
@@ -526,7 +526,7 @@ class SQLiteEngine:
     # -- coherence
 
     def marker(self, *, waiting: bool = True) -> Callable[[], bytes | None]:
-        """Return a function that returns the mark; see :class:`sqlitedict_kv.engine.Engine`."""
+        """Return a function that returns the mark; see :class:`sqlitedict_kv.engines.protocol.Engine`."""
         mark = self._main.mark
         if not mark.needs_lock:
             return mark.read

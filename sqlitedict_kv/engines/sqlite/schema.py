@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlitedict_kv.engines.sqlite.failures import primary_code
+from sqlitedict_kv.engines.sqlite.error_mapping import primary_code
 from sqlitedict_kv.errors import (
     CorruptStoreError,
     ForeignDatabaseError,

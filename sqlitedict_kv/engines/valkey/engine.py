@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import Any, NoReturn
 from zlib import crc32
 
-from sqlitedict_kv.engine import (
+from sqlitedict_kv.engines.protocol import (
     AgeSpan,
     Capabilities,
     CheckReport,
@@ -24,7 +24,14 @@ from sqlitedict_kv.engine import (
     Span,
     Value,
 )
-from sqlitedict_kv.engines.valkey.calls import (
+from sqlitedict_kv.engines.record import Record
+from sqlitedict_kv.engines.valkey.client.protocol import Call, Link
+from sqlitedict_kv.engines.valkey.idempotency import Sessions
+from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
+from sqlitedict_kv.engines.valkey.namespaces import Registry, Wish
+from sqlitedict_kv.engines.valkey.resolve import Concrete, Failed, Guarded, batches_of, resolved
+from sqlitedict_kv.engines.valkey.scan import Survey, require_order
+from sqlitedict_kv.engines.valkey.script_calls import (
     clear_call,
     commit_call,
     count_call,
@@ -33,16 +40,10 @@ from sqlitedict_kv.engines.valkey.calls import (
     put_call,
     remove_call,
 )
-from sqlitedict_kv.engines.valkey.edits import Concrete, Failed, Guarded, batches_of, resolved
-from sqlitedict_kv.engines.valkey.entry import crc_of, packed, record_of
-from sqlitedict_kv.engines.valkey.health import dangers, server_of, used_memory
-from sqlitedict_kv.engines.valkey.layout import Shard, Space
-from sqlitedict_kv.engines.valkey.registry import Registry, Wish
 from sqlitedict_kv.engines.valkey.scripts import PUT
-from sqlitedict_kv.engines.valkey.session import Sessions
-from sqlitedict_kv.engines.valkey.survey import Survey, require_order
-from sqlitedict_kv.engines.valkey.tracking import Tracking
-from sqlitedict_kv.engines.valkey.wire import Call, Link
+from sqlitedict_kv.engines.valkey.server_info import dangers, server_of, used_memory
+from sqlitedict_kv.engines.valkey.tracking.feed import Tracking
+from sqlitedict_kv.engines.valkey.value_format import crc_of, packed, record_of
 from sqlitedict_kv.errors import (
     ConflictError,
     DamagedEntryError,
@@ -52,7 +53,6 @@ from sqlitedict_kv.errors import (
     TooLargeError,
     UnsupportedError,
 )
-from sqlitedict_kv.record import Record
 
 PREFIX = "kv"
 MAX_EDITS = 100_000  # of one step: a server takes 2**20 arguments
@@ -63,7 +63,7 @@ LONGEST_PAUSE = 0.02  # seconds, after somebody else was faster
 
 
 class ValkeyEngine:
-    """Keeps records on a server that speaks Redis's protocol; see :class:`sqlitedict_kv.engine.Engine`."""
+    """Keeps records on a server that speaks Redis's protocol; see :class:`sqlitedict_kv.engines.protocol.Engine`."""
 
     def __init__(self, link: Link, *, prefix: str = PREFIX, readonly: bool = False) -> None:
         """Keep them under keys that begin with *prefix*."""
@@ -405,7 +405,7 @@ class ValkeyEngine:
     # -- coherence
 
     def tell(self, memory: Memory, staleness: float) -> Tracking:
-        """Tell *memory* of what changes; see :class:`sqlitedict_kv.engine.TellingEngine`."""
+        """Tell *memory* of what changes; see :class:`sqlitedict_kv.engines.protocol.TellingEngine`."""
         self._memory = memory
         self._tracking = Tracking(self._link, self._prefix, memory, staleness)
         self._tracking.start()

@@ -20,8 +20,8 @@ names and executes nothing (https://valkey.io/topics/cluster-spec/, "Multiple ke
 
 from __future__ import annotations
 
-from sqlitedict_kv.engines.valkey.entry import FORMAT
-from sqlitedict_kv.engines.valkey.wire import Script
+from sqlitedict_kv.engines.valkey.client.protocol import Script
+from sqlitedict_kv.engines.valkey.value_format import FORMAT
 
 SESSION_SECONDS = 600  # for longer than any request is on its way
 SPARE_MILLISECONDS = 60_000  # the server removes what expired so long ago by itself, whatever the clocks say

@@ -1,0 +1,1 @@
+"""Reading what other caches have written, and the types that they take as keys."""

@@ -1,0 +1,119 @@
+"""What moving the entries of another library over has in common: reading without changing, and the report."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import sqlite3
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from sqlitedict_kv.adapters._compat.plain_pickle import plain_loads
+
+Unpickle = Literal["plain"] | bool
+Loads = Callable[[bytes], Any]
+
+SHOWN = 80  # characters of a key in a report
+DANGER = (
+    "move(unpickle=True) runs whatever code the pickles of the old file contain; do it only if nobody else could write "
+    "to it"
+)
+
+
+class UnreadableError(Exception):
+    """Says why an entry cannot be moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An entry that was not moved.
+
+    Attributes:
+        place: the directory, or the table, that it is in.
+        key: as repr shows it, shortened; that of a key that was not read, as it is stored.
+        reason: why it was left behind.
+    """
+
+    place: str
+    key: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Moved:
+    """What was done with the entries of a file or a directory.
+
+    Attributes:
+        moved: how many are in the target now.
+        present: how many the target had already, and keeps as they are.
+        expired: how many had expired.
+        skipped: those that were left behind, and why.
+        unkept: settings that could not be kept, and why.
+    """
+
+    moved: int = 0
+    present: int = 0
+    expired: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    unkept: list[str] = field(default_factory=list)
+
+    def skip(self, place: str, key: Any, error: Exception) -> None:
+        """Note an entry that is left behind."""
+        self.skipped.append(Skipped(place, repr(key)[:SHOWN], str(error)))
+
+
+def loads_for(unpickle: object) -> Loads | None:
+    """Return what reads pickles, None if they are not to be read; warn of the dangerous one."""
+    if unpickle is False:
+        return None
+    if unpickle == "plain":
+        return plain_loads
+    if unpickle is True:
+        warnings.warn(DANGER, RuntimeWarning, stacklevel=3)
+        return pickle.loads
+    raise ValueError(f"unpickle must be False, 'plain' or True, not {unpickle!r}")
+
+
+def unpickled(pickled: Any, what: str, loads: Loads | None) -> Any:
+    """Return the value of a pickle; raise UnreadableError if it must not, or cannot, be read."""
+    if loads is None:
+        raise UnreadableError(f"its {what} is a pickle")
+    if not isinstance(pickled, bytes):
+        raise UnreadableError(f"its {what} should be a pickle and is none")
+    try:
+        return loads(pickled)
+    except pickle.UnpicklingError as error:
+        raise UnreadableError(f"its {what} is a pickle that is not read: {error}") from error
+    except Exception as error:  # a pickle can raise anything
+        raise UnreadableError(f"its {what} is a pickle that fails: {type(error).__name__}") from error
+
+
+@contextmanager
+def untouched(path: Path) -> Iterator[sqlite3.Connection]:
+    """Give a connection that reads a database and changes nothing, nor makes files beside it.
+
+    A connection to a database with a log or a journal would, so such a one is copied first.
+
+    Raises:
+        ValueError: it is no database, or is damaged.
+    """
+    companions = [ending for ending in ("-wal", "-journal") if Path(f"{path}{ending}").exists()]
+    with TemporaryDirectory(prefix="move-") as aside:
+        uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+        if companions:
+            for ending in ("", *companions):
+                shutil.copyfile(f"{path}{ending}", Path(aside, f"copy{ending}"))
+            uri = Path(aside, "copy").as_uri()
+        try:
+            with closing(sqlite3.connect(uri, uri=True)) as connection:
+                connection.execute("PRAGMA trusted_schema = OFF")
+                if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                    raise ValueError(f"{path} is damaged, or was written to meanwhile; nothing was moved from it")
+                yield connection
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{path} cannot be read as a database: {error}") from error

@@ -1,0 +1,1 @@
+"""Threads, tasks, forks and waiting, for every layer above."""

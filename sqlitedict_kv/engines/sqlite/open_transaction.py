@@ -1,0 +1,103 @@
+"""The calls of a database, within one write transaction that stays open between them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import get_ident
+from typing import Any, TypeVar
+
+from sqlitedict_kv.engines.protocol import Keys
+from sqlitedict_kv.engines.sqlite.database import Database, Work, anything
+from sqlitedict_kv.errors import StoreError
+
+T = TypeVar("T")
+
+
+class Held:
+    """Stands in for a :class:`Database` while a block of :meth:`Engine.exclusive` lasts; one thread uses it."""
+
+    readonly = False
+    in_memory = False
+
+    def __init__(self, database: Database, cursor: sqlite3.Cursor) -> None:
+        """Work with *cursor*, whose connection nobody else uses."""
+        self._database = database
+        self._raw = cursor.connection
+        self._cursor = cursor
+        self._owner: int | None = get_ident()  # the thread; None when the block is over
+        self.label = database.label
+        self.written = 0  # entries
+        self.written_bytes = 0  # of their values
+
+    def begin(self) -> None:
+        """Take the write lock; raise StoreBusyError if others held it for the whole timeout."""
+        self._database.patiently(lambda: self._cursor.execute("BEGIN IMMEDIATE"))
+
+    def commit(self) -> None:
+        """Make all that was done be there, for everybody, at once; the block may have taken long."""
+        self.run(self._database.require_here)
+        self.run(lambda cursor: cursor.execute("COMMIT"))
+
+    def end(self) -> None:
+        """Be of no use any more."""
+        self._owner = None
+
+    def run(self, work: Work[T]) -> T:
+        """Call *work* once; nobody else can be in the way."""
+        if self._owner != get_ident():
+            raise RuntimeError("what a block of exclusive() is given is of no use after it, nor in another thread")
+        self._database.require_sound()  # in a child that was forked in the block, the connection is the parent's
+        if not self._raw.in_transaction:  # SQLite ends it by itself when the disk is full, for one
+            raise StoreError(f"{self.label}: the transaction failed before, and nothing of it was written; begin anew")
+        try:
+            return work(self._cursor)
+        except sqlite3.Error as error:
+            raise self._database.failure(error) from error
+
+    def transact(self, work: Work[T], touched: Callable[[T], Keys] = anything, *, aside: bool = False) -> T:
+        """Call *work*, and undo what it did if it raises; what was done before stays."""
+        del touched, aside  # the commit is made on a connection that is not the store's, as a stranger's would be
+
+        def within(cursor: sqlite3.Cursor) -> T:
+            cursor.execute("SAVEPOINT one_call")
+            try:
+                result = work(cursor)
+            except BaseException:
+                if self._raw.in_transaction:
+                    cursor.execute("ROLLBACK TO one_call")
+                    cursor.execute("RELEASE one_call")
+                raise
+            cursor.execute("RELEASE one_call")
+            return result
+
+        return self.run(within)
+
+    def told(self, cursor: sqlite3.Cursor) -> dict[str | int, int]:
+        """Return what statements tell the function TELL; see :meth:`Database.told`."""
+        return self._database.told(cursor)
+
+    def settle(self) -> None:
+        """Leave no statement open, and the transaction as it is."""
+        self._cursor.close()
+        self._cursor = self._raw.cursor()
+
+    @contextmanager
+    def aside(self, durability: Any = None) -> Iterator[sqlite3.Cursor]:
+        """Give the one cursor that there is."""
+        del durability
+        yield self._cursor
+
+    def patiently(self, work: Callable[[], T]) -> T:
+        """Call *work*, which nobody keeps waiting."""
+        return self.run(lambda _: work())
+
+    def require_writable(self) -> None:
+        """Do nothing: a transaction that writes is open."""
+
+    def wrote(self, entries: int, size: int, now: int) -> None:
+        """Count what was written, for the upkeep that follows when the block is over."""
+        del now
+        self.written += entries
+        self.written_bytes += size

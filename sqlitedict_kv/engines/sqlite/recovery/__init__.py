@@ -1,0 +1,1 @@
+"""Damaged files: set aside and salvaged."""

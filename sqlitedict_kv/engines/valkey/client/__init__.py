@@ -1,0 +1,1 @@
+"""Connections to servers, one or a cluster of them."""

@@ -1,0 +1,86 @@
+"""The first call to a server: whether it answers, and whether it is what it was taken for."""
+
+from __future__ import annotations
+
+import time
+
+from sqlitedict_kv.engines.valkey.client.deadline import Patience
+from sqlitedict_kv.engines.valkey.client.error_mapping import Verdict, said, translate, verdict_of
+from sqlitedict_kv.engines.valkey.client.protocol import Call, Link
+from sqlitedict_kv.engines.valkey.client.redis_py import DRIVER_ERRORS, ResponseError
+from sqlitedict_kv.engines.valkey.client.topology import Routes
+from sqlitedict_kv.errors import AccessDeniedError, OpenError, StoreError, UnreachableError
+
+INFO = Call(0, None, (b"INFO",), writes=False)
+PING = Call(0, None, (b"PING",), writes=False)
+
+
+def greet(link: Link, routes: Routes, timeout: float, *, sentinel: bool) -> None:
+    """Reach the servers once.
+
+    Raises:
+        OpenError: the server is another kind than the URL says, or a replica.
+        AccessDeniedError: it refuses the user or the password.
+        UnreachableError: nobody answered for the whole timeout.
+    """
+    patience = Patience(timeout)
+    _locate(link, routes, patience)
+    if link.clustered:
+        return
+    while True:
+        about = _about(link)
+        kind = about.get("server_mode") or about.get("redis_mode")  # Valkey 9 and Redis
+        if kind == "cluster":
+            raise OpenError(f"{link.label}: the server is a node of a cluster; open it with valkey+cluster://")
+        if kind == "sentinel":
+            raise OpenError(f"{link.label}: the server is a sentinel; open valkey+sentinel://hosts/service")
+        if about.get("role") != "slave":
+            return
+        if not sentinel:
+            primary = f"{about.get('master_host')}:{about.get('master_port')}"
+            raise OpenError(f"{link.label}: the server is a replica; open its primary {primary}, or the sentinels")
+        if not patience.pause():
+            raise UnreachableError(f"{link.label}: the sentinels name a replica, and did so for {timeout:g} s")
+        routes.relocate(routes.slots[0], time.monotonic(), patience.remaining())
+
+
+def _locate(link: Link, routes: Routes, patience: Patience) -> None:
+    """Find the servers."""
+    while True:
+        try:
+            routes.locate(patience=patience.remaining())
+        except DRIVER_ERRORS as error:
+            if "cluster support disabled" in str(error):
+                raise OpenError(f"{link.label}: the server is none of a cluster; open it with valkey://") from error
+            if "unknown command" in str(error):
+                raise OpenError(f"{link.label}: the server is no sentinel ({said(error)})") from error
+            if verdict_of(error) is Verdict.FATAL:
+                raise _as_open_error(translate(error, link.label)) from error
+            if not patience.pause():
+                raise UnreachableError(
+                    f"{link.label}: no server answered within {patience.timeout:g} s; see whether it runs and can be "
+                    f"reached (last error: {said(error)})"
+                ) from error
+        else:
+            return
+
+
+def _about(link: Link) -> dict[str, str]:
+    """Return what the server says of itself; nothing if the user may not ask."""
+    try:
+        text = link.one(INFO)
+    except AccessDeniedError as error:
+        if not isinstance(error.__cause__, ResponseError):
+            raise
+        link.one(PING)
+        return {}
+    except UnreachableError:
+        raise
+    except StoreError as error:
+        raise _as_open_error(error) from error
+    lines = text.decode(errors="replace").splitlines()
+    return {name: value for name, _, value in (line.partition(":") for line in lines)}
+
+
+def _as_open_error(error: Exception) -> OpenError:
+    return error if isinstance(error, OpenError) else OpenError(str(error))

@@ -1,0 +1,100 @@
+"""Looking through what a store holds: along one namespace, or all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from zlib import crc32
+
+from sqlitedict_kv.engines.protocol import CheckReport, Span
+from sqlitedict_kv.engines.valkey.client.protocol import Link
+from sqlitedict_kv.engines.valkey.key_range import joined, share_of, text_of
+from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
+from sqlitedict_kv.engines.valkey.namespaces import Registry
+from sqlitedict_kv.engines.valkey.script_calls import count_call, mget_call, page_call, places_of, scan_call
+from sqlitedict_kv.engines.valkey.value_format import record_of
+from sqlitedict_kv.errors import KVError, UnsupportedError
+
+ROWS_PER_PAGE = 1000
+FOREVER = 0  # a time at which nothing has expired
+
+
+class Survey:
+    """Walks, counts and checks."""
+
+    def __init__(self, link: Link, registry: Registry) -> None:
+        """Look through the namespaces of a registry."""
+        self._link = link
+        self._registry = registry
+
+    def walk(self, span: Span, limit: int, now: int, *, records: bool) -> list[tuple[str, bytes]]:
+        """Return the first keys of a span and, if *records*, their entries."""
+        space = self._registry.known(span.namespace)
+        if space is None:
+            return []
+        require_order(space)
+        found: list[tuple[str, bytes]] = []
+        while True:
+            share = share_of(limit - len(found), len(space.shards))
+            calls = [page_call(space, shard, span, share, now, records=records) for shard in space.shards]
+            page = joined(self._link.many(calls), reverse=span.reverse, records=records)
+            found += page.items
+            if page.boundary is None or len(found) >= limit or (records and found):
+                return found[:limit]
+            span = span._replace(after=page.boundary)
+
+    def found_in(self, shard: Shard) -> Iterator[list[bytes]]:
+        """Yield the names of the entries of a shard as the server comes upon them, in no order and perhaps twice."""
+        cursor = b""
+        while cursor != b"0":
+            cursor, names = self._link.one(scan_call(shard, cursor or b"0"))
+            if names:
+                yield names
+
+    def counts(self, now: int) -> dict[str, tuple[int, int] | None]:
+        """Return of each namespace how many entries are live and have expired; None of one without order."""
+        spaces = self._registry.spaces()
+        shards = [(space.namespace, shard) for space in spaces if space.layout.ordered for shard in space.shards]
+        counts = {space.namespace: (0, 0) for space in spaces if space.layout.ordered}
+        replies = self._link.many([count_call(shard, now) for _, shard in shards])
+        for (name, _), (rows, gone) in zip(shards, replies, strict=True):
+            live, expired = counts[name]
+            counts[name] = live + rows - gone, expired + gone
+        return {space.namespace: counts.get(space.namespace) for space in spaces}
+
+    def check(self, decode: Callable[[str, str, bytes, str], object]) -> CheckReport:
+        """Read everything; *decode* raises a KVError for a record that cannot be read."""
+        problems: list[str] = []
+        entries = 0
+        for space in self._registry.spaces():
+            name = space.namespace
+            for page in self._in_order(name) if space.layout.ordered else self._as_found(space):
+                for key, raw in page:
+                    try:
+                        record = record_of(name, key, raw, crc32(key.encode(), space.crc))
+                        decode(name, key, record.body, record.content_type)
+                    except KVError as error:
+                        problems.append(str(error))
+                entries += len(page)
+        return CheckReport(not problems, entries, 0, tuple(problems))
+
+    def _in_order(self, namespace: str) -> Iterator[list[tuple[str, bytes]]]:
+        span = Span(namespace)
+        while page := self.walk(span, ROWS_PER_PAGE, FOREVER, records=True):
+            yield page
+            span = span._replace(after=page[-1][0])
+
+    def _as_found(self, space: Space) -> Iterator[list[tuple[str, bytes]]]:
+        for shard in space.shards:
+            for names in self.found_in(shard):
+                keys = [name.removeprefix(shard.entries) for name in names]
+                (place,) = places_of(space._replace(shards=(shard,)), keys, together=False)
+                found = self._link.one(mget_call(place))
+                yield [(text_of(key), raw) for key, raw in zip(keys, found, strict=True) if raw is not None]
+
+
+def require_order(space: Space) -> None:
+    """Raise UnsupportedError for a namespace whose keys nobody keeps."""
+    if not space.layout.ordered:
+        raise UnsupportedError(
+            f"namespace {space.namespace!r} was made with ordered=False: its keys cannot be listed or counted"
+        )

@@ -1,0 +1,112 @@
+"""An entry as the one string that a server keeps for it: a header, then the body.
+
+====== ============ =====================================================================
+bytes  what         meaning
+====== ============ =====================================================================
+1      format       1
+8      version      given by the script that writes
+4      seal         see below
+8      updated_at   Unix time in milliseconds
+8      expires_at   likewise; 0 is never
+1      content type a number of :data:`TYPES`; 0: two bytes of length and the name follow
+====== ============ =====================================================================
+
+Numbers have their high bytes first. The seal is a crc32 over namespace, key, content type and body, to which version
+and times are added: so a script can give an entry its version, or another deadline, without a look at the body.
+"""
+
+from __future__ import annotations
+
+import struct
+from zlib import crc32
+
+from sqlitedict_kv.engines.record import Record
+from sqlitedict_kv.errors import DamagedEntryError, TooLargeError
+
+FORMAT = 1
+HEADER = struct.Struct(">BQIQQB")
+TIMES = struct.Struct(">QQ")
+LENGTH = struct.Struct(">H")
+MASK = 0xFFFF_FFFF
+LAST_MOMENT = 2**43  # Unix time in milliseconds; with it the sums for the seal are exact in the numbers of Lua
+MAX_BODY_BYTES = 512 * 2**20 - 2**16  # a server takes strings of 512 MiB, and the header is one's part
+
+# Part of the format: a number is never given to another type.
+TYPES = (
+    "",
+    "application/json",
+    "application/msgpack",
+    "application/octet-stream",
+    "text/plain; charset=utf-8",
+    "application/x-npy",
+    "application/vnd.apache.arrow.stream",
+    "application/vnd.apache.arrow.stream; as=pandas",
+)
+NUMBERS = {name: number for number, name in enumerate(TYPES) if name}
+HEADER_SIZE = HEADER.size
+TYPE_AT = HEADER_SIZE - 1
+unpack_header = HEADER.unpack_from
+
+
+def crc_of(namespace: str) -> int:
+    """Return where the checksums of a namespace's entries begin."""
+    return crc32(f"{namespace}\0".encode())
+
+
+def packed(crc: int, body: bytes, content_type: str, expires_at: int | None, updated_at: int) -> tuple[int, bytes]:
+    """Return the checksum of an entry, and all of the string that comes behind the seal.
+
+    Args:
+        crc: the checksum over namespace and key, :func:`crc_of` continued.
+        body: the encoded value.
+        content_type: its type.
+        expires_at: Unix time in milliseconds; None is never.
+        updated_at: likewise.
+    """
+    if not 0 <= updated_at <= LAST_MOMENT or (expires_at is not None and expires_at > LAST_MOMENT):
+        raise ValueError(f"the clock of the store is out of bounds: {updated_at} ms since 1970")
+    if len(body) > MAX_BODY_BYTES:
+        raise TooLargeError(f"value takes {len(body)} bytes, and a server keeps at most {MAX_BODY_BYTES} under a key")
+    number = NUMBERS.get(content_type, 0)
+    typed = b"%c" % number
+    if not number:
+        name = content_type.encode()
+        typed += LENGTH.pack(len(name)) + name
+    typed += body
+    return crc32(typed, crc), TIMES.pack(updated_at, expires_at or 0) + typed
+
+
+def record_of(namespace: str, key: str, raw: bytes, crc: int) -> Record:
+    """Return a string as a record; *crc* is the checksum over namespace and key.
+
+    Raises:
+        DamagedEntryError: nobody wrote this.
+    """
+    # Flat, for it is part of every read.
+    if len(raw) < HEADER_SIZE or raw[0] != FORMAT:
+        raise _damaged(namespace, key, raw)
+    _, version, seal, updated_at, expires_at, number = unpack_header(raw)
+    total = version + updated_at + expires_at
+    if seal != crc32(raw[TYPE_AT:], crc) + total + (total >> 32) & MASK:
+        raise DamagedEntryError(namespace, key, "its checksum does not match")
+    if 0 < number < len(TYPES):
+        return Record(raw[HEADER_SIZE:], TYPES[number], version, expires_at or None, updated_at)
+    content_type, body = _named(namespace, key, raw, number)
+    return Record(body, content_type, version, expires_at or None, updated_at)
+
+
+def _named(namespace: str, key: str, raw: bytes, number: int) -> tuple[str, bytes]:
+    start = HEADER_SIZE + LENGTH.size
+    if number or len(raw) < start:
+        raise DamagedEntryError(namespace, key, f"its content type has the number {number}")
+    end = start + LENGTH.unpack_from(raw, HEADER_SIZE)[0]
+    try:
+        return raw[start:end].decode(), raw[end:]
+    except UnicodeDecodeError as error:
+        raise DamagedEntryError(namespace, key, "its content type is no text") from error
+
+
+def _damaged(namespace: str, key: str, raw: bytes) -> DamagedEntryError:
+    if len(raw) >= HEADER_SIZE and raw[0] > FORMAT:
+        return DamagedEntryError(namespace, key, f"it is of format {raw[0]}, of a later release or of another program")
+    return DamagedEntryError(namespace, key, "it is no entry of this library")

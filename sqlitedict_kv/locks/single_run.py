@@ -1,0 +1,76 @@
+"""One run of a function at a time, in all processes together."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
+from typing import Any, ParamSpec, TypeVar, cast
+
+from sqlitedict_kv.errors import LockTimeoutError
+from sqlitedict_kv.locks.backoff import checked_patience
+from sqlitedict_kv.locks.lease import AsyncEntries, Entries, checked_entries, checked_lease_ttl
+from sqlitedict_kv.locks.lock import RLock
+from sqlitedict_kv.validation import checked_callable, checked_key
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def single_run(
+    namespace: Entries | AsyncEntries, key: str | None = None, *, ttl: float = 30.0, timeout: float | None = None
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator: of all processes only one at a time runs the function, the others wait.
+
+    It may call itself: the lock is an :class:`RLock`. An ``async def`` function is waited for without blocking.
+
+    Args:
+        namespace: the namespace that keeps the lock, a Namespace or an AsyncNamespace.
+        key: the key of the lock; None is the module and the qualified name of the function.
+        ttl: seconds that a run may take; after that the next one begins and this one raises.
+        timeout: seconds to wait; 0 is not at all, None is as long as it takes.
+
+    Raises:
+        LockTimeoutError: (from a call) others ran it for the whole timeout.
+        LockLostError: (from a call) the function returned, but took longer than *ttl*.
+    """
+    checked_entries(namespace)
+    seconds, patience = checked_lease_ttl(ttl), checked_patience(timeout, True)
+    name = None if key is None else checked_key(key)
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        checked_callable(function, "function")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError("function must not be a generator: it runs after the call, when the lock is gone")
+        lock = RLock(namespace, _name_of(function) if name is None else name, ttl=seconds)
+
+        def refused() -> LockTimeoutError:
+            return LockTimeoutError(f"{lock!r} was held by others for {patience} s; nothing was run")
+
+        @functools.wraps(function)
+        async def run_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+            if not await lock.acquire_async(timeout=patience):
+                raise refused()
+            async with AsyncExitStack() as stack:
+                stack.push_async_exit(lock)  # entered already
+                return await cast("Any", function(*args, **kwargs))
+
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            if not lock.acquire(timeout=patience):
+                raise refused()
+            with ExitStack() as stack:
+                stack.push(lock)  # entered already
+                return function(*args, **kwargs)
+
+        return cast("Callable[P, R]", run_async) if inspect.iscoroutinefunction(function) else run
+
+    return decorate
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    try:
+        return f"{function.__module__}.{function.__qualname__}"
+    except AttributeError:
+        raise TypeError("key must be given for what is no plain function, such as functools.partial") from None

@@ -1,0 +1,130 @@
+"""The read-through LRU in front of an engine that has a mark: it never serves a value older than the last commit.
+
+An entry is served only while the engine's mark has not moved since the entry was read: not by a thread, not by
+another process, not by the sqlite3 shell. Three rules keep that true:
+
+1. The engine's mark is read before the row, and once more before the row is put in.
+2. After a commit of our own, if nobody else committed meanwhile, only its keys are forgotten; else everything.
+3. Entries go first and our copy of the mark moves after. A hit reads our copy first and the entry after, and
+   asks the engine last.
+
+By the third rule a hit takes no lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+
+from sqlitedict_kv.concurrency.fork import forgets_after_fork
+from sqlitedict_kv.engines.protocol import Keys, MarkedEngine, Value
+from sqlitedict_kv.lru.clock import Entry, Name, Room, size_of
+from sqlitedict_kv.lru.protocol import LRUStats, NotHeldError
+
+UNKNOWN = b""  # a mark that no engine gives
+
+
+class MarkedLRU:
+    """Values by namespace and key, those used of late, as far as they are known to be current."""
+
+    def __init__(self, engine: MarkedEngine, max_bytes: int) -> None:
+        """Stand in front of *engine* and take *max_bytes* of memory at most."""
+        self._engine = engine
+        self._max_bytes = max_bytes
+        self._read_mark = engine.marker()
+        self._glance = engine.marker(waiting=False)
+        self._begin()
+        forgets_after_fork(self)
+        engine.observe(self)
+
+    def _begin(self) -> None:
+        self._lock = Lock()  # held by whoever changes the entries or the mark
+        self._mark = UNKNOWN
+        self._room = Room(self._max_bytes)
+        self._held = self._room.held
+        self._hits = 0
+        self._misses = 0
+        self._invalidations = 0
+
+    def read_value(self, namespace: str, key: str) -> Value | None:
+        """Return the newest value, expired or not; as :meth:`Engine.read_value`, often from memory."""
+        name = (namespace, key)
+        read_mark = self._read_mark
+        known = self._mark
+        entry = self._held(name)
+        mark = read_mark()
+        if entry is not None and mark == known:
+            entry.used = True
+            self._hits += 1
+            return entry.value
+        self._misses += 1
+        value = self._engine.read_value(namespace, key)
+        if mark is None:
+            self._follow_new_connection()
+        elif value is not None:
+            self._fill(name, value, mark, read_mark)
+        return value
+
+    def held_value(self, namespace: str, key: str) -> Value:
+        """Return the newest value, expired or not, and never wait; raise NotHeldError if :meth:`read_value` has to."""
+        glance = self._glance
+        known = self._mark
+        entry = self._held((namespace, key))
+        if entry is None or glance() != known:
+            raise NotHeldError
+        entry.used = True
+        self._hits += 1
+        return entry.value
+
+    def _follow_new_connection(self) -> None:
+        """Forget everything, and only then ask the mark of the connection that is open now.
+
+        While none was open, the log may have begun anew, and its mark may look like an earlier one.
+        """
+        read_mark, glance = self._engine.marker(), self._engine.marker(waiting=False)
+        with self._lock:
+            self._forget_all(UNKNOWN)
+            self._read_mark, self._glance = read_mark, glance
+
+    def _fill(self, name: Name, value: Value, mark: bytes, read_mark: Callable[[], bytes | None]) -> None:
+        """Keep a value that was read after *mark* was, unless somebody committed since."""
+        size = size_of(name, value)
+        if size > self._max_bytes:
+            return
+        # The engine is not asked under our lock: a commit takes the two in the other order.
+        if mark != self._mark:
+            if read_mark() != mark:
+                return
+        elif self._room.turns_away(name, size):
+            return
+        with self._lock:
+            if read_mark is not self._read_mark:  # the log may have begun anew, and look as it did
+                return
+            if mark != self._mark:
+                self._forget_all(mark)
+            self._room.put(name, Entry(value, size))
+
+    def committed(self, keys: Keys, before: bytes | None, after: bytes | None, *, alone: bool) -> None:
+        """Forget what a commit of our own changed, and everything else if it was not the only one."""
+        with self._lock:
+            if alone and before == self._mark and keys is not None:
+                for name in keys:
+                    self._room.drop(name)
+                self._mark = after or UNKNOWN
+            elif after != self._mark or alone:
+                self._forget_all(after or UNKNOWN)
+
+    def _forget_all(self, mark: bytes) -> None:
+        if self._room.clear():
+            self._invalidations += 1
+        self._mark = mark
+
+    def forget_after_fork(self) -> None:
+        """Begin anew in a child: a thread that is not there may have been in the middle of a change."""
+        self._begin()
+
+    def stats(self) -> LRUStats:
+        """Return what it did in this process."""
+        with self._lock:
+            room = self._room
+            return LRUStats(self._hits, self._misses, len(room), room.bytes, room.evictions, self._invalidations)

@@ -1,0 +1,1 @@
+"""Results of functions, kept in a namespace."""

@@ -1,0 +1,252 @@
+"""The decorator that keeps the results of a function in a store."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+
+from sqlitedict_kv.memoization import threads
+from sqlitedict_kv.memoization.call_key import Keys
+from sqlitedict_kv.memoization.results import Place, Policy, Results
+from sqlitedict_kv.memoization.single_flight import Flights
+from sqlitedict_kv.memoization.types import AsyncMemoized, CacheInfo, Memoized, MemoizedClassMethod
+from sqlitedict_kv.validation import (
+    DEFAULT,
+    MAX_TTL,
+    Default,
+    checked_bool,
+    checked_callable,
+    checked_choice,
+    checked_number,
+    checked_ttl,
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LEASE_SECONDS = 10.0
+
+
+class Decorator(Protocol):
+    """What memoize returns."""
+
+    @overload
+    def __call__(  # see MemoizedClassMethod
+        self, function: Callable[Concatenate[type[Any], P], R], /
+    ) -> MemoizedClassMethod[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Memoized[P, R]: ...
+
+
+class AsyncDecorator(Protocol):
+    """What memoize of an asynchronous store returns."""
+
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncMemoized[P, R]:
+        """Return the function with its results kept."""
+
+
+D = TypeVar("D")  # Decorator or AsyncDecorator
+
+
+class Memoize(Generic[D]):
+    """The ``memoize`` of a store or of a namespace; calling it gives a decorator.
+
+    ::
+
+        @store.memoize(ttl=60)
+        def report(day): ...
+
+        report("2026-11-23")                 # computed once, by whichever process asks first
+        report.forget("2026-11-23")
+
+    **Keys.** Calls that mean the same are one entry: ``f(1)``, ``f(a=1)`` and ``f(1, b=<its default>)``. The key
+    is readable, ``app.report('2026-11-23')``, unless the arguments take more than 200 characters: then they are
+    hashed. Arguments may be None, bool, int, float, complex, str, bytes, Decimal, Fraction, UUID, dates and times,
+    paths (the path, not what the file holds), enum members, classes, tuples, lists, dicts (in any order) and sets of
+    these, named tuples, dataclasses (the fields that compare), numpy arrays and scalars, and objects of a class
+    with a method ``__cache_key__``, which returns one of these. Anything else raises a TypeError. What a function
+    reads beside its arguments, variables that it closes over included, is no part of the key. A function in a
+    script is known by the path of the script; in a notebook, by its name alone: give a new *version* when it changes.
+
+    **Methods.** ``self`` is an argument as any other: a dataclass has a key of its own, another class says with
+    ``__cache_key__`` what its results depend on, and ``ignore=("self",)`` leaves it out. The class of the object
+    is a part of it, so a subclass has entries of its own. In a class method ``cls`` is one by its name; memoize may
+    be above or below ``@classmethod`` and ``@staticmethod``. The verbs of
+    a method are those of the class's attribute: ``Report.rows.forget(report, 2026)``.
+
+    **Once.** Threads and tasks of one process that ask for what is computed wait for it, and get what it raises.
+    Other processes wait for its lease, an entry that the owner renews while it lives. If the owner is killed, one
+    of the others computes when the lease has ended. An owner that was stopped for longer returns its result, and
+    does not keep it. A computation that raises is not shared with other processes: each tries in turn.
+    """
+
+    def __init__(self, place: Callable[[str | None], Place]) -> None:
+        """Keep results where *place* says, which is called with the name of a namespace or None."""
+        self._place = place
+
+    def __call__(
+        self,
+        ttl: float | Callable[[Any], float | None] | None | Default = DEFAULT,
+        *,
+        ns: str | None = None,
+        name: str | None = None,
+        key: Callable[..., Any] | None = None,
+        version: str | int | None = None,
+        ignore: Collection[str] = (),
+        typed: bool = True,
+        condition: Callable[[Any], Any] | None = None,
+        cache_exceptions: Mapping[type[Exception], float | None] | None = None,
+        refresh_before: float | None = None,
+        stale_if_error: float | None = None,
+        unstorable: Literal["raise", "return"] = "raise",
+        lease: float = LEASE_SECONDS,
+        content_type: str | None = None,
+    ) -> D:
+        """Return a decorator for functions and ``async def`` functions.
+
+        Args:
+            ttl: seconds that a result is kept, None is for ever; or a function of the result that returns them.
+            ns: the namespace that keeps the results; the store's memoize alone takes one, ``"memoize"`` if none.
+            name: stands for module and name of the function in its keys.
+            key: takes the arguments and returns what the result depends on: a str, or a tuple of such values.
+            version: a str or an int; a new one starts afresh.
+            ignore: names of parameters that the result does not depend on.
+            typed: whether 1, 1.0 and True are different arguments; of False, equal numbers are one.
+            condition: takes the result and returns whether to keep it.
+            cache_exceptions: which exceptions are kept and raised again, each with its seconds, such as
+                ``{LookupError: 5}``. Their arguments and attributes are kept, not their traceback or cause.
+            refresh_before: seconds before its end from which on a result that is asked for is computed anew in
+                the background, by one caller at a time; all get the old one until the new one is there.
+                What raises is logged, and tried again after *lease* seconds.
+            stale_if_error: seconds after its end during which a result is returned if the function raises; it
+                is kept a second time for this. Each call tries the function first.
+            unstorable: what happens to a result that no codec keeps exactly: ``"raise"`` a CodecError, or
+                ``"return"`` it, to each caller its own, and count it.
+            lease: seconds after which others compute if the process that does is killed. How long a
+                computation takes does not matter.
+            content_type: how results are encoded; None is what fits each.
+
+        Raises:
+            TypeError, ValueError: an argument is not as described.
+        """
+        place = self._place(ns)
+        place.atomic().ns(place.results.name, content_type=content_type)  # raises if the store has no codec for it
+        policy = Policy(
+            ttl=_checked_lifetime(place.ttl if isinstance(ttl, Default) else ttl),
+            condition=None if condition is None else checked_callable(condition, "condition"),
+            cache_exceptions=_checked_exceptions(cache_exceptions),
+            refresh_before=_checked_seconds(refresh_before, "refresh_before"),
+            stale_if_error=_checked_seconds(stale_if_error, "stale_if_error"),
+            return_unstorable=checked_choice(unstorable, "unstorable", ("raise", "return")) == "return",
+            lease=_checked_seconds(lease, "lease") or LEASE_SECONDS,
+            content_type=content_type or place.content_type,
+        )
+        _check_together(policy)
+        checked_bool(typed, "typed")
+        if key is not None:
+            checked_callable(key, "key")
+            if ignore:
+                raise ValueError("ignore has no meaning beside key, which says all that the result depends on")
+
+        def decorator(function: Any, /) -> Any:
+            if isinstance(function, classmethod | staticmethod):
+                return type(function)(decorator(function.__func__))
+            checked = checked_function(function)
+            if place.off_loop is not None and not inspect.iscoroutinefunction(checked):
+                raise TypeError("this store is awaited, and so is what it memoizes: an async def function")
+            keys = Keys(checked, name=name, version=version, ignore=ignore, typed=typed, key=key)
+            return _decorated(checked, keys, Results(place, policy), policy)
+
+        return cast("D", decorator)
+
+
+def _decorated(function: Callable[..., Any], keys: Keys, results: Results, policy: Policy) -> Any:
+    flights = Flights()
+    soft = policy.refresh_before is not None
+    if inspect.iscoroutinefunction(function):
+        from sqlitedict_kv.memoization import tasks  # noqa: PLC0415 - asyncio takes longer to import than all of this
+
+        wrapper = tasks.decorate(function, keys, results, flights, soft=soft)
+    else:
+        wrapper = threads.decorate(function, keys, results, flights, soft=soft)
+
+    def cache_key(*args: Any, **kwargs: Any) -> str:
+        return keys.of(args, kwargs)
+
+    def peek(*args: Any, **kwargs: Any) -> Any:
+        return results.peek(keys.of(args, kwargs))
+
+    def forget(*args: Any, **kwargs: Any) -> bool:
+        key = keys.of(args, kwargs)
+        there = results.forget(key)
+        flights.forget(key)
+        return there
+
+    def cache_info() -> CacheInfo:
+        return results.info()
+
+    def cache_clear() -> int:
+        removed = results.clear(f"{keys.prefix}(")
+        flights.forget()
+        return removed
+
+    for verb in (cache_key, peek, forget, cache_info, cache_clear):
+        verb.__doc__ = getattr(Memoized, verb.__name__).__doc__
+        setattr(wrapper, verb.__name__, verb)
+    if results.off_loop is not None:
+        tasks.let_await(wrapper, ("peek", "forget", "cache_clear"), results.off_loop)
+    return wrapper
+
+
+def checked_function(function: object) -> Callable[..., Any]:
+    """Return what can be memoized; say what to do with what cannot."""
+    if isinstance(function, property):
+        raise TypeError("memoize goes below @property, next to the function")
+    if not callable(function):
+        raise TypeError(
+            f"memoize decorates a function, not {type(function).__name__}; write @store.memoize(), with brackets"
+        )
+    if isinstance(function, type):
+        raise TypeError("memoize decorates a function, not a class; no codec keeps its instances")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{getattr(function, '__qualname__', 'it')} yields, and a generator cannot be kept; let it return a list"
+        )
+    return function
+
+
+def _checked_lifetime(ttl: Any) -> Any:
+    if callable(ttl):
+        if isinstance(ttl, type) or hasattr(ttl, "cache_key"):
+            raise TypeError("ttl must be seconds, None, or a function of the result that returns them")
+        return ttl
+    return checked_ttl(ttl)
+
+
+def _checked_seconds(value: object, name: str) -> float | None:
+    if value is None:
+        return None
+    number = checked_number(value, name)
+    if not 0 < number <= MAX_TTL:
+        raise ValueError(f"{name} must be more than 0 and at most {MAX_TTL:.0f} seconds, not {number!r}")
+    return float(number)
+
+
+def _checked_exceptions(named: object) -> dict[type[Exception], float | None]:
+    if named is None:
+        return {}
+    if not isinstance(named, Mapping):
+        raise TypeError(f"cache_exceptions must map types to seconds, such as {{LookupError: 5}}, not {named!r:.80}")
+    for kind in named:
+        if not isinstance(kind, type) or not issubclass(kind, Exception):
+            raise TypeError(f"cache_exceptions must name subclasses of Exception, not {kind!r:.80}")
+    return {kind: checked_ttl(ttl) for kind, ttl in named.items()}
+
+
+def _check_together(policy: Policy) -> None:
+    ttl = policy.ttl
+    if ttl is None and (policy.refresh_before is not None or policy.stale_if_error is not None):
+        raise ValueError("refresh_before and stale_if_error need a ttl; what is kept for ever is never too old")
+    if policy.refresh_before is not None and not callable(ttl) and ttl is not None and policy.refresh_before >= ttl:
+        raise ValueError(f"refresh_before must be less than ttl, {ttl} seconds, not {policy.refresh_before}")

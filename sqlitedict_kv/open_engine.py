@@ -1,0 +1,84 @@
+"""The choice of the engine of a store, by what it is opened with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlitedict_kv.engines.protocol import Engine
+from sqlitedict_kv.engines.sqlite import SQLiteEngine
+from sqlitedict_kv.lru import LRU, MarkedLRU, TrackedLRU
+from sqlitedict_kv.options import MEMORY, Settings
+
+if TYPE_CHECKING:
+    from sqlitedict_kv.engines.sqlite.recovery.quarantine import Quarantine
+    from sqlitedict_kv.engines.valkey.engine import ValkeyEngine
+
+
+class Opened(NamedTuple):
+    """What was opened.
+
+    Attributes:
+        engine: the storage.
+        lru: what stands in front of it; None if nothing does.
+        durability: what an acknowledged write survives, in a word; see :class:`sqlitedict_kv.StoreStats`.
+        quarantined: what was done with a damaged file; None if nothing was.
+    """
+
+    engine: Engine
+    lru: LRU | None
+    durability: str
+    quarantined: Quarantine | None
+
+
+def opened(settings: Settings) -> Opened:
+    """Open what the options of a store describe; see :class:`sqlitedict_kv.Store` for what it raises."""
+    room = settings.lru_bytes
+    if settings.served:
+        servers = _servers(settings)
+        try:
+            tracked = None if room is None else TrackedLRU(servers, room, settings.lru_staleness)
+        except BaseException:  # nobody else knows of the connections
+            servers.close()
+            raise
+        return Opened(servers, tracked, "servers", None)
+    file = _file(settings)
+    if file.quarantined is not None:
+        _warn(file.label, file.quarantined)
+    marked = None if room is None else MarkedLRU(file, room)
+    return Opened(file, marked, settings.durability, file.quarantined)
+
+
+def _file(settings: Settings) -> SQLiteEngine:
+    assert isinstance(settings.target, str)
+    return SQLiteEngine(
+        None if settings.target == MEMORY else settings.target,
+        readonly=settings.readonly,
+        durability=settings.durability,
+        timeout=settings.timeout,
+        max_bytes=settings.max_bytes,
+        max_entries=settings.max_entries,
+        allow_unsafe_filesystem=settings.allow_unsafe_filesystem,
+        on_corrupt=settings.on_corrupt,
+    )
+
+
+def _servers(settings: Settings) -> ValkeyEngine:
+    # Imported here alone: whoever keeps a file needs no redis-py, nor the time to import it.
+    from sqlitedict_kv.engines.valkey.client.connect import connect  # noqa: PLC0415
+    from sqlitedict_kv.engines.valkey.engine import ValkeyEngine  # noqa: PLC0415
+
+    link = connect(settings.target, timeout=settings.timeout, confirm=settings.confirm)
+    return ValkeyEngine(link, prefix=settings.prefix, readonly=settings.readonly)
+
+
+def _warn(label: str, done: Quarantine) -> None:
+    import logging  # noqa: PLC0415 - rarely needed, and a tenth of the time to import us
+
+    logging.getLogger("sqlitedict_kv").warning(
+        "%s was damaged; it lies at %s now. %d entries were saved, %s%d were lost",
+        label,
+        done.path,
+        done.salvaged,
+        "" if done.complete else "at least ",
+        done.lost,
+    )

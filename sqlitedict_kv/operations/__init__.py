@@ -1,0 +1,1 @@
+"""Preparing a call and finishing it, for every face of a store."""

@@ -1,0 +1,180 @@
+"""What every view of a store shares, and the pure steps before and after a call of its engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from copy import copy
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
+
+from sqlitedict_kv.codecs.registry import Codecs
+from sqlitedict_kv.engines.protocol import Engine, Put, Span, Value
+from sqlitedict_kv.engines.record import Record
+from sqlitedict_kv.errors import TooLargeError
+from sqlitedict_kv.lru import LRU
+from sqlitedict_kv.validation import Default, checked_content_type, checked_key, checked_ttl
+
+V = TypeVar("V")
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+KEYS_PER_PAGE = 500
+RECORDS_PER_PAGE = 200
+HALF_MICROSECOND = 0.0005  # in milliseconds: what a float of today's Unix time may be off by is less
+
+
+class Meta(NamedTuple):
+    """What is known of an entry beside its value.
+
+    Attributes:
+        version: a positive int, larger with each write of the key.
+        expires_at: when it expires, an aware datetime; None is never.
+        updated_at: when its value was written, an aware datetime.
+        content_type: how its value is encoded.
+    """
+
+    version: int
+    expires_at: datetime | None
+    updated_at: datetime
+    content_type: str
+
+
+class Entry(NamedTuple, Generic[V]):
+    """A value with its meta data."""
+
+    value: V
+    meta: Meta
+
+
+class Counters:
+    """The reads of this process; approximate where threads run without a global lock."""
+
+    __slots__ = ("hits", "misses")
+
+    def __init__(self) -> None:
+        """Begin at zero."""
+        self.hits = 0
+        self.misses = 0
+
+
+class Core:
+    """The engine, the codecs, the clock and the limits of one store."""
+
+    __slots__ = ("clock", "codecs", "counters", "engine", "lru", "max_value_bytes", "read_value")
+
+    def __init__(
+        self, engine: Engine, codecs: Codecs, clock: Callable[[], float], max_value_bytes: int, lru: LRU | None = None
+    ) -> None:
+        """Put them together; *clock* returns the Unix time in seconds."""
+        self.engine = engine
+        self.codecs = codecs
+        self.clock = clock
+        self.max_value_bytes = max_value_bytes
+        self.lru = lru
+        self.counters = Counters()
+        self.read_value: Callable[[str, str], Value | None] = engine.read_value if lru is None else lru.read_value
+
+    def at_once(self) -> Core | None:
+        """Return a core whose read_value never waits and raises NotHeldError instead; None without an LRU."""
+        if self.lru is None:
+            return None
+        quick = copy(self)
+        quick.read_value = self.lru.held_value
+        return quick
+
+    def now(self) -> int:
+        """Return the Unix time in milliseconds, by the store's clock."""
+        return int(self.clock() * 1000 + HALF_MICROSECOND)
+
+    def deadline(self, ttl: float | None) -> int | None:
+        """Return when something that lives *ttl* seconds from now expires, in milliseconds, rounded up."""
+        if ttl is None:
+            return None
+        return max(math.ceil((self.clock() + ttl) * 1000 - HALF_MICROSECOND), self.now() + 1)
+
+    def put(
+        self,
+        namespace: str,
+        key: object,
+        value: Any,
+        *,
+        ttl: float | None,
+        content_type: str | None,
+        expected: int | None = None,
+    ) -> Put:
+        """Return the edit that writes a value, checked and encoded; *ttl* and *content_type* are checked already."""
+        name = checked_key(key)
+        body, encoded_as = self.encoded(value, content_type)
+        return Put(namespace, name, body, encoded_as, None if ttl is None else self.deadline(ttl), expected)
+
+    def encoded(self, value: Any, content_type: str | None) -> tuple[bytes, str]:
+        """Return the bytes of a value and their content type.
+
+        Raises:
+            CodecError: the value would not come back as it is.
+            TooLargeError: it takes more bytes than the store allows.
+        """
+        body, encoded_as = self.codecs.encode(value, content_type)
+        if len(body) > self.max_value_bytes:
+            self.refuse(body, encoded_as)
+        return body, encoded_as
+
+    def refuse(self, body: bytes, content_type: str) -> NoReturn:
+        """Raise the error for a value over the limit."""
+        raise TooLargeError(
+            f"value takes {len(body)} bytes as {content_type}, and this store allows {self.max_value_bytes}; "
+            f"raise max_value_bytes, or max_bytes if that is what limits it"
+        )
+
+    def read(self, namespace: str, key: object) -> Record | None:
+        """Return the live record of a key and count the read."""
+        record = self.engine.read(namespace, checked_key(key))
+        if record is None or (record.expires_at is not None and not record.is_live(self.now())):
+            self.counters.misses += 1
+            return None
+        self.counters.hits += 1
+        return record
+
+    def last(self, namespace: str) -> list[tuple[str, Record]]:
+        """Return the last key of a namespace with its record, or nothing."""
+        return self.engine.records(Span(namespace, reverse=True), 1, self.now())
+
+    def key_pages(self, span: Span) -> Iterator[list[str]]:
+        """Yield the keys of a span by pages; no lock is held between them."""
+        while keys := self.engine.keys(span, KEYS_PER_PAGE, self.now()):
+            yield keys
+            span = span._replace(after=keys[-1])
+
+    def pages(self, span: Span) -> Iterator[list[tuple[str, Record]]]:
+        """Yield the keys and records of a span by pages; no lock is held between them."""
+        while records := self.engine.records(span, RECORDS_PER_PAGE, self.now()):
+            yield records
+            span = span._replace(after=records[-1][0])
+
+    def entry(self, namespace: str, key: str, record: Record) -> Entry[Any]:
+        """Return a record as its reader sees it."""
+        value = self.codecs.decode(namespace, key, record.body, record.content_type)
+        return Entry(value, meta_of(record))
+
+
+class Defaults(NamedTuple):
+    """What a namespace does where a call does not say."""
+
+    ttl: float | None  # seconds
+    content_type: str | None
+
+    def choose(self, ttl: object, content_type: object, codecs: Codecs) -> tuple[float | None, str | None]:
+        """Return the time to live and the content type of a write."""
+        chosen = self.ttl if isinstance(ttl, Default) else checked_ttl(ttl)
+        return chosen, checked_content_type(content_type, codecs) or self.content_type
+
+
+def meta_of(record: Record) -> Meta:
+    """Return the meta data of a record."""
+    expires_at = None if record.expires_at is None else moment(record.expires_at)
+    return Meta(record.version, expires_at, moment(record.updated_at), record.content_type)
+
+
+def moment(milliseconds: int) -> datetime:
+    """Return a Unix time as an aware datetime; integers only, for a float would round."""
+    return EPOCH + timedelta(milliseconds=milliseconds)

@@ -1,0 +1,130 @@
+"""What a caller passes to a verb that writes, as an edit: checked, encoded, with its deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlitedict_kv.engines.protocol import Change, Check, Delete, Put, Touch
+from sqlitedict_kv.engines.record import Record
+from sqlitedict_kv.errors import ConflictError
+from sqlitedict_kv.operations.context import Core, Defaults
+from sqlitedict_kv.validation import (
+    DEFAULT,
+    checked_key,
+    checked_keys,
+    checked_mapping,
+    checked_number,
+    checked_ttl,
+    checked_version,
+)
+
+
+class Edits:
+    """Makes the edits of one namespace, for every face that commits them; nothing here asks the engine."""
+
+    __slots__ = ("_core", "_defaults", "_name")
+
+    def __init__(self, core: Core, name: str, defaults: Defaults) -> None:
+        """Make edits of the namespace *name*, which is checked already."""
+        self._core = core
+        self._name = name
+        self._defaults = defaults
+
+    def put(self, key: object, value: Any, ttl: object, content_type: object, expected: int | None = None) -> Put:
+        """Return the edit that writes a value."""
+        if ttl is DEFAULT and content_type is None:
+            seconds, encoding = self._defaults.ttl, self._defaults.content_type
+        else:
+            seconds, encoding = self._defaults.choose(ttl, content_type, self._core.codecs)
+        return self._core.put(self._name, key, value, ttl=seconds, content_type=encoding, expected=expected)
+
+    def put_at(self, key: object, value: Any, version: object, ttl: object, content_type: object) -> Put:
+        """Return the edit that writes a value if the entry is at *version*; 0 is absent."""
+        return self.put(key, value, ttl, content_type, checked_version(version))
+
+    def put_many(self, mapping: object, ttl: object) -> list[Put]:
+        """Return the edits that write all the values of a mapping."""
+        entries = checked_mapping(mapping, "mapping")
+        chosen, content_type = self._defaults.choose(ttl, None, self._core.codecs)
+        return [
+            self._core.put(self._name, key, value, ttl=chosen, content_type=content_type)
+            for key, value in entries.items()
+        ]
+
+    def delete(self, key: object, version: object = None, *, required: bool = False) -> Delete:
+        """Return the edit that removes an entry, only at *version* if that is not None."""
+        name = checked_key(key)
+        return Delete(self._name, name, None if version is None else checked_version(version, lowest=1), required)
+
+    def delete_many(self, keys: object) -> list[Delete]:
+        """Return the edits that remove entries."""
+        return [Delete(self._name, key) for key in checked_keys(keys)]
+
+    def touch(self, key: object, ttl: object) -> Touch:
+        """Return the edit that changes when an entry expires."""
+        name, seconds = checked_key(key), checked_ttl(ttl)
+        return Touch(self._name, name, self._core.deadline(seconds))
+
+    def renew(self, key: object, ttl: object) -> Touch:
+        """Return the edit that changes when an entry expires which is to expire at all."""
+        if ttl is None:
+            raise TypeError("ttl must be a number of seconds, not None; touch(key, None) lets an entry live for ever")
+        return self.touch(key, ttl)._replace(expiring=True)
+
+    def check(self, key: object, version: object) -> Check:
+        """Return the edit that demands a version; 0 is absent."""
+        return Check(self._name, checked_key(key), checked_version(version))
+
+    def incr(self, key: object, delta: object, default: object) -> tuple[Change, list[int | float]]:
+        """Return the edit that adds to a number and where it leaves its sums; an engine may run it several times."""
+        core, namespace, defaults = self._core, self._name, self._defaults
+        name, step = checked_key(key), checked_number(delta, "delta")
+        start = None if default is None else checked_number(default, "default")
+        results: list[int | float] = []
+
+        def change(record: Record | None) -> Put:
+            number = start if record is None else _number(core, namespace, name, record)
+            if number is None:
+                raise KeyError(name)
+            total = checked_number(number + step, "delta: the sum")
+            results.append(total)
+            edit = core.put(namespace, name, total, ttl=defaults.ttl, content_type=defaults.content_type)
+            return edit if record is None else edit._replace(expires_at=record.expires_at)
+
+        return Change(namespace, name, change), results
+
+    def in_time(self, edit: Put) -> Change:
+        """Return the edit that writes the same, at the version it expects, and leaves the deadline as it then is.
+
+        What was read before may have another one: to touch an entry is no new version.
+        """
+        expected = edit.expected
+        assert expected
+
+        def change(record: Record | None) -> Put:
+            if record is None or record.version != expected:
+                actual = None if record is None else record.version
+                raise ConflictError(edit.namespace, edit.key, expected=expected, actual=actual)
+            return edit._replace(expires_at=record.expires_at)
+
+        return Change(edit.namespace, edit.key, change)
+
+    def copy(self, value: Any) -> Any:
+        """Return an equal object that shares nothing with *value*."""
+        body, content_type = self._core.encoded(value, self._defaults.content_type)
+        return self._core.codecs.decode(self._name, "", body, content_type)
+
+
+def collected(other: Mapping[str, Any] | Iterable[Any], entries: dict[str, Any]) -> dict[str, Any]:
+    """Return what ``dict.update(other, **entries)`` would write."""
+    found = dict(other)
+    found.update(entries)
+    return found
+
+
+def _number(core: Core, namespace: str, key: str, record: Record) -> int | float:
+    value = core.codecs.decode(namespace, key, record.body, record.content_type)
+    if type(value) is int or type(value) is float:
+        return value
+    raise TypeError(f"the entry {key!r} in namespace {namespace!r} is a {type(value).__name__}, not a number")

@@ -1,0 +1,122 @@
+"""The verbs of a namespace that look before they write, as steps for every face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from sqlitedict_kv.concurrency.sansio import Steps
+from sqlitedict_kv.engines.protocol import Edit
+from sqlitedict_kv.engines.record import Record
+from sqlitedict_kv.errors import ConflictError
+from sqlitedict_kv.operations.context import Core
+from sqlitedict_kv.operations.prepare import Edits
+from sqlitedict_kv.validation import DEFAULT, Default, checked_callable
+
+
+class Verbs(NamedTuple):
+    """Looks and writes through a face: each of the three calls returns its result, or an awaitable of it.
+
+    Attributes:
+        core: of the store.
+        name: of the namespace.
+        edits: of the namespace.
+        read: takes a key and returns its live record, or None.
+        last: returns the last key with its record, as a list of none or one.
+        commit: takes edits and returns their versions; see :meth:`Engine.commit`.
+    """
+
+    core: Core
+    name: str
+    edits: Edits
+    read: Callable[[str], Any]
+    last: Callable[[], Any]
+    commit: Callable[[Sequence[Edit]], Any]
+
+    def add(self, key: str, value: Any, ttl: object, content_type: object) -> Steps[int | None]:
+        """Write a value if the key is absent; see :meth:`Namespace.add`."""
+        edit = self.edits.put(key, value, ttl, content_type, 0)
+        try:
+            (version,) = yield self.commit([edit])
+        except ConflictError:
+            return None
+        written: int = version
+        return written
+
+    def setdefault(self, key: str, default: Any) -> Steps[Any]:
+        """See :meth:`Namespace.setdefault`."""
+        while True:
+            record = yield self.read(key)
+            if record is not None:
+                return self._value(key, record)
+            if (yield from self.add(key, default, DEFAULT, None)) is not None:
+                return default
+
+    def modify(self, key: str, function: Callable[[Any], Any], default: Any, ttl: float | None | Default) -> Steps[Any]:
+        """See :meth:`Namespace.modify`."""
+        checked_callable(function, "function")
+        while True:
+            record = yield self.read(key)
+            if record is not None:
+                value = self._value(key, record)
+            elif isinstance(default, Default):
+                raise KeyError(key)
+            else:
+                value = self.edits.copy(default)
+            changed = yield function(value)
+            edit = self.edits.put(key, changed, ttl, None, record.version if record else 0)
+            keeps_deadline = record is not None and isinstance(ttl, Default)
+            try:
+                yield self.commit([self.edits.in_time(edit) if keeps_deadline else edit])
+            except ConflictError:
+                continue
+            return changed
+
+    def renew(self, key: str, ttl: float, default: Any) -> Steps[Any]:
+        """See :meth:`Namespace.renew`."""
+        self.edits.renew(key, ttl)  # before anything is read
+        while True:
+            record = yield self.read(key)
+            if record is None:
+                return default
+            value = self._value(key, record)
+            if record.expires_at is None:
+                return value
+            try:
+                yield self.commit([self.edits.check(key, record.version), self.edits.renew(key, ttl)])
+            except ConflictError:
+                continue
+            return value
+
+    def pop(self, key: str, default: Any) -> Steps[Any]:
+        """See :meth:`Namespace.pop`."""
+        while True:
+            record = yield self.read(key)
+            if record is None:
+                if isinstance(default, Default):
+                    raise KeyError(key)
+                return default
+            value = self._value(key, record)
+            if (yield from self._remove(key, record.version)):
+                return value
+
+    def popitem(self) -> Steps[tuple[str, Any]]:
+        """See :meth:`Namespace.popitem`."""
+        while True:
+            last = yield self.last()
+            if not last:
+                raise KeyError(f"popitem(): namespace {self.name!r} is empty")
+            key, record = last[0]
+            value = self._value(key, record)
+            if (yield from self._remove(key, record.version)):
+                return key, value
+
+    def _remove(self, key: str, version: int) -> Steps[bool]:
+        try:
+            yield self.commit([self.edits.delete(key, version)])
+        except ConflictError:
+            return False
+        return True
+
+    def _value(self, key: str, record: Record) -> Any:
+        return self.core.codecs.decode(self.name, key, record.body, record.content_type)

@@ -1,0 +1,211 @@
+"""The options of a store, checked before anything is touched."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, cast
+
+from sqlitedict_kv import validation
+from sqlitedict_kv.codecs.registry import Codec, Codecs
+from sqlitedict_kv.engines.address import SCHEMES, is_client, names_servers, parted, scheme_of
+from sqlitedict_kv.errors import UnsupportedError
+from sqlitedict_kv.validation import checked_optional_int
+
+if TYPE_CHECKING:
+    from sqlitedict_kv.engines.address import Client
+
+T = TypeVar("T")
+
+MEMORY = ":memory:"
+PREFIX = "kv"
+PREFIX_FORM = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # no brace: what is in braces decides where a cluster keeps a key
+MAX_CONFIRM = 100  # replicas
+LONGEST_TIMEOUT = 600.0  # seconds; SESSION_SECONDS of the servers' scripts is no less
+
+# Options by what they do where nothing is said, and why others are refused.
+OF_FILES: Mapping[str, tuple[object, str]] = {
+    "durability": (
+        "process",
+        "servers do as they are configured, by appendonly and appendfsync; confirm=1 lets a write wait for a replica",
+    ),
+    "max_bytes": (None, "servers limit memory by maxmemory and maxmemory-policy; give entries a ttl"),
+    "max_entries": (None, "servers limit memory by maxmemory and maxmemory-policy; give entries a ttl"),
+    "allow_unsafe_filesystem": (False, "servers have no file here; leave it out"),
+    "on_corrupt": ("raise", "servers have no file here to put aside; leave it out"),
+}
+OF_SERVERS: Mapping[str, tuple[object, str]] = {
+    "prefix": (PREFIX, "a file is a store of its own; take another file, or other namespaces"),
+    "confirm": (0, "a file has no replicas; durability='power' lets writes survive a power cut"),
+    "lru_staleness": (None, "the LRU in front of a file is never stale; leave it out"),
+}
+# Options that the address of servers may carry, so that a program moves to servers by what it opens alone: what each is
+# where nothing is said, and how it is read.
+IN_ADDRESS: Mapping[str, tuple[object, Callable[[str], object]]] = {
+    "confirm": (0, int),
+    "lru_bytes": (None, str),
+    "lru_staleness": (None, float),
+    "prefix": (PREFIX, str),
+    "timeout": (10.0, float),
+}
+
+
+class Settings(NamedTuple):
+    """The options of :class:`sqlitedict_kv.Store`, where the sizes are numbers of bytes."""
+
+    target: str | Client  # a path or ":memory:"; with *served*, an address or a client object
+    served: bool  # whether servers keep it
+    label: str  # what may be shown of the target
+    readonly: bool
+    durability: Literal["process", "power"]
+    timeout: float  # seconds
+    max_bytes: int | None
+    max_entries: int | None
+    max_value_bytes: int
+    lru_bytes: int | None
+    codecs: Codecs
+    clock: Callable[[], float]
+    allow_unsafe_filesystem: bool
+    on_corrupt: Literal["raise", "quarantine"]
+    prefix: str
+    confirm: int  # replicas
+    lru_staleness: float | None  # seconds
+
+
+def checked_settings(
+    path: str | os.PathLike[str] | Client,
+    *,
+    readonly: bool,
+    durability: Literal["process", "power"],
+    timeout: float,
+    max_bytes: int | str | None,
+    max_entries: int | None,
+    max_value_bytes: int | str,
+    lru_bytes: int | str | None,
+    codecs: Sequence[Codec],
+    clock: Callable[[], float],
+    allow_unsafe_filesystem: bool,
+    on_corrupt: Literal["raise", "quarantine"],
+    prefix: str,
+    confirm: int,
+    lru_staleness: float | None,
+) -> Settings:
+    """Return the options of a store; raise TypeError or ValueError for one that is not as described there."""
+    target = _checked_target(path)
+    served = names_servers(target)
+    if served and isinstance(target, str):
+        target, told = parted(target, IN_ADDRESS)
+        confirm = _chosen("confirm", confirm, told)
+        lru_bytes = _chosen("lru_bytes", lru_bytes, told)
+        lru_staleness = _chosen("lru_staleness", lru_staleness, told)
+        prefix = _chosen("prefix", prefix, told)
+        timeout = _chosen("timeout", timeout, told)
+    checked_readonly = validation.checked_bool(readonly, "readonly")
+    if checked_readonly and target == MEMORY:
+        raise ValueError("readonly=True needs the path of a file; memory would stay empty")
+    validation.checked_choice(on_corrupt, "on_corrupt", ("raise", "quarantine"))
+    if checked_readonly and on_corrupt == "quarantine":
+        raise ValueError("on_corrupt='quarantine' needs to write; open without readonly=True")
+    largest = validation.checked_size(max_value_bytes, "max_value_bytes", lowest=1)
+    limit = validation.checked_size(max_bytes, "max_bytes", lowest=validation.MIN_MAX_BYTES)
+    if largest is None:
+        raise TypeError("max_value_bytes must be a number of bytes, not None")
+    if largest > validation.MAX_VALUE_BYTES:
+        raise ValueError(f"max_value_bytes must be at most {validation.MAX_VALUE_BYTES}, not {largest}")
+    settings = Settings(
+        target=target,
+        served=served,
+        label=_label_of(target) if served else str(target),
+        readonly=checked_readonly,
+        lru_bytes=validation.checked_size(lru_bytes, "lru_bytes", lowest=1),
+        durability=validation.checked_choice(durability, "durability", ("process", "power")),
+        codecs=Codecs(validation.checked_codecs(codecs)),
+        clock=validation.checked_callable(clock, "clock"),
+        timeout=validation.checked_timeout(timeout),
+        max_bytes=limit,
+        max_entries=checked_optional_int(max_entries, "max_entries", lowest=1),
+        max_value_bytes=min(largest, limit // 2) if limit else largest,
+        allow_unsafe_filesystem=validation.checked_bool(allow_unsafe_filesystem, "allow_unsafe_filesystem"),
+        on_corrupt=on_corrupt,
+        prefix=_checked_prefix(prefix),
+        confirm=validation.checked_int(confirm, "confirm", lowest=0, highest=MAX_CONFIRM),
+        lru_staleness=_checked_staleness(lru_staleness),
+    )
+    _refuse_misfits(settings)
+    return settings
+
+
+def _checked_target(path: object) -> str | Client:
+    """Return the text of a path or an address, or a client object."""
+    if is_client(path):
+        return cast("Client", path)
+    kind = type(path)
+    if kind.__module__.partition(".")[0] in ("redis", "valkey"):  # of asyncio, say; checked_path would ask for a path
+        raise TypeError(
+            f"path must be the address of servers, a redis.Redis or a redis.RedisCluster, "
+            f"not a {kind.__module__}.{kind.__qualname__}; an AsyncStore takes those too"
+        )
+    text = validation.checked_path(path)
+    if scheme_of(text) not in (None, *SCHEMES):
+        raise ValueError(
+            f"path must be that of a file or an address, and {scheme_of(text)}:// is neither; addresses begin with "
+            f"{', '.join(f'{scheme}://' for scheme in SCHEMES)}"
+        )
+    return text
+
+
+def _label_of(target: str | Client) -> str:
+    """Return what may be shown of servers; raise ValueError for an address that is not well-formed."""
+    if not isinstance(target, str):
+        return f"<{type(target).__name__}>"
+    from sqlitedict_kv.engines.valkey.client.url import parsed  # noqa: PLC0415 - whoever keeps a file does without
+
+    return parsed(target).label
+
+
+def _chosen(name: str, given: T, told: Mapping[str, str]) -> T:
+    """Return an option that is given, or that the address tells."""
+    if name not in told:
+        return given
+    default, read = IN_ADDRESS[name]
+    if given != default:
+        raise ValueError(f"{name} is given twice, in the address and beside it; say it once")
+    try:
+        return cast("T", read(told[name]))
+    except ValueError:
+        raise ValueError(f"{name} in the address must be a number") from None
+
+
+def _checked_prefix(prefix: object) -> str:
+    if not isinstance(prefix, str):
+        raise TypeError(f"prefix must be a str, not {type(prefix).__name__}")
+    if not PREFIX_FORM.fullmatch(prefix):
+        raise ValueError("prefix must be 1 to 64 of the characters A-Z a-z 0-9 _ . : -")
+    return str.__str__(prefix)
+
+
+def _checked_staleness(seconds: object) -> float | None:
+    """Return a number of seconds of more than 0, or None."""
+    if seconds is None:
+        return None
+    number = validation.checked_number(seconds, "lru_staleness")
+    if not 0 < number <= validation.MAX_TTL:
+        raise ValueError(
+            f"lru_staleness must be more than 0 and at most {validation.MAX_TTL:.0f} seconds, "
+            f"not {validation.shown(number)}; None is no stale value"
+        )
+    return float(number)
+
+
+def _refuse_misfits(settings: Settings) -> None:
+    """Raise for an option that the kind of store does not have; a silent one would be a promise that is not kept."""
+    if settings.served and settings.timeout > LONGEST_TIMEOUT:
+        raise ValueError(
+            f"timeout must be at most {LONGEST_TIMEOUT:.0f} seconds on servers, which know so long what they executed"
+        )
+    if settings.lru_staleness is not None and settings.lru_bytes is None and settings.served:
+        raise ValueError("lru_staleness needs lru_bytes; without an LRU nothing is stale")
+    for name, (default, why) in (OF_FILES if settings.served else OF_SERVERS).items():
+        if getattr(settings, name) != default:
+            raise UnsupportedError(f"{name} is not for {settings.label}: {why}")

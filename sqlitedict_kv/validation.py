@@ -1,0 +1,240 @@
+"""Checks of what callers pass in, made before anything is touched."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any, Final, NamedTuple, TypeVar
+
+from sqlitedict_kv.codecs.registry import Codec, Codecs
+from sqlitedict_kv.errors import TooLargeError
+
+T = TypeVar("T")
+
+MAX_KEY_BYTES = 1024
+MAX_NAMESPACE_BYTES = 255
+MAX_VALUE_BYTES = 512 * 2**20
+MAX_TTL = 100 * 366 * 24 * 3600.0  # seconds; a longer one is never
+MAX_SHARDS = 1024
+MAX_LIMIT = 2**31 - 1
+MAX_VERSION = 2**63 - 1
+MIN_MAX_BYTES = 256 * 2**10  # an empty file already takes some pages
+
+UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+class Default:
+    """The type of :data:`DEFAULT`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "DEFAULT"
+
+
+DEFAULT: Final = Default()  # "not given", where None has a meaning of its own
+
+
+def checked_key(key: object, name: str = "key") -> str:
+    """Return a key as a plain str; raise TypeError or ValueError if it is none."""
+    if not isinstance(key, str):
+        raise TypeError(f"{name} must be a str, not {type(key).__name__}; convert it, with str() for example")
+    return _checked_text(key, name, MAX_KEY_BYTES)
+
+
+def checked_namespace(name: object, argument: str = "name") -> str:
+    """Return the name of a namespace as a plain str."""
+    if not isinstance(name, str):
+        raise TypeError(f"{argument} must be a str, not {type(name).__name__}")
+    if not name:
+        raise ValueError(f"{argument} must not be empty")
+    return _checked_text(name, argument, MAX_NAMESPACE_BYTES)
+
+
+def _checked_text(text: str, name: str, limit: int) -> str:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} holds a lone surrogate and has no UTF-8 form; encode it some other way") from None
+    if size > limit:
+        raise TooLargeError(f"{name} is {size} bytes of UTF-8, and {limit} is the limit; hash what is longer")
+    return str.__str__(text)  # of a subclass, such as a StrEnum, the text alone
+
+
+def checked_prefix(prefix: object) -> str:
+    """Return the prefix of a listing."""
+    return checked_key(prefix, "prefix")
+
+
+def checked_keys(keys: object) -> list[str]:
+    """Return an iterable of keys as a list without repetitions."""
+    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+        raise TypeError(f"keys must be an iterable of str, not {type(keys).__name__}")
+    return list(dict.fromkeys(checked_key(key, "keys") for key in keys))
+
+
+def checked_ttl(ttl: object) -> float | None:
+    """Return a time to live in seconds, None for ever."""
+    if ttl is None:
+        return None
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float):
+        raise TypeError(f"ttl must be a number of seconds or None, not {type(ttl).__name__}")
+    if not 0 < ttl <= MAX_TTL:  # NaN fails too
+        raise ValueError(f"ttl must be more than 0 and at most {MAX_TTL:.0f} seconds, not {shown(ttl)}; None is never")
+    return float(ttl)
+
+
+def checked_version(version: object, *, lowest: int = 0) -> int:
+    """Return a version to compare with."""
+    return checked_int(version, "version", lowest=lowest, highest=MAX_VERSION)
+
+
+def checked_int(value: object, name: str, *, lowest: int, highest: int = MAX_LIMIT) -> int:
+    """Return an int within bounds."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if not lowest <= value <= highest:
+        raise ValueError(f"{name} must be from {lowest} to {highest}, not {shown(value)}")
+    return int(value)
+
+
+def checked_optional_int(value: object, name: str, *, lowest: int) -> int | None:
+    """Return an int of at least *lowest*, or None."""
+    return None if value is None else checked_int(value, name, lowest=lowest)
+
+
+def checked_number(value: object, name: str) -> int | float:
+    """Return an int or a finite float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be an int or a float, not {type(value).__name__}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, not {value}")
+    return value
+
+
+def shown(number: float) -> str:
+    """Return a number for a message; Python refuses to print the longest."""
+    if abs(number) < 10**30:
+        return str(number)
+    return f"{number:.1e}" if isinstance(number, float) else f"an int of {number.bit_length()} bits"
+
+
+def checked_bool(value: object, name: str) -> bool:
+    """Return a bool; other truth values are refused, for they are mostly slips."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
+    return value
+
+
+class Layout(NamedTuple):
+    """How a namespace is to be made on servers; None is as it is there."""
+
+    shards: int | None
+    ordered: bool | None
+
+
+def checked_layout(shards: object, ordered: object) -> Layout | None:
+    """Return how a namespace is to be made, None if nothing is said of it."""
+    if shards is None and ordered is None:
+        return None
+    return Layout(
+        None if shards is None else checked_int(shards, "shards", lowest=1, highest=MAX_SHARDS),
+        None if ordered is None else checked_bool(ordered, "ordered"),
+    )
+
+
+def checked_content_type(content_type: object, codecs: Codecs) -> str | None:
+    """Return a content type that the store has a codec for, or None."""
+    if content_type is None:
+        return None
+    if not isinstance(content_type, str):
+        raise TypeError(f"content_type must be a str or None, not {type(content_type).__name__}")
+    if content_type not in codecs:
+        raise ValueError(f"content_type {content_type!r} has no codec in this store; open it with codecs=[...]")
+    return content_type
+
+
+def checked_codecs(codecs: object) -> tuple[Codec, ...]:
+    """Return codecs that a user registers."""
+    if isinstance(codecs, str) or not isinstance(codecs, Iterable):
+        raise TypeError(f"codecs must be a sequence of Codec, not {type(codecs).__name__}")
+    chosen = tuple(codecs)
+    for codec in chosen:
+        if not isinstance(codec, Codec):
+            raise TypeError(f"codecs must hold Codec objects, not {type(codec).__name__}")
+        if not isinstance(codec.content_type, str) or not codec.content_type:
+            raise ValueError("codecs must each have a content_type, a str that is not empty")
+        _checked_text(codec.content_type, "codecs: content_type", MAX_NAMESPACE_BYTES)
+        if codec.content_type in Codecs():
+            raise ValueError(f"codecs must not replace {codec.content_type}, which is built in; choose another name")
+        checked_callable(codec.encode, "codecs: encode")
+        checked_callable(codec.decode, "codecs: decode")
+        if not isinstance(codec.types, tuple) or not all(isinstance(kind, type) for kind in codec.types):
+            raise TypeError("codecs must give their types as a tuple of classes")
+    if len({codec.content_type for codec in chosen}) < len(chosen):
+        raise ValueError("codecs must each have a content_type of their own")
+    return chosen
+
+
+def checked_callable(function: object, name: str) -> Callable[..., Any]:
+    """Return something that can be called."""
+    if not callable(function):
+        raise TypeError(f"{name} must be callable, not {type(function).__name__}")
+    return function
+
+
+def checked_mapping(mapping: object, name: str) -> Mapping[Any, Any]:
+    """Return a mapping."""
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"{name} must be a mapping of keys to values, not {type(mapping).__name__}")
+    return mapping
+
+
+def checked_path(path: object, name: str = "path") -> str:
+    """Return a path as a str."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{name} must be a str or a pathlib.Path, not {type(path).__name__}")
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise TypeError(f"{name} must be text, not {type(text).__name__}")
+    if not text:
+        raise ValueError(f"{name} must not be empty")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} holds a lone surrogate, which no file name can have") from None
+    if "\0" in text:
+        raise ValueError(f"{name} must not hold a null character")
+    return text
+
+
+def checked_choice(value: object, name: str, choices: tuple[T, ...]) -> T:
+    """Return *value* if it is one of *choices*."""
+    for choice in choices:
+        if type(value) is type(choice) and value == choice:
+            return choice
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+
+
+def checked_timeout(timeout: object) -> float:
+    """Return a number of seconds to wait, 0 for not at all."""
+    number = checked_number(timeout, "timeout")
+    if not 0 <= number <= MAX_TTL:
+        raise ValueError(f"timeout must be from 0 to {MAX_TTL:.0f} seconds, not {shown(number)}")
+    return float(number)
+
+
+def checked_size(size: object, name: str, *, lowest: int) -> int | None:
+    """Return a number of bytes, given as an int or as text such as ``"64 MB"``; None stays None."""
+    if size is None:
+        return None
+    if isinstance(size, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", size)
+        unit = UNITS.get(match[2].lower()) if match else None
+        if match is None or unit is None:
+            raise ValueError(f"{name} must be bytes or text such as '64 MB' or '1 GiB', not {size[:40]!r}")
+        size = int(Decimal(match[1]) * unit)
+    return checked_int(size, name, lowest=lowest, highest=2**62)

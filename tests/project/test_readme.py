@@ -1,0 +1,164 @@
+"""README and docs tell the truth: programs run, commands are those of the automation, lists are complete."""
+
+import contextlib
+import inspect
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sqlitedict_kv
+from sqlitedict_kv import Namespace, Store, TransactionNamespace, errors
+
+ROOT = Path(__file__).parents[2]
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md")))
+}
+README = PAGES["README.md"]
+OF_FRAMEWORKS = {"docs/recipes.md"}  # tests/adapters/test_recipes.py runs its programs, each by itself
+
+
+def blocks(language, page=README):
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def anchors(page):
+    """Return what a link to a heading of a page may name, as GitHub writes it."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+LINKS = sorted({(name, link) for name, page in PAGES.items() for link in re.findall(r"\]\(([^):]+)\)", page)})
+
+
+def promised_output(block):
+    """Return what the comments beside the calls of print say."""
+    prints = [line for line in block.splitlines() if line.lstrip().startswith("print(")]
+    assert all("  # " in line for line in prints), f"a print whose output is not shown: {prints}"
+    return [line.split("  # ", 1)[1] for line in prints]
+
+
+def test_the_first_program_has_twelve_lines_and_prints_what_it_says(tmp_path):
+    program = blocks("python")[0]
+    assert len([line for line in program.splitlines() if line]) == 12
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(sqlitedict_kv.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stdout.splitlines() == promised_output(program)
+    assert done.stderr == ""
+
+
+WITH_PROGRAMS = sorted({name for name, page in PAGES.items() if blocks("python", page)} - OF_FRAMEWORKS)
+
+
+def test_the_pages_that_teach_have_programs():
+    assert {"README.md", "docs/caching.md", "docs/async.md"} <= set(WITH_PROGRAMS)
+
+
+@pytest.mark.parametrize("name", WITH_PROGRAMS)
+def test_all_programs_of_a_page_run_one_after_the_other_and_print_what_they_say(name, tmp_path, monkeypatch, request):
+    monkeypatch.chdir(tmp_path)
+    stores = []
+    on_servers = "+cluster://" in "".join(blocks("python", PAGES[name]))
+    cluster = request.getfixturevalue("shared_cluster").url if on_servers else None
+
+    class Remembered(Store):
+        """A store that the reader would leave open for as long as the page lasts."""
+
+        def __init__(self, path=":memory:", *arguments, **options):
+            if "://" in str(path):  # where the reader has servers, the test has its own
+                path = f"{cluster}?{path.partition('?')[2]}&prefix=docs"
+            super().__init__(path, *arguments, **options)
+            stores.append(self)
+
+    monkeypatch.setattr(sqlitedict_kv, "Store", Remembered)
+    names = {"__name__": "app"}  # the module that the keys of memoized functions name
+    programs = blocks("python", PAGES[name])
+    try:
+        for block in programs:
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output):
+                exec(compile(block, name, "exec"), names)
+            assert output.getvalue().splitlines() == promised_output(block), block
+    finally:
+        for store in stores:
+            store.close()
+    assert programs
+    assert stores
+
+
+def test_a_codec_is_registered_in_three_lines():
+    (block,) = [block for block in blocks("python") if "Codec(" in block]
+    lines = [line for line in block.splitlines() if line and not line.startswith(("from ", "print("))]
+    assert len(lines) == 3
+
+
+def test_the_two_commands_are_those_of_the_automation():
+    (commands,) = blocks("sh")
+    run, tests = commands.splitlines()
+    automation = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+    assert f"({run})" in automation
+    install, test = tests.split(" && ")
+    assert f"\n{install}\n" in automation
+    assert test.startswith("python -m pytest")
+    assert f"\n{test.replace('python -m', 'python -m coverage run -m')} " in automation
+
+
+def test_the_workflow_runs_the_automation_on_every_system_and_release():
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert "bash .ci/run" in workflow
+    for system in ("ubuntu-latest", "macos-latest", "windows-latest"):
+        assert system in workflow
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for release in re.findall(r"Python :: (3\.\d+)", project):
+        assert f'"{release}"' in workflow
+
+
+def test_the_tree_of_errors_is_that_of_the_code():
+    (tree,) = [block for block in blocks("text") if block.startswith("KVError")]
+    assert tree in inspect.cleandoc(errors.__doc__).replace("\n    ", "\n")
+    for name, kind in vars(errors).items():
+        if inspect.isclass(kind):
+            assert name in tree
+
+
+def test_every_verb_is_named():
+    verbs = {name for face in (Namespace, Store) for name in vars(face) if not name.startswith("_")}
+    unnamed = {verb for verb in verbs if not re.search(rf"\b{verb}\b", README)}
+    # walk() is what the views are made of.
+    assert unnamed <= {"walk", "incr_edit"}
+    assert all(re.search(rf"\b{verb}\b", README) for verb in vars(TransactionNamespace) if not verb.startswith("_"))
+
+
+def test_every_option_of_a_store_is_named():
+    unnamed = {option for option in inspect.signature(Store).parameters if f"{option}=" not in README}
+    assert unnamed <= {"path"}
+
+
+def test_the_table_of_contents_names_every_module():
+    package = ROOT / "sqlitedict_kv"
+    modules = {path.relative_to(ROOT).as_posix() for path in package.rglob("*.py") if path.name != "__init__.py"}
+    linked = set(re.findall(r"\]\(\.\./(sqlitedict_kv/[\w/]+\.py)\)", PAGES["docs/source.md"]))
+    assert modules == linked
+
+
+@pytest.mark.parametrize(("name", "link"), LINKS)
+def test_a_link_leads_to_a_file_and_to_a_heading_in_it(name, link):
+    path, _, anchor = link.partition("#")
+    target = (ROOT / name).parent / path if path else ROOT / name
+    assert target.is_file()
+    assert not anchor or anchor in anchors(target.read_text(encoding="utf-8"))
