@@ -57,7 +57,7 @@ def reads(url: str, rounds: int) -> None:
 def knowing(url: str) -> None:
     """Print how long after its acknowledgement a write of another store is known."""
     with Store(url) as writer, Store(url, lru_bytes="1 MB") as reader:
-        lru: Any = reader._core.lru
+        lru: Any = reader._context.lru
         writer.ns("n")["k"] = 0
         told, moments = threading.Event(), [0.0]
         forget = lru.forget

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from typing import Any, NamedTuple, Self
 
 from sqlitedict_kv.concurrency.sansio import run
-from sqlitedict_kv.engines.protocol import AgeSpan, Edit, Span
+from sqlitedict_kv.engines.protocol import AgeRange, Edit, KeyRange
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
-from sqlitedict_kv.memoization.results import Place
-from sqlitedict_kv.operations.context import Core, Defaults, Entry
+from sqlitedict_kv.memoization.results import ResultStore
+from sqlitedict_kv.operations.context import Defaults, Entry, StoreContext
 from sqlitedict_kv.operations.pagination import Page, age_cursor, ages_of, cursor_after, key_of
 from sqlitedict_kv.operations.prepare import Edits, collected
 from sqlitedict_kv.operations.read_modify_write import Verbs
@@ -52,19 +52,19 @@ class Namespace(MutableMapping[str, Any]):
     an entry that has expired is absent, and each value that is read is a new object.
     """
 
-    __slots__ = ("_core", "_counters", "_decode", "_decoders", "_defaults", "_edits", "_engine", "_fetch", "_name")
+    __slots__ = ("_context", "_counters", "_decode", "_decoders", "_defaults", "_edits", "_engine", "_fetch", "_name")
 
-    def __init__(self, core: Core, name: str, defaults: Defaults) -> None:
+    def __init__(self, context: StoreContext, name: str, defaults: Defaults) -> None:
         """Make a view; the name is checked already."""
-        self._core = core
-        self._engine = core.engine
-        self._counters = core.counters
-        self._fetch = core.read_value
-        self._decode = core.codecs.decode
-        self._decoders = core.codecs.decoders
+        self._context = context
+        self._engine = context.engine
+        self._counters = context.counters
+        self._fetch = context.read_value
+        self._decode = context.codecs.decode
+        self._decoders = context.codecs.decoders
         self._name = name
         self._defaults = defaults
-        self._edits = Edits(core, name, defaults)
+        self._edits = Edits(context, name, defaults)
 
     @property
     def name(self) -> str:
@@ -99,7 +99,7 @@ class Namespace(MutableMapping[str, Any]):
         if type(key) is not str or len(key) > MAX_KEY_BYTES or not key.isascii():
             key = checked_key(key)
         found = self._fetch(self._name, key)
-        if found is None or (found[2] is not None and found[2] <= self._core.now()):  # as Record.is_live
+        if found is None or (found[2] is not None and found[2] <= self._context.now()):  # as Record.is_live
             self._counters.misses += 1
             return default
         self._counters.hits += 1
@@ -109,16 +109,16 @@ class Namespace(MutableMapping[str, Any]):
             return self._decode(self._name, key, found[0], found[1])  # raises the error that names the entry
 
     def _get_as(self, key: str, default: Any, content_type: str) -> Any:
-        wanted = checked_content_type(content_type, self._core.codecs)
-        record = self._core.read(self._name, key)
+        wanted = checked_content_type(content_type, self._context.codecs)
+        record = self._context.read(self._name, key)
         if record is None or record.content_type != wanted:
             return default
         return self._value(key, record)
 
     def get_with_meta(self, key: str, default: Any = None) -> Any:
         """Return an :class:`Entry`, the value with its version and times, or *default* if there is none."""
-        record = self._core.read(self._name, key)
-        return default if record is None else self._core.entry(self._name, key, record)
+        record = self._context.read(self._name, key)
+        return default if record is None else self._context.entry(self._name, key, record)
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """Return the values of those keys that have one, as of one moment."""
@@ -126,26 +126,26 @@ class Namespace(MutableMapping[str, Any]):
 
     def get_many_with_meta(self, keys: Iterable[str]) -> dict[str, Entry[Any]]:
         """Return the entries of those keys that have one, values with versions and times, as of one moment."""
-        return {key: self._core.entry(self._name, key, record) for key, record in self._read_many(keys).items()}
+        return {key: self._context.entry(self._name, key, record) for key, record in self._read_many(keys).items()}
 
     def __contains__(self, key: object) -> bool:
         """Return whether there is an entry; it counts as no read."""
         found = self._fetch(self._name, checked_key(key))
-        return found is not None and (found[2] is None or found[2] > self._core.now())
+        return found is not None and (found[2] is None or found[2] > self._context.now())
 
     def __len__(self) -> int:
         """Return the number of entries."""
-        return self._engine.count(self._name, self._core.now())[0]
+        return self._engine.count(self._name, self._context.now())[0]
 
     def __bool__(self) -> bool:
         """Return whether there is any entry."""
-        return bool(self._engine.keys(Span(self._name), 1, self._core.now()))
+        return bool(self._engine.keys(KeyRange(self._name), 1, self._context.now()))
 
     def _read_many(self, keys: Iterable[str]) -> dict[str, Record]:
         """Return the live records of those keys that have one and count the reads."""
         wanted = checked_keys(keys)
         records = self._engine.read_many(self._name, wanted)
-        now = self._core.now()
+        now = self._context.now()
         live = {key: records[key] for key in wanted if key in records and records[key].is_live(now)}
         self._counters.hits += len(live)
         self._counters.misses += len(wanted) - len(live)
@@ -176,19 +176,19 @@ class Namespace(MutableMapping[str, Any]):
             TooLargeError: the key or the value is over its limit.
             StoreBusyError: others held the lock for the whole timeout.
         """
-        # Flat, without Defaults.choose and Core.put: the calls cost 10 % of a set.
-        core = self._core
+        # Flat, without Defaults.choose and StoreContext.put: the calls cost 10 % of a set.
+        context = self._context
         if type(key) is not str or len(key) > MAX_KEY_BYTES or not key.isascii():
             key = checked_key(key)
         if ttl is DEFAULT and content_type is None:
             seconds, encoding = self._defaults.ttl, self._defaults.content_type
         else:
-            seconds, encoding = self._defaults.choose(ttl, content_type, core.codecs)
-        body, encoded_as = core.codecs.encode(value, encoding)
-        if len(body) > core.max_value_bytes:
-            core.refuse(body, encoded_as)
-        expires_at = None if seconds is None else core.deadline(seconds)
-        return self._engine.put(self._name, key, body, encoded_as, expires_at, core.now())
+            seconds, encoding = self._defaults.choose(ttl, content_type, context.codecs)
+        body, encoded_as = context.codecs.encode(value, encoding)
+        if len(body) > context.max_value_bytes:
+            context.refuse(body, encoded_as)
+        expires_at = None if seconds is None else context.deadline(seconds)
+        return self._engine.put(self._name, key, body, encoded_as, expires_at, context.now())
 
     def add(
         self, key: str, value: Any, *, ttl: float | None | Default = DEFAULT, content_type: str | None = None
@@ -223,7 +223,7 @@ class Namespace(MutableMapping[str, Any]):
 
     def set_many(self, mapping: Mapping[str, Any], *, ttl: float | None | Default = DEFAULT) -> dict[str, int]:
         """Write all the values of a mapping, or none, and return their versions by key."""
-        return self._engine.put_many(self._edits.put_many(mapping, ttl), self._core.now())
+        return self._engine.put_many(self._edits.put_many(mapping, ttl), self._context.now())
 
     def update(self, other: Any = (), /, **entries: Any) -> None:
         """Write all that dict.update would write, in one step: a mapping, an iterable of pairs, keywords."""
@@ -299,11 +299,13 @@ class Namespace(MutableMapping[str, Any]):
         return run(self._verbs().renew(key, ttl, default))
 
     def _commit(self, edits: Sequence[Edit]) -> list[int | None]:
-        return self._engine.commit(edits, self._core.now())
+        return self._engine.commit(edits, self._context.now())
 
     def _verbs(self) -> Verbs:
-        core, name = self._core, self._name
-        return Verbs(core, name, self._edits, lambda key: core.read(name, key), lambda: core.last(name), self._commit)
+        context, name = self._context, self._name
+        return Verbs(
+            context, name, self._edits, lambda key: context.read(name, key), lambda: context.last(name), self._commit
+        )
 
     # -- removing
 
@@ -341,12 +343,12 @@ class Namespace(MutableMapping[str, Any]):
 
     def clear(self) -> None:
         """Remove every entry in one step; :meth:`Store.drop` does it in bounded batches."""
-        self._engine.clear(self._name, self._core.now())
+        self._engine.clear(self._name, self._context.now())
 
     def purge_expired(self, limit: int | None = None) -> int:
         """Remove entries that have expired, *limit* at most, and return how many."""
         most = checked_optional_int(limit, "limit", lowest=1)
-        return self._engine.purge_expired(self._name, most, self._core.now())
+        return self._engine.purge_expired(self._name, most, self._context.now())
 
     # -- walking
 
@@ -359,12 +361,12 @@ class Namespace(MutableMapping[str, Any]):
         return self._walk_keys(reverse=True)
 
     def _walk_keys(self, *, reverse: bool) -> Iterator[str]:
-        for page in self._core.key_pages(Span(self._name, reverse=reverse)):
+        for page in self._context.key_pages(KeyRange(self._name, reverse=reverse)):
             yield from page
 
     def walk(self, *, reverse: bool = False) -> Iterator[tuple[str, Any]]:
         """Yield keys and values in the order of the keys, as ``items()`` does."""
-        for page in self._core.pages(Span(self._name, reverse=checked_bool(reverse, "reverse"))):
+        for page in self._context.pages(KeyRange(self._name, reverse=checked_bool(reverse, "reverse"))):
             for key, record in page:
                 yield key, self._value(key, record)
 
@@ -394,7 +396,7 @@ class Namespace(MutableMapping[str, Any]):
         start, backwards = checked_prefix(prefix), checked_bool(reverse, "reverse")
         most = checked_int(limit, "limit", lowest=1, highest=1_000_000)
         after = key_of(cursor, start, reverse=backwards)
-        keys = self._engine.keys(Span(self._name, start, after, backwards), most + 1, self._core.now())
+        keys = self._engine.keys(KeyRange(self._name, start, after, backwards), most + 1, self._context.now())
         page = tuple(keys[:most])
         return Page(page, cursor_after(page[-1], reverse=backwards) if len(keys) > most else None)
 
@@ -412,7 +414,7 @@ class Namespace(MutableMapping[str, Any]):
         """
         backwards = checked_bool(reverse, "reverse")
         most = checked_int(limit, "limit", lowest=1, highest=1_000_000)
-        age, now = AgeSpan(self._name, reverse=backwards), self._core.now()
+        age, now = AgeRange(self._name, reverse=backwards), self._context.now()
         if cursor is not None:
             after, until = ages_of(cursor, reverse=backwards)
             age = age._replace(after=after, until=until)
@@ -427,9 +429,9 @@ class Namespace(MutableMapping[str, Any]):
 
     def scan(self, prefix: str = "", *, reverse: bool = False) -> Iterator[tuple[str, Entry[Any]]]:
         """Yield keys that begin with *prefix* and their entries, in order, by pages."""
-        span = Span(self._name, checked_prefix(prefix), None, checked_bool(reverse, "reverse"))
-        pages = self._core.pages(span)
-        return ((key, self._core.entry(self._name, key, record)) for page in pages for key, record in page)
+        span = KeyRange(self._name, checked_prefix(prefix), None, checked_bool(reverse, "reverse"))
+        pages = self._context.pages(span)
+        return ((key, self._context.entry(self._name, key, record)) for page in pages for key, record in page)
 
     # -- results of functions
 
@@ -439,14 +441,16 @@ class Namespace(MutableMapping[str, Any]):
 
         The leases of computations are in a namespace beside it, of the same name and ``.leases``.
         """
-        return Memoize(self._place)
+        return Memoize(self._result_store)
 
-    def _place(self, ns: str | None) -> Place:
+    def _result_store(self, ns: str | None) -> ResultStore:
         if ns is not None:
             raise ValueError("ns is for Store.memoize; a namespace keeps the results itself")
-        core, defaults = self._core, self._defaults
-        leases = Namespace(core, checked_namespace(f"{self._name}.leases", "ns with .leases"), Defaults(None, None))
-        return Place(core, self, leases, lambda: Transaction(core), core.clock, defaults.ttl, defaults.content_type)
+        context, defaults = self._context, self._defaults
+        leases = Namespace(context, checked_namespace(f"{self._name}.leases", "ns with .leases"), Defaults(None, None))
+        return ResultStore(
+            context, self, leases, lambda: Transaction(context), context.clock, defaults.ttl, defaults.content_type
+        )
 
     # -- as dict does
 
@@ -480,4 +484,4 @@ class Namespace(MutableMapping[str, Any]):
 
     def stats(self) -> NamespaceStats:
         """Return how many entries there are."""
-        return NamespaceStats(*self._engine.count(self._name, self._core.now()))
+        return NamespaceStats(*self._engine.count(self._name, self._context.now()))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlitedict_kv.engines.protocol import Engine
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
-from sqlitedict_kv.lru import LRU, MarkedLRU, TrackedLRU
+from sqlitedict_kv.lru import LRU, InvalidatedLRU, ValidatingLRU
 from sqlitedict_kv.options import MEMORY, Settings
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def opened(settings: Settings) -> Opened:
     if settings.served:
         servers = _servers(settings)
         try:
-            tracked = None if room is None else TrackedLRU(servers, room, settings.lru_staleness)
+            tracked = None if room is None else InvalidatedLRU(servers, room, settings.lru_staleness)
         except BaseException:  # nobody else knows of the connections
             servers.close()
             raise
@@ -44,7 +44,7 @@ def opened(settings: Settings) -> Opened:
     file = _file(settings)
     if file.quarantined is not None:
         _warn(file.label, file.quarantined)
-    marked = None if room is None else MarkedLRU(file, room)
+    marked = None if room is None else ValidatingLRU(file, room)
     return Opened(file, marked, settings.durability, file.quarantined)
 
 

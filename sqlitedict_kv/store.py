@@ -16,10 +16,10 @@ from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.exclusive import Exclusive, exclusively
 from sqlitedict_kv.lru import LRUStats
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
-from sqlitedict_kv.memoization.results import Place
+from sqlitedict_kv.memoization.results import ResultStore
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.open_engine import opened
-from sqlitedict_kv.operations.context import Core, Defaults
+from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.options import MEMORY, PREFIX, Settings, checked_settings
 from sqlitedict_kv.transaction import Transaction
 from sqlitedict_kv.validation import (
@@ -181,7 +181,7 @@ class Store:
     def _open(self, settings: Settings) -> None:
         engine, lru, self._durability, self._quarantined = opened(settings)
         self._engine = engine
-        self._core = Core(engine, settings.codecs, settings.clock, settings.max_value_bytes, lru)
+        self._context = StoreContext(engine, settings.codecs, settings.clock, settings.max_value_bytes, lru)
 
     @property
     def quarantined(self) -> Quarantine | None:
@@ -191,7 +191,7 @@ class Store:
     @property
     def clock(self) -> Callable[[], float]:
         """The clock that decides what has expired; it returns the Unix time in seconds."""
-        return self._core.clock
+        return self._context.clock
 
     @property
     def capabilities(self) -> Capabilities:
@@ -221,19 +221,19 @@ class Store:
         Raises:
             LayoutError: (when it is used) it was made with other *shards*, or other than *ordered*.
         """
-        defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, self._core.codecs))
+        defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, self._context.codecs))
         checked, layout = checked_namespace(name), checked_layout(shards, ordered)
         if layout is not None:
             self._engine.declare(checked, layout.shards, ordered=layout.ordered)
-        return Namespace(self._core, checked, defaults)
+        return Namespace(self._context, checked, defaults)
 
     def namespaces(self) -> list[str]:
         """Return the names of the namespaces that have entries, in order."""
-        return self._engine.namespaces(self._core.now())
+        return self._engine.namespaces(self._context.now())
 
     def atomic(self) -> Transaction:
         """Return a context manager that records checks and edits, and commits all of them or none."""
-        return Transaction(self._core)
+        return Transaction(self._context)
 
     def exclusive(self) -> AbstractContextManager[Exclusive]:
         """Return a context manager that holds the write lock, for code that must read, decide and write alone.
@@ -247,24 +247,24 @@ class Store:
             UnsupportedError: the store is in memory or on servers.
             RuntimeError: this thread is in such a block.
         """
-        return exclusively(self._core)
+        return exclusively(self._context)
 
     @property
     def memoize(self) -> Memoize[Decorator]:
         """Keeps the results of functions: ``@store.memoize(ttl=60)``; see :class:`Memoize`."""
-        return Memoize(self._place)
+        return Memoize(self._result_store)
 
-    def _place(self, ns: str | None) -> Place:
+    def _result_store(self, ns: str | None) -> ResultStore:
         name = "memoize" if ns is None else checked_namespace(ns, "ns")
         leases = self.ns(checked_namespace(f"{name}.leases", "ns with .leases"))
-        return Place(self._core, self.ns(name), leases, self.atomic, self._core.clock)
+        return ResultStore(self._context, self.ns(name), leases, self.atomic, self._context.clock)
 
     def drop(self, name: str) -> int:
         """Remove all entries of a namespace in bounded batches, and return how many there were.
 
         Others see it shrink meanwhile; :meth:`Namespace.clear` is one step.
         """
-        return self._engine.drop(checked_namespace(name), self._core.now())
+        return self._engine.drop(checked_namespace(name), self._context.now())
 
     def purge_expired(self, limit: int | None = None) -> int:
         """Remove entries that have expired, *limit* at most, and return how many.
@@ -272,11 +272,11 @@ class Store:
         Writes remove them too, a few at a time; this is for a store that is seldom written.
         """
         most = checked_optional_int(limit, "limit", lowest=1)
-        return self._engine.purge_expired(None, most, self._core.now())
+        return self._engine.purge_expired(None, most, self._context.now())
 
     def stats(self) -> StoreStats:
         """Return the figures of the store and of this process's use of it."""
-        figures = self._engine.figures(self._core.now())
+        figures = self._engine.figures(self._context.now())
         return StoreStats(
             entries=figures.entries,
             expired=figures.expired,
@@ -285,11 +285,11 @@ class Store:
             free_bytes=figures.free_bytes,
             engine_version=figures.library_version,
             durability=self._durability,
-            hits=self._core.counters.hits,
-            misses=self._core.counters.misses,
+            hits=self._context.counters.hits,
+            misses=self._context.counters.misses,
             evicted=figures.evicted,
             purged=figures.purged,
-            lru=None if self._core.lru is None else self._core.lru.stats(),
+            lru=None if self._context.lru is None else self._context.lru.stats(),
         )
 
     def healthcheck(self) -> Health:
@@ -306,7 +306,7 @@ class Store:
 
     def check(self) -> CheckReport:
         """Read the whole store and return what is damaged: pages, checksums, values that do not decode."""
-        return self._engine.check(self._core.codecs.decode)
+        return self._engine.check(self._context.codecs.decode)
 
     def vacuum(self) -> None:
         """Give free space back to the operating system; writes wait meanwhile.

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sqlitedict_kv.engines.protocol import Change, Edit, Put
-from sqlitedict_kv.operations.context import Core, Defaults
+from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.operations.prepare import Edits
 from sqlitedict_kv.validation import DEFAULT, Default, checked_content_type, checked_namespace, checked_ttl
 
@@ -20,9 +20,9 @@ class Transaction:
     Nothing is sent before, and nothing at all if the block raises, so no lock is held while it runs.
     """
 
-    def __init__(self, core: Core) -> None:
-        """Record for the store of *core*."""
-        self._core = core
+    def __init__(self, context: StoreContext) -> None:
+        """Record for the store of *context*."""
+        self._context = context
         self._edits: list[Edit] = []
         self._versions: dict[tuple[str, str], int] | None = None
         self._begun = False
@@ -30,8 +30,8 @@ class Transaction:
 
     def ns(self, name: str, *, ttl: float | None = None, content_type: str | None = None) -> TransactionNamespace:
         """Return what records for a namespace; the arguments are those of :meth:`Store.ns`."""
-        defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, self._core.codecs))
-        return TransactionNamespace(self, Edits(self._core, checked_namespace(name), defaults))
+        defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, self._context.codecs))
+        return TransactionNamespace(self, Edits(self._context, checked_namespace(name), defaults))
 
     @property
     def versions(self) -> dict[tuple[str, str], int]:
@@ -64,7 +64,7 @@ class Transaction:
         """
         edits = self.end(broken=kind is not None)
         if edits is not None:
-            self.finish(self._core.engine.commit(edits, self._core.now()) if edits else [])
+            self.finish(self._context.engine.commit(edits, self._context.now()) if edits else [])
 
     def end(self, *, broken: bool) -> list[Edit] | None:
         """Record no more, and return what is to be committed; None if the block was *broken* by an exception."""

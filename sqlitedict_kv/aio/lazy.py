@@ -7,13 +7,13 @@ from functools import partial
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar, cast
 
-from sqlitedict_kv.aio.worker import EDITS_PER_GROUP, Call, Lane
+from sqlitedict_kv.aio.worker import EDITS_PER_GROUP, Worker, WorkerCall
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.engines.protocol import Edit, Engine, Value
 from sqlitedict_kv.errors import StoreClosedError
-from sqlitedict_kv.operations.context import Core
+from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.validation import Layout
 
@@ -29,10 +29,10 @@ class Access:
     def __init__(self, store: Store) -> None:
         """Ask *store*."""
         self.store = store
-        self.core: Core = store._core  # noqa: SLF001 - this is its other face
+        self.core: StoreContext = store._context  # noqa: SLF001 - this is its other face
         self.quick = self.core.at_once()
-        self.readers = Lane("sqlitedict_kv reads", self.core)
-        self.writers = Lane("sqlitedict_kv writes", self.core)
+        self.readers = Worker("sqlitedict_kv reads", self.core)
+        self.writers = Worker("sqlitedict_kv writes", self.core)
 
     async def read(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what a function returns that reads a little."""
@@ -42,9 +42,9 @@ class Access:
     def commit(self, edits: Sequence[Edit]) -> Awaitable[list[int | None]]:
         """Apply edits in order, all or none; see :meth:`Engine.commit`."""
         if len(edits) <= EDITS_PER_GROUP:
-            return self.writers.answer_to(Call(None, edits))
-        core = self.core
-        return self.write(lambda: core.engine.commit(edits, core.now()))
+            return self.writers.answer_to(WorkerCall(None, edits))
+        context = self.core
+        return self.write(lambda: context.engine.commit(edits, context.now()))
 
     async def write(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what a function returns that writes by itself, behind the commits that were asked for before."""
@@ -63,13 +63,13 @@ class Access:
 class LateEngine:
     """Stands for the engine of a store that its first call opens, for callers that may block."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: LazyStore) -> None:
         """Be the engine of the store behind *door*."""
         self._door = door
         self.label = door.label
 
     def read_value(self, namespace: str, key: str) -> Value | None:
-        """Read as the engine does; here by name, for a Core takes hold of this verb before anything is open."""
+        """Read as the engine does; here by name, for a StoreContext takes hold of this verb before anything is open."""
         return self._door.open().core.engine.read_value(namespace, key)
 
     def __getattr__(self, name: str) -> Any:
@@ -78,7 +78,7 @@ class LateEngine:
 
 
 class Late(NamedTuple):
-    """What is known of a store before it is open; see :class:`Core`."""
+    """What is known of a store before it is open; see :class:`StoreContext`."""
 
     label: str
     codecs: Codecs
@@ -86,7 +86,7 @@ class Late(NamedTuple):
     max_value_bytes: int
 
 
-class Door:
+class LazyStore:
     """Lets everybody in to a store, which the first one who comes opens."""
 
     def __init__(self, store: Callable[[], Store], settings: Late) -> None:
@@ -101,7 +101,7 @@ class Door:
         self.access: Access | None = None
         # The store for whoever may block, open or not.
         engine = cast("Engine", LateEngine(self))
-        self.late_core = Core(engine, settings.codecs, settings.clock, settings.max_value_bytes)
+        self.late_core = StoreContext(engine, settings.codecs, settings.clock, settings.max_value_bytes)
 
     def forget_after_fork(self) -> None:
         """Let callers in: whoever was opening the store is not in the child."""
@@ -109,11 +109,11 @@ class Door:
         self._layouts_lock = Lock()  # held for moments only, by callers that may not wait for the store to open
 
     @classmethod
-    def to(cls, store: Store) -> Door:
+    def to(cls, store: Store) -> LazyStore:
         """Return the door to a store that is open."""
         access = Access(store)
-        core = access.core
-        door = cls(lambda: store, Late(core.engine.label, core.codecs, core.clock, core.max_value_bytes))
+        context = access.core
+        door = cls(lambda: store, Late(context.engine.label, context.codecs, context.clock, context.max_value_bytes))
         door.access = access
         return door
 

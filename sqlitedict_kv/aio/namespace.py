@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from sqlitedict_kv.aio.lazy import Access, Door
+from sqlitedict_kv.aio.lazy import Access, LazyStore
 from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.concurrency.sansio import drive
-from sqlitedict_kv.engines.protocol import Edit, Span
+from sqlitedict_kv.engines.protocol import Edit, KeyRange
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.lru import NotHeldError
 from sqlitedict_kv.memoization.decorator import AsyncDecorator, Memoize
-from sqlitedict_kv.memoization.results import OffLoop, Place
+from sqlitedict_kv.memoization.results import OffLoop, ResultStore
 from sqlitedict_kv.namespace import Namespace, NamespaceStats
 from sqlitedict_kv.operations.context import Defaults, Entry
 from sqlitedict_kv.operations.pagination import Page
@@ -62,7 +62,7 @@ class AsyncNamespace:
 
     __slots__ = ("_bound", "_defaults", "_door", "_name")
 
-    def __init__(self, door: Door, name: str, ttl: float | None, content_type: str | None) -> None:
+    def __init__(self, door: LazyStore, name: str, ttl: float | None, content_type: str | None) -> None:
         """Make a view of the store behind *door*; the arguments are those of :meth:`AsyncStore.ns`."""
         self._door = door
         self._name = checked_namespace(name)
@@ -90,7 +90,7 @@ class AsyncNamespace:
     def memoize(self) -> Memoize[AsyncDecorator]:
         """Keeps the results of ``async def`` functions in this namespace; see :attr:`AsyncStore.memoize`."""
 
-        def place(ns: str | None) -> Place:
+        def place(ns: str | None) -> ResultStore:
             if ns is not None:
                 raise ValueError("ns is for AsyncStore.memoize; a namespace keeps the results itself")
             return memoize_place(self._door, self, self._defaults)
@@ -191,8 +191,8 @@ class AsyncNamespace:
         """Write all the values of a mapping, or none, and return their versions by key."""
         bound = self._bound or await self._bind()
         edits = bound.edits.put_many(mapping, ttl)
-        core = bound.access.core
-        return await bound.access.write(lambda: core.engine.put_many(edits, core.now()))
+        context = bound.access.core
+        return await bound.access.write(lambda: context.engine.put_many(edits, context.now()))
 
     async def update(self, other: Any = (), /, **entries: Any) -> None:
         """Write all that dict.update would write, in one step; *other* may be a namespace of either face."""
@@ -280,13 +280,13 @@ class AsyncNamespace:
 
     async def _verbs(self) -> Verbs:
         bound = self._bound or await self._bind()
-        access, core, name = bound.access, bound.access.core, self._name
+        access, context, name = bound.access, bound.access.core, self._name
         return Verbs(
-            core,
+            context,
             name,
             bound.edits,
-            lambda key: access.read(core.read, name, key),
-            lambda: access.read(core.last, name),
+            lambda key: access.read(context.read, name, key),
+            lambda: access.read(context.last, name),
             access.commit,
         )
 
@@ -298,7 +298,7 @@ class AsyncNamespace:
 
     async def keys(self, *, reverse: bool = False) -> AsyncIterator[str]:
         """Yield the keys in order, or from the last to the first."""
-        span = Span(self._name, reverse=checked_bool(reverse, "reverse"))
+        span = KeyRange(self._name, reverse=checked_bool(reverse, "reverse"))
         bound = self._bound or await self._bind()
         pages = bound.access.core.key_pages(span)
         while page := await bound.access.read(next, pages, None):
@@ -307,22 +307,22 @@ class AsyncNamespace:
 
     async def values(self, *, reverse: bool = False) -> AsyncIterator[Any]:
         """Yield the values, in the order of their keys."""
-        async for key, record in self._records(Span(self._name, reverse=checked_bool(reverse, "reverse"))):
+        async for key, record in self._records(KeyRange(self._name, reverse=checked_bool(reverse, "reverse"))):
             yield self._value(key, record)
 
     async def items(self, *, reverse: bool = False) -> AsyncIterator[tuple[str, Any]]:
         """Yield keys and values, in the order of the keys."""
-        async for key, record in self._records(Span(self._name, reverse=checked_bool(reverse, "reverse"))):
+        async for key, record in self._records(KeyRange(self._name, reverse=checked_bool(reverse, "reverse"))):
             yield key, self._value(key, record)
 
     async def scan(self, prefix: str = "", *, reverse: bool = False) -> AsyncIterator[tuple[str, Entry[Any]]]:
         """Yield keys that begin with *prefix* and their entries, in order, by pages."""
-        span = Span(self._name, checked_prefix(prefix), None, checked_bool(reverse, "reverse"))
-        core = (self._bound or await self._bind()).access.core
+        span = KeyRange(self._name, checked_prefix(prefix), None, checked_bool(reverse, "reverse"))
+        context = (self._bound or await self._bind()).access.core
         async for key, record in self._records(span):
-            yield key, core.entry(self._name, key, record)
+            yield key, context.entry(self._name, key, record)
 
-    async def _records(self, span: Span) -> AsyncIterator[tuple[str, Record]]:
+    async def _records(self, span: KeyRange) -> AsyncIterator[tuple[str, Record]]:
         bound = self._bound or await self._bind()
         pages = bound.access.core.pages(span)
         while page := await bound.access.read(next, pages, None):
@@ -353,16 +353,16 @@ class AsyncNamespace:
         return f"<AsyncNamespace {self._name!r} of {self._door.label!r}>"
 
 
-def memoize_place(door: Door, results: AsyncNamespace, defaults: Defaults) -> Place:
+def memoize_place(door: LazyStore, results: AsyncNamespace, defaults: Defaults) -> ResultStore:
     """Return where memoize keeps results: hits are awaited, and the other steps run in the thread of the writes."""
-    core = door.late_core
-    leases = Namespace(core, checked_namespace(f"{results.name}.leases", "ns with .leases"), Defaults(None, None))
-    return Place(
-        core,
+    context = door.late_core
+    leases = Namespace(context, checked_namespace(f"{results.name}.leases", "ns with .leases"), Defaults(None, None))
+    return ResultStore(
+        context,
         results.sync_namespace,
         leases,
-        lambda: Transaction(core),
-        core.clock,
+        lambda: Transaction(context),
+        context.clock,
         defaults.ttl,
         defaults.content_type,
         OffLoop(results.get, results.get_with_meta, results.in_thread),

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from sqlitedict_kv import validation
-from sqlitedict_kv.aio.lazy import Door, Late
+from sqlitedict_kv.aio.lazy import Late, LazyStore
 from sqlitedict_kv.aio.namespace import AsyncNamespace, memoize_place
 from sqlitedict_kv.aio.transaction import AsyncTransaction
 from sqlitedict_kv.codecs.registry import Codec
@@ -97,7 +97,7 @@ class AsyncStore:
         )
         self._clock = settings.clock
         late = Late(settings.label, settings.codecs, settings.clock, settings.max_value_bytes)
-        self._door = Door(partial(Store._of, settings), late)  # noqa: SLF001 - its other face
+        self._door = LazyStore(partial(Store._of, settings), late)  # noqa: SLF001 - its other face
 
     @classmethod
     def over(cls, store: Store) -> Self:
@@ -106,7 +106,7 @@ class AsyncStore:
             raise TypeError(f"store must be a Store, not {type(store).__name__}")
         face = cls.__new__(cls)
         face._clock = store.clock  # noqa: SLF001 - a second way to make one
-        face._door = Door.to(store)  # noqa: SLF001
+        face._door = LazyStore.to(store)  # noqa: SLF001
         return face
 
     @property

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from sqlitedict_kv.aio.lazy import Door
+from sqlitedict_kv.aio.lazy import LazyStore
 from sqlitedict_kv.transaction import Transaction
 
 
 class AsyncTransaction:
     """Gives an ``async with`` block a :class:`Transaction` that records, and commits it; see AsyncStore.atomic."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: LazyStore) -> None:
         """Record for the store behind *door*."""
         self._door = door
         self._transaction: Transaction | None = None

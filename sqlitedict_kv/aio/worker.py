@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.engines.protocol import Edit, Put
-from sqlitedict_kv.operations.context import Core
+from sqlitedict_kv.operations.context import StoreContext
 
 IDLE_SECONDS = 10.0  # how long the thread stays when there is nothing to do, and keeps the store from being collected
 CALLS_PER_ANSWER = 32  # that are made before the loop is told of them, if so many wait
@@ -28,7 +28,7 @@ BYTES_PER_GROUP = 2**20  # likewise, of values
 QUEUED, BEGUN, ENDED, WITHDRAWN = range(4)
 
 
-class Call:
+class WorkerCall:
     """Something that a task awaits."""
 
     __slots__ = ("answered", "edits", "error", "function", "future", "loop", "result", "state")
@@ -47,7 +47,7 @@ class Call:
         self.error = None
 
     def make(self) -> None:
-        """Call the function and note what comes of it."""
+        """WorkerCall the function and note what comes of it."""
         assert self.function is not None
         try:
             self.result = self.function()
@@ -88,21 +88,21 @@ class _Asked(local):
     def __init__(self) -> None:
         """Begin with nothing, in each thread."""
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.calls: list[Call] = []
+        self.calls: list[WorkerCall] = []
 
 
-class Lane:
+class Worker:
     """Makes calls in their order, in a thread that is there only while it is needed."""
 
-    def __init__(self, name: str, core: Core) -> None:
-        """Begin without a thread; *name* is for people, and *core* of the store that edits are committed to."""
+    def __init__(self, name: str, context: StoreContext) -> None:
+        """Begin without a thread; *name* is for people, and *context* of the store that edits are committed to."""
         self._name = name
-        self._core = core
+        self._context = context
         self._begin()
         forgets_after_fork(self)
 
     def _begin(self) -> None:
-        self._queue: SimpleQueue[list[Call] | None] = SimpleQueue()  # None: nobody will come any more
+        self._queue: SimpleQueue[list[WorkerCall] | None] = SimpleQueue()  # None: nobody will come any more
         self._asked = _Asked()
         self._lock = Lock()  # held while the thread comes or goes, and while a call is begun or withdrawn
         self._thread: Thread | None = None
@@ -113,9 +113,9 @@ class Lane:
 
     async def perform(self, function: Callable[[], Any]) -> Any:
         """Return what *function* returns; it is not called, or has ended, when this ends, cancelled or not."""
-        return await self.answer_to(Call(function, None))
+        return await self.answer_to(WorkerCall(function, None))
 
-    async def answer_to(self, call: Call) -> Any:
+    async def answer_to(self, call: WorkerCall) -> Any:
         """Return what comes of a call; edits are applied in one transaction with those of other tasks."""
         asked = self._asked
         if asked.loop is call.loop:
@@ -130,7 +130,7 @@ class Lane:
                 await call.ended()
             raise
 
-    def _send(self, asked: _Asked, calls: list[Call]) -> None:
+    def _send(self, asked: _Asked, calls: list[WorkerCall]) -> None:
         """Hand over what the tasks of this turn of the loop asked for, so that the thread is woken once.
 
         At once, call by call, the thread and the loop would take the interpreter's lock from each other.
@@ -143,13 +143,13 @@ class Lane:
         if self._thread is None:
             self._start(calls)
 
-    def _withdraw(self, call: Call) -> bool:
+    def _withdraw(self, call: WorkerCall) -> bool:
         with self._lock:
             if call.state == QUEUED:
                 call.state = WITHDRAWN
         return call.state == WITHDRAWN
 
-    def _start(self, calls: list[Call]) -> None:
+    def _start(self, calls: list[WorkerCall]) -> None:
         with self._lock:
             if self._thread is None:
                 thread = Thread(target=self._run, name=self._name, daemon=True)
@@ -188,7 +188,7 @@ class Lane:
             self._thread = thread
             return False
 
-    def _serve(self, calls: list[Call]) -> None:
+    def _serve(self, calls: list[WorkerCall]) -> None:
         """Make calls until none waits."""
         waiting = deque(calls)
         while waiting:
@@ -198,14 +198,14 @@ class Lane:
             else:
                 self._commit_some(waiting)
 
-    def _collect(self, waiting: deque[Call]) -> None:
+    def _collect(self, waiting: deque[WorkerCall]) -> None:
         """Take all who have come."""
         queue = self._queue
         while not queue.empty():  # nobody else takes any
             waiting.extend(queue.get_nowait() or ())
 
-    def _make_some(self, waiting: deque[Call]) -> None:
-        made: list[Call] = []
+    def _make_some(self, waiting: deque[WorkerCall]) -> None:
+        made: list[WorkerCall] = []
         while waiting and waiting[0].edits is None and len(made) < CALLS_PER_ANSWER:
             call = waiting.popleft()
             if self._begin_those([call]):
@@ -214,15 +214,15 @@ class Lane:
                 made.append(call)
         tell(made)
 
-    def _commit_some(self, waiting: deque[Call]) -> None:
+    def _commit_some(self, waiting: deque[WorkerCall]) -> None:
         """Commit what waits, and what comes until the lock of the file is ours, together."""
-        engine, now = self._core.engine, self._core.now
+        engine, now = self._context.engine, self._context.now
         if len(waiting) == 1 and self._put_at_once(waiting[0]):
             waiting.popleft()
             return
         first = _group(waiting)  # they wait from now on, and get the error if the lock is not to be had
-        group: list[Call] = first
-        begun: list[Call] = []
+        group: list[WorkerCall] = first
+        begun: list[WorkerCall] = []
 
         def claim() -> list[Sequence[Edit]]:
             nonlocal group, begun
@@ -243,14 +243,14 @@ class Lane:
             waiting.popleft()
         tell(begun)
 
-    def _put_at_once(self, call: Call) -> bool:
+    def _put_at_once(self, call: WorkerCall) -> bool:
         """Write what is one plain entry without company, which is quicker; return False if that does not go."""
         assert call.edits is not None
         edit = call.edits[0]
         if len(call.edits) > 1 or type(edit) is not Put or edit.expected is not None or not self._begin_those([call]):
             return False
         try:
-            version = self._core.engine.put_at_once(edit, self._core.now())
+            version = self._context.engine.put_at_once(edit, self._context.now())
         except BaseException as error:
             call.take(error)
         else:
@@ -261,7 +261,7 @@ class Lane:
         tell([call])
         return True
 
-    def _begin_those(self, calls: Sequence[Call]) -> list[Call]:
+    def _begin_those(self, calls: Sequence[WorkerCall]) -> list[WorkerCall]:
         """Return the calls that were not withdrawn, and cannot be from now on."""
         with self._lock:
             begun = [call for call in calls if call.state != WITHDRAWN]
@@ -270,9 +270,9 @@ class Lane:
         return begun
 
 
-def _group(waiting: Iterable[Call]) -> list[Call]:
+def _group(waiting: Iterable[WorkerCall]) -> list[WorkerCall]:
     """Return those in front that go into one transaction: one at least, and not so many that others wait long."""
-    group: list[Call] = []
+    group: list[WorkerCall] = []
     edits = size = 0
     for call in waiting:
         if call.edits is None or edits >= EDITS_PER_GROUP or size >= BYTES_PER_GROUP:
@@ -293,9 +293,9 @@ def _another(error: BaseException) -> BaseException:
     return other
 
 
-def tell(made: list[Call]) -> None:
+def tell(made: list[WorkerCall]) -> None:
     """Answer calls that have ended, each on its loop, which is woken once."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Call]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop, list[WorkerCall]] = {}
     for call in made:
         by_loop.setdefault(call.loop, []).append(call)
     for loop, calls in by_loop.items():
@@ -303,6 +303,6 @@ def tell(made: list[Call]) -> None:
             loop.call_soon_threadsafe(_answer, calls)
 
 
-def _answer(calls: list[Call]) -> None:
+def _answer(calls: list[WorkerCall]) -> None:
     for call in calls:
         call.answer()

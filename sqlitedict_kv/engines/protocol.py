@@ -70,7 +70,7 @@ Edit = Put | Delete | Touch | Check | Change
 Outcome = list[int | None] | Exception  # of a group of edits: their versions, or why none of them was applied
 
 
-class Span(NamedTuple):
+class KeyRange(NamedTuple):
     """A range of keys of a namespace, in the order of their UTF-8 bytes."""
 
     namespace: str
@@ -79,7 +79,7 @@ class Span(NamedTuple):
     reverse: bool = False
 
 
-class AgeSpan(NamedTuple):
+class AgeRange(NamedTuple):
     """A range of the entries of a namespace, in the order of their creation."""
 
     namespace: str
@@ -215,13 +215,13 @@ class Engine(Protocol):
             RuntimeError: the thread is in such a block.
         """
 
-    def keys(self, span: Span, limit: int, now: int) -> list[str]:
+    def keys(self, span: KeyRange, limit: int, now: int) -> list[str]:
         """Return the first live keys of a span."""
 
-    def records(self, span: Span, limit: int, now: int) -> list[tuple[str, Record]]:
+    def records(self, span: KeyRange, limit: int, now: int) -> list[tuple[str, Record]]:
         """Return the first live records of a span: at least one if there is any, at most *limit*."""
 
-    def keys_by_age(self, age: AgeSpan, limit: int, now: int) -> list[tuple[int, str]]:
+    def keys_by_age(self, age: AgeRange, limit: int, now: int) -> list[tuple[int, str]]:
         """Return positions and keys of the first live entries in the order of their creation.
 
         An entry that is written again keeps its position; one that expired may give it to its successor.
@@ -281,7 +281,7 @@ class Engine(Protocol):
         """Where the data is, for people: a path or ``:memory:``."""
 
 
-class MarkedEngine(Engine, Protocol):
+class DataVersionEngine(Engine, Protocol):
     """An engine that can be asked, at the price of a few reads of memory, whether anybody committed."""
 
     def marker(self, *, waiting: bool = True) -> Callable[[], bytes | None]:
@@ -330,7 +330,7 @@ class Feed(Protocol):
         """Begin to listen if nobody does, as in a process that was forked; it does not wait."""
 
 
-class TellingEngine(Engine, Protocol):
+class InvalidatingEngine(Engine, Protocol):
     """An engine that tells of changes a little after they were made."""
 
     def tell(self, memory: Memory, staleness: float) -> Feed:

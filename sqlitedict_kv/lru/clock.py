@@ -19,7 +19,7 @@ ENTRY_OVERHEAD = 500  # bytes of the objects around a value's body, measured on 
 Name = tuple[str, str]  # namespace and key
 
 
-class Entry:
+class CachedValue:
     """A value, until when it may be served by itself, and whether it was used since room was made last."""
 
     __slots__ = ("size", "until", "used", "value")
@@ -36,7 +36,7 @@ def size_of(name: Name, value: Value) -> int:
     return len(value[0]) + len(name[0]) + len(name[1]) + ENTRY_OVERHEAD
 
 
-class Room:
+class ClockCache:
     """Entries by name, within so many bytes; whoever changes them holds the lock of their LRU."""
 
     __slots__ = ("_entries", "_knocked", "bytes", "evictions", "held", "max_bytes")
@@ -46,7 +46,7 @@ class Room:
         self.max_bytes = max_bytes
         self.bytes = 0
         self.evictions = 0
-        self._entries: OrderedDict[Name, Entry] = OrderedDict()
+        self._entries: OrderedDict[Name, CachedValue] = OrderedDict()
         self._knocked: set[int] = set()  # hashes of names that were missed once while there was no room
         # Of the one dict that there ever is, so that a hit calls it at once; it needs no lock.
         self.held = self._entries.get
@@ -54,7 +54,7 @@ class Room:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def turns_away(self, name: Name, size: int) -> bool:
+    def rejects(self, name: Name, size: int) -> bool:
         """Return whether others would have to go for a name that was not missed of late.
 
         It needs no lock, as it is but a guess.
@@ -69,7 +69,7 @@ class Room:
         knocked.add(knock)
         return True
 
-    def put(self, name: Name, entry: Entry) -> None:
+    def put(self, name: Name, entry: CachedValue) -> None:
         """Hold an entry in the place of what was there, and let others go for it."""
         self.drop(name)
         self._entries[name] = entry

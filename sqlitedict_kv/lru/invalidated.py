@@ -27,8 +27,8 @@ from functools import partial
 from threading import Lock
 
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
-from sqlitedict_kv.engines.protocol import Feed, Keys, TellingEngine, Value
-from sqlitedict_kv.lru.clock import Entry, Name, Room, size_of
+from sqlitedict_kv.engines.protocol import Feed, InvalidatingEngine, Keys, Value
+from sqlitedict_kv.lru.clock import CachedValue, ClockCache, Name, size_of
 from sqlitedict_kv.lru.protocol import LRUStats, NotHeldError
 
 STALENESS = 1.0  # seconds
@@ -38,12 +38,12 @@ MONOTONIC: Callable[[], float] = (
 )
 
 
-class TrackedLRU:
+class InvalidatedLRU:
     """Values by namespace and key, those used of late, as far as they are known to be no older than a bound."""
 
     def __init__(
         self,
-        engine: TellingEngine,
+        engine: InvalidatingEngine,
         max_bytes: int,
         staleness: float | None = None,
         *,
@@ -68,8 +68,8 @@ class TrackedLRU:
 
     def _begin(self) -> None:
         self._lock = Lock()  # held by whoever changes the entries, or takes away what is being read
-        self._room = Room(self._max_bytes)
-        self._held = self._room.held
+        self._cache = ClockCache(self._max_bytes)
+        self._held = self._cache.held
         self._hits = 0
         self._misses = 0
         self._invalidations = 0
@@ -81,7 +81,7 @@ class TrackedLRU:
         # What is being read, and will be held. A new dict each time: who put something into the old one knows
         # nothing of what happened in between.
         self._reading: dict[Name, object] | None = {} if told or self._lifetime is not None else None
-        if self._room.clear():
+        if self._cache.clear():
             self._invalidations += 1
 
     # -- reading
@@ -128,18 +128,18 @@ class TrackedLRU:
         except BaseException:
             reading.pop(name, None)
             raise
-        room = self._room
+        cache = self._cache
         size = 0 if value is None else size_of(name, value)
-        is_welcome = value is not None and size <= room.max_bytes and not room.turns_away(name, size)
+        is_welcome = value is not None and size <= cache.max_bytes and not cache.rejects(name, size)
         with self._lock:
             # Whoever is done first ends it for all: one of the others may have read an older value.
             is_current = reading.pop(name, None) is note and reading is self._reading
             if value is not None and is_welcome and is_current and self._feed.detours == detours:
-                room.put(name, Entry(value, size, until))
+                cache.put(name, CachedValue(value, size, until))
             else:
-                held = room.held(name)
+                held = cache.held(name)
                 if held is not None and held.value != value:  # an older one, or a newer one; as good as none
-                    room.drop(name)
+                    cache.drop(name)
         return value
 
     # -- what it is told
@@ -155,9 +155,9 @@ class TrackedLRU:
             if keys is None:
                 self._forget_all()
                 return
-            reading, room = self._reading, self._room
+            reading, cache = self._reading, self._cache
             for name in keys:
-                room.drop(name)
+                cache.drop(name)
                 if reading:
                     reading.pop(name, None)
 
@@ -185,5 +185,5 @@ class TrackedLRU:
     def stats(self) -> LRUStats:
         """Return what it did in this process."""
         with self._lock:
-            room = self._room
-            return LRUStats(self._hits, self._misses, len(room), room.bytes, room.evictions, self._invalidations)
+            cache = self._cache
+            return LRUStats(self._hits, self._misses, len(cache), cache.bytes, cache.evictions, self._invalidations)

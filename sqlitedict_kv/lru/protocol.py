@@ -15,7 +15,7 @@ class LRUStats(NamedTuple):
         misses: reads that went on to the file, or to the server.
         entries: how many it holds.
         bytes: how much memory they take, about.
-        evictions: entries that it dropped for want of room.
+        evictions: entries that it dropped for want of cache.
         invalidations: times that it forgot everything: somebody else committed to the file, or the connection that
             tells of what others write was lost.
     """

@@ -17,17 +17,17 @@ from collections.abc import Callable
 from threading import Lock
 
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
-from sqlitedict_kv.engines.protocol import Keys, MarkedEngine, Value
-from sqlitedict_kv.lru.clock import Entry, Name, Room, size_of
+from sqlitedict_kv.engines.protocol import DataVersionEngine, Keys, Value
+from sqlitedict_kv.lru.clock import CachedValue, ClockCache, Name, size_of
 from sqlitedict_kv.lru.protocol import LRUStats, NotHeldError
 
 UNKNOWN = b""  # a mark that no engine gives
 
 
-class MarkedLRU:
+class ValidatingLRU:
     """Values by namespace and key, those used of late, as far as they are known to be current."""
 
-    def __init__(self, engine: MarkedEngine, max_bytes: int) -> None:
+    def __init__(self, engine: DataVersionEngine, max_bytes: int) -> None:
         """Stand in front of *engine* and take *max_bytes* of memory at most."""
         self._engine = engine
         self._max_bytes = max_bytes
@@ -40,8 +40,8 @@ class MarkedLRU:
     def _begin(self) -> None:
         self._lock = Lock()  # held by whoever changes the entries or the mark
         self._mark = UNKNOWN
-        self._room = Room(self._max_bytes)
-        self._held = self._room.held
+        self._cache = ClockCache(self._max_bytes)
+        self._held = self._cache.held
         self._hits = 0
         self._misses = 0
         self._invalidations = 0
@@ -95,27 +95,27 @@ class MarkedLRU:
         if mark != self._mark:
             if read_mark() != mark:
                 return
-        elif self._room.turns_away(name, size):
+        elif self._cache.rejects(name, size):
             return
         with self._lock:
             if read_mark is not self._read_mark:  # the log may have begun anew, and look as it did
                 return
             if mark != self._mark:
                 self._forget_all(mark)
-            self._room.put(name, Entry(value, size))
+            self._cache.put(name, CachedValue(value, size))
 
     def committed(self, keys: Keys, before: bytes | None, after: bytes | None, *, alone: bool) -> None:
         """Forget what a commit of our own changed, and everything else if it was not the only one."""
         with self._lock:
             if alone and before == self._mark and keys is not None:
                 for name in keys:
-                    self._room.drop(name)
+                    self._cache.drop(name)
                 self._mark = after or UNKNOWN
             elif after != self._mark or alone:
                 self._forget_all(after or UNKNOWN)
 
     def _forget_all(self, mark: bytes) -> None:
-        if self._room.clear():
+        if self._cache.clear():
             self._invalidations += 1
         self._mark = mark
 
@@ -126,5 +126,5 @@ class MarkedLRU:
     def stats(self) -> LRUStats:
         """Return what it did in this process."""
         with self._lock:
-            room = self._room
-            return LRUStats(self._hits, self._misses, len(room), room.bytes, room.evictions, self._invalidations)
+            cache = self._cache
+            return LRUStats(self._hits, self._misses, len(cache), cache.bytes, cache.evictions, self._invalidations)

@@ -63,7 +63,7 @@ def qualified_name(thing: Any) -> str:
     return f"{_module_name(thing.__module__)}.{thing.__qualname__}"
 
 
-class Keys:
+class CallKeys:
     """Makes the keys of one function's calls."""
 
     def __init__(

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from sqlitedict_kv.memoization import threads
-from sqlitedict_kv.memoization.call_key import Keys
-from sqlitedict_kv.memoization.results import Place, Policy, Results
-from sqlitedict_kv.memoization.single_flight import Flights
+from sqlitedict_kv.memoization.call_key import CallKeys
+from sqlitedict_kv.memoization.results import Policy, Results, ResultStore
+from sqlitedict_kv.memoization.single_flight import SingleFlight
 from sqlitedict_kv.memoization.types import AsyncMemoized, CacheInfo, Memoized, MemoizedClassMethod
 from sqlitedict_kv.validation import (
     DEFAULT,
@@ -60,7 +60,7 @@ class Memoize(Generic[D]):
         report("2026-11-23")                 # computed once, by whichever process asks first
         report.forget("2026-11-23")
 
-    **Keys.** Calls that mean the same are one entry: ``f(1)``, ``f(a=1)`` and ``f(1, b=<its default>)``. The key
+    **CallKeys.** Calls that mean the same are one entry: ``f(1)``, ``f(a=1)`` and ``f(1, b=<its default>)``. The key
     is readable, ``app.report('2026-11-23')``, unless the arguments take more than 200 characters: then they are
     hashed. Arguments may be None, bool, int, float, complex, str, bytes, Decimal, Fraction, UUID, dates and times,
     paths (the path, not what the file holds), enum members, classes, tuples, lists, dicts (in any order) and sets of
@@ -81,9 +81,9 @@ class Memoize(Generic[D]):
     does not keep it. A computation that raises is not shared with other processes: each tries in turn.
     """
 
-    def __init__(self, place: Callable[[str | None], Place]) -> None:
+    def __init__(self, place: Callable[[str | None], ResultStore]) -> None:
         """Keep results where *place* says, which is called with the name of a namespace or None."""
-        self._place = place
+        self._result_store = place
 
     def __call__(
         self,
@@ -130,7 +130,7 @@ class Memoize(Generic[D]):
         Raises:
             TypeError, ValueError: an argument is not as described.
         """
-        place = self._place(ns)
+        place = self._result_store(ns)
         place.atomic().ns(place.results.name, content_type=content_type)  # raises if the store has no codec for it
         policy = Policy(
             ttl=_checked_lifetime(place.ttl if isinstance(ttl, Default) else ttl),
@@ -155,14 +155,14 @@ class Memoize(Generic[D]):
             checked = checked_function(function)
             if place.off_loop is not None and not inspect.iscoroutinefunction(checked):
                 raise TypeError("this store is awaited, and so is what it memoizes: an async def function")
-            keys = Keys(checked, name=name, version=version, ignore=ignore, typed=typed, key=key)
+            keys = CallKeys(checked, name=name, version=version, ignore=ignore, typed=typed, key=key)
             return _decorated(checked, keys, Results(place, policy), policy)
 
         return cast("D", decorator)
 
 
-def _decorated(function: Callable[..., Any], keys: Keys, results: Results, policy: Policy) -> Any:
-    flights = Flights()
+def _decorated(function: Callable[..., Any], keys: CallKeys, results: Results, policy: Policy) -> Any:
+    flights = SingleFlight()
     soft = policy.refresh_before is not None
     if inspect.iscoroutinefunction(function):
         from sqlitedict_kv.memoization import tasks  # noqa: PLC0415 - asyncio takes longer to import than all of this

@@ -60,7 +60,7 @@ class OffLoop(NamedTuple):
     in_thread: Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
-class Place(NamedTuple):
+class ResultStore(NamedTuple):
     """Where results are kept, and by which clock they age.
 
     Attributes:
@@ -98,7 +98,7 @@ class Policy(NamedTuple):
 
 
 @dataclass(slots=True)
-class Counters:
+class MemoizeCounters:
     """See :class:`CacheInfo`."""
 
     hits: int = 0
@@ -132,12 +132,12 @@ ALONE: Final = Alone()
 class Results:
     """The steps of a call that touch the store, each of which may wait for its lock, and the counters."""
 
-    def __init__(self, place: Place, policy: Policy) -> None:
+    def __init__(self, place: ResultStore, policy: Policy) -> None:
         """Keep results at *place*."""
-        self._place = place
+        self._result_store = place
         self._policy = policy
         self.leases = Leases(place.leases, self._renew, policy.lease)
-        self.counters = Counters()
+        self.counters = MemoizeCounters()
         self.get = place.results.get
         self.off_loop = place.off_loop
 
@@ -174,7 +174,7 @@ class Results:
         lease = self.leases.take(key, after_failure=False)
         if lease is None:
             return None
-        entry = self._place.results.get_with_meta(key)
+        entry = self._result_store.results.get_with_meta(key)
         if entry is None or not self.is_due(entry):
             self.leases.release(key, lease)
             return None
@@ -183,7 +183,11 @@ class Results:
     def is_due(self, entry: Any) -> bool:
         """Return whether an entry is so close to its end that it is computed anew in the background."""
         before, expires_at = self._policy.refresh_before, entry.meta.expires_at
-        return before is not None and expires_at is not None and expires_at.timestamp() - before <= self._place.clock()
+        return (
+            before is not None
+            and expires_at is not None
+            and expires_at.timestamp() - before <= self._result_store.clock()
+        )
 
     def _release(self, key: str, lease: int | None) -> None:
         if lease is not None:
@@ -211,7 +215,7 @@ class Results:
             )
 
     def _identity(self, key: str) -> tuple[int, str, str]:
-        return id(self._place.store), self._place.results.name, key
+        return id(self._result_store.store), self._result_store.results.name, key
 
     # -- after the call
 
@@ -250,7 +254,7 @@ class Results:
     def _write(self, key: str, lease: int, value: Any) -> None:
         policy = self._policy
         ttl = checked_ttl(policy.ttl(value) if callable(policy.ttl) else policy.ttl)
-        with self._place.atomic() as tx:
+        with self._result_store.atomic() as tx:
             results = self._end_lease(tx, key, lease)
             results.set(key, value, ttl=ttl, content_type=policy.content_type)
             if policy.stale_if_error is not None and ttl is not None:
@@ -261,14 +265,14 @@ class Results:
 
     def _end_lease(self, tx: Any, key: str, lease: int) -> Any:
         """Demand in a transaction that the lease is still held, and give it back; return where to write."""
-        leases = tx.ns(self._place.leases.name)
+        leases = tx.ns(self._result_store.leases.name)
         leases.check(key, lease)
         leases.delete(key)
-        return tx.ns(self._place.results.name)
+        return tx.ns(self._result_store.results.name)
 
     def _renew(self, key: str, lease: int, seconds: float) -> None:
-        with self._place.atomic() as tx:
-            leases = tx.ns(self._place.leases.name)
+        with self._result_store.atomic() as tx:
+            leases = tx.ns(self._result_store.leases.name)
             leases.check(key, lease)
             leases.touch(key, seconds)
 
@@ -320,7 +324,7 @@ class Results:
             if again is None or (again.args, str(again)) != (error.args, str(error)):
                 self.counters.unstorable += 1
                 return
-            with self._place.atomic() as tx:
+            with self._result_store.atomic() as tx:
                 self._end_lease(tx, key, lease).set(EXCEPTION_MARK + key, kept, ttl=ttls[0])
         except (CodecError, TooLargeError):
             self.counters.unstorable += 1
@@ -345,24 +349,24 @@ class Results:
 
     def peek(self, key: str) -> Any:
         """Return the entry of a key, or None."""
-        return self._place.results.get_with_meta(key)
+        return self._result_store.results.get_with_meta(key)
 
     def forget(self, key: str) -> bool:
         """Remove what is kept of a key, and the lease of whoever computes it: that will not be kept."""
-        there = key in self._place.results or EXCEPTION_MARK + key in self._place.results
-        with self._place.atomic() as tx:
-            tx.ns(self._place.leases.name).delete(key)
-            results = tx.ns(self._place.results.name)
+        there = key in self._result_store.results or EXCEPTION_MARK + key in self._result_store.results
+        with self._result_store.atomic() as tx:
+            tx.ns(self._result_store.leases.name).delete(key)
+            results = tx.ns(self._result_store.results.name)
             for marked in (key, EXCEPTION_MARK + key, STALE_MARK + key):
                 results.delete(marked)
         return there
 
     def clear(self, prefix: str) -> int:
         """Remove all that begins with *prefix*, the leases first; return how many results there were."""
-        _clear(self._place.leases, prefix)
-        removed = _clear(self._place.results, prefix)
-        _clear(self._place.results, STALE_MARK + prefix)
-        return removed + _clear(self._place.results, EXCEPTION_MARK + prefix)
+        _clear(self._result_store.leases, prefix)
+        removed = _clear(self._result_store.results, prefix)
+        _clear(self._result_store.results, STALE_MARK + prefix)
+        return removed + _clear(self._result_store.results, EXCEPTION_MARK + prefix)
 
     def info(self) -> CacheInfo:
         """Return the counters."""

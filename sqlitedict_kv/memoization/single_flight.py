@@ -34,7 +34,7 @@ class Flight:
     __slots__ = ("_landed", "_listeners", "_lock", "error", "key", "outcome", "passengers")
 
     def __init__(self, key: str, lock: threading.Lock) -> None:
-        """Begin with one passenger; made by :class:`Flights`."""
+        """Begin with one passenger; made by :class:`SingleFlight`."""
         self.key = key
         self.passengers = 1
         self.outcome: Any = KEPT
@@ -76,7 +76,7 @@ class Flight:
         return self.outcome
 
 
-class Flights:
+class SingleFlight:
     """The computations of this process that are under way, by key."""
 
     def __init__(self) -> None:
@@ -139,7 +139,7 @@ class Flights:
         self._by_key = {}
 
 
-ALL: weakref.WeakSet[Flights] = weakref.WeakSet()
+ALL: weakref.WeakSet[SingleFlight] = weakref.WeakSet()
 
 
 def _after_fork() -> None:

@@ -16,14 +16,16 @@ from typing import Any
 
 from sqlitedict_kv.concurrency.cancellation import finished
 from sqlitedict_kv.concurrency.lease import pauses
-from sqlitedict_kv.memoization.call_key import Keys
+from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.results import MISSING, OffLoop, Results, Shared, shared
-from sqlitedict_kv.memoization.single_flight import KEPT, Flight, Flights
+from sqlitedict_kv.memoization.single_flight import KEPT, Flight, SingleFlight
 
 Obtain = Callable[[str], Awaitable[tuple[Any, Any]]]
 
 
-def decorate(function: Callable[..., Any], keys: Keys, results: Results, flights: Flights, *, soft: bool) -> Any:
+def decorate(
+    function: Callable[..., Any], keys: CallKeys, results: Results, flights: SingleFlight, *, soft: bool
+) -> Any:
     """Return *function* with its results kept; *soft* is whether they are refreshed before they expire."""
     calls = Calls(function, keys, results, flights)
     key_of, counters, miss, off_loop = keys.of, results.counters, calls.miss, results.off_loop
@@ -62,7 +64,7 @@ def decorate(function: Callable[..., Any], keys: Keys, results: Results, flights
 class Calls:
     """What happens when a call is no hit."""
 
-    def __init__(self, function: Callable[..., Any], keys: Keys, results: Results, flights: Flights) -> None:
+    def __init__(self, function: Callable[..., Any], keys: CallKeys, results: Results, flights: SingleFlight) -> None:
         """Serve the calls of one function."""
         self._function = function
         self._keys = keys

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from sqlitedict_kv.codecs.registry import Codecs
-from sqlitedict_kv.engines.protocol import Engine, Put, Span, Value
+from sqlitedict_kv.engines.protocol import Engine, KeyRange, Put, Value
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import TooLargeError
 from sqlitedict_kv.lru import LRU
@@ -46,7 +46,7 @@ class Entry(NamedTuple, Generic[V]):
     meta: Meta
 
 
-class Counters:
+class ReadCounters:
     """The reads of this process; approximate where threads run without a global lock."""
 
     __slots__ = ("hits", "misses")
@@ -57,7 +57,7 @@ class Counters:
         self.misses = 0
 
 
-class Core:
+class StoreContext:
     """The engine, the codecs, the clock and the limits of one store."""
 
     __slots__ = ("clock", "codecs", "counters", "engine", "lru", "max_value_bytes", "read_value")
@@ -71,11 +71,11 @@ class Core:
         self.clock = clock
         self.max_value_bytes = max_value_bytes
         self.lru = lru
-        self.counters = Counters()
+        self.counters = ReadCounters()
         self.read_value: Callable[[str, str], Value | None] = engine.read_value if lru is None else lru.read_value
 
-    def at_once(self) -> Core | None:
-        """Return a core whose read_value never waits and raises NotHeldError instead; None without an LRU."""
+    def at_once(self) -> StoreContext | None:
+        """Return a context whose read_value never waits and raises NotHeldError instead; None without an LRU."""
         if self.lru is None:
             return None
         quick = copy(self)
@@ -137,15 +137,15 @@ class Core:
 
     def last(self, namespace: str) -> list[tuple[str, Record]]:
         """Return the last key of a namespace with its record, or nothing."""
-        return self.engine.records(Span(namespace, reverse=True), 1, self.now())
+        return self.engine.records(KeyRange(namespace, reverse=True), 1, self.now())
 
-    def key_pages(self, span: Span) -> Iterator[list[str]]:
+    def key_pages(self, span: KeyRange) -> Iterator[list[str]]:
         """Yield the keys of a span by pages; no lock is held between them."""
         while keys := self.engine.keys(span, KEYS_PER_PAGE, self.now()):
             yield keys
             span = span._replace(after=keys[-1])
 
-    def pages(self, span: Span) -> Iterator[list[tuple[str, Record]]]:
+    def pages(self, span: KeyRange) -> Iterator[list[tuple[str, Record]]]:
         """Yield the keys and records of a span by pages; no lock is held between them."""
         while records := self.engine.records(span, RECORDS_PER_PAGE, self.now()):
             yield records

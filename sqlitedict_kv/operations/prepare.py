@@ -8,7 +8,7 @@ from typing import Any
 from sqlitedict_kv.engines.protocol import Change, Check, Delete, Put, Touch
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import ConflictError
-from sqlitedict_kv.operations.context import Core, Defaults
+from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.validation import (
     DEFAULT,
     checked_key,
@@ -23,11 +23,11 @@ from sqlitedict_kv.validation import (
 class Edits:
     """Makes the edits of one namespace, for every face that commits them; nothing here asks the engine."""
 
-    __slots__ = ("_core", "_defaults", "_name")
+    __slots__ = ("_context", "_defaults", "_name")
 
-    def __init__(self, core: Core, name: str, defaults: Defaults) -> None:
+    def __init__(self, context: StoreContext, name: str, defaults: Defaults) -> None:
         """Make edits of the namespace *name*, which is checked already."""
-        self._core = core
+        self._context = context
         self._name = name
         self._defaults = defaults
 
@@ -36,8 +36,8 @@ class Edits:
         if ttl is DEFAULT and content_type is None:
             seconds, encoding = self._defaults.ttl, self._defaults.content_type
         else:
-            seconds, encoding = self._defaults.choose(ttl, content_type, self._core.codecs)
-        return self._core.put(self._name, key, value, ttl=seconds, content_type=encoding, expected=expected)
+            seconds, encoding = self._defaults.choose(ttl, content_type, self._context.codecs)
+        return self._context.put(self._name, key, value, ttl=seconds, content_type=encoding, expected=expected)
 
     def put_at(self, key: object, value: Any, version: object, ttl: object, content_type: object) -> Put:
         """Return the edit that writes a value if the entry is at *version*; 0 is absent."""
@@ -46,9 +46,9 @@ class Edits:
     def put_many(self, mapping: object, ttl: object) -> list[Put]:
         """Return the edits that write all the values of a mapping."""
         entries = checked_mapping(mapping, "mapping")
-        chosen, content_type = self._defaults.choose(ttl, None, self._core.codecs)
+        chosen, content_type = self._defaults.choose(ttl, None, self._context.codecs)
         return [
-            self._core.put(self._name, key, value, ttl=chosen, content_type=content_type)
+            self._context.put(self._name, key, value, ttl=chosen, content_type=content_type)
             for key, value in entries.items()
         ]
 
@@ -64,7 +64,7 @@ class Edits:
     def touch(self, key: object, ttl: object) -> Touch:
         """Return the edit that changes when an entry expires."""
         name, seconds = checked_key(key), checked_ttl(ttl)
-        return Touch(self._name, name, self._core.deadline(seconds))
+        return Touch(self._name, name, self._context.deadline(seconds))
 
     def renew(self, key: object, ttl: object) -> Touch:
         """Return the edit that changes when an entry expires which is to expire at all."""
@@ -78,18 +78,18 @@ class Edits:
 
     def incr(self, key: object, delta: object, default: object) -> tuple[Change, list[int | float]]:
         """Return the edit that adds to a number and where it leaves its sums; an engine may run it several times."""
-        core, namespace, defaults = self._core, self._name, self._defaults
+        context, namespace, defaults = self._context, self._name, self._defaults
         name, step = checked_key(key), checked_number(delta, "delta")
         start = None if default is None else checked_number(default, "default")
         results: list[int | float] = []
 
         def change(record: Record | None) -> Put:
-            number = start if record is None else _number(core, namespace, name, record)
+            number = start if record is None else _number(context, namespace, name, record)
             if number is None:
                 raise KeyError(name)
             total = checked_number(number + step, "delta: the sum")
             results.append(total)
-            edit = core.put(namespace, name, total, ttl=defaults.ttl, content_type=defaults.content_type)
+            edit = context.put(namespace, name, total, ttl=defaults.ttl, content_type=defaults.content_type)
             return edit if record is None else edit._replace(expires_at=record.expires_at)
 
         return Change(namespace, name, change), results
@@ -112,8 +112,8 @@ class Edits:
 
     def copy(self, value: Any) -> Any:
         """Return an equal object that shares nothing with *value*."""
-        body, content_type = self._core.encoded(value, self._defaults.content_type)
-        return self._core.codecs.decode(self._name, "", body, content_type)
+        body, content_type = self._context.encoded(value, self._defaults.content_type)
+        return self._context.codecs.decode(self._name, "", body, content_type)
 
 
 def collected(other: Mapping[str, Any] | Iterable[Any], entries: dict[str, Any]) -> dict[str, Any]:
@@ -123,8 +123,8 @@ def collected(other: Mapping[str, Any] | Iterable[Any], entries: dict[str, Any])
     return found
 
 
-def _number(core: Core, namespace: str, key: str, record: Record) -> int | float:
-    value = core.codecs.decode(namespace, key, record.body, record.content_type)
+def _number(context: StoreContext, namespace: str, key: str, record: Record) -> int | float:
+    value = context.codecs.decode(namespace, key, record.body, record.content_type)
     if type(value) is int or type(value) is float:
         return value
     raise TypeError(f"the entry {key!r} in namespace {namespace!r} is a {type(value).__name__}, not a number")

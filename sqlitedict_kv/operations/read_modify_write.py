@@ -9,7 +9,7 @@ from sqlitedict_kv.concurrency.sansio import Steps
 from sqlitedict_kv.engines.protocol import Edit
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import ConflictError
-from sqlitedict_kv.operations.context import Core
+from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.prepare import Edits
 from sqlitedict_kv.validation import DEFAULT, Default, checked_callable
 
@@ -18,7 +18,7 @@ class Verbs(NamedTuple):
     """Looks and writes through a face: each of the three calls returns its result, or an awaitable of it.
 
     Attributes:
-        core: of the store.
+        context: of the store.
         name: of the namespace.
         edits: of the namespace.
         read: takes a key and returns its live record, or None.
@@ -26,7 +26,7 @@ class Verbs(NamedTuple):
         commit: takes edits and returns their versions; see :meth:`Engine.commit`.
     """
 
-    core: Core
+    context: StoreContext
     name: str
     edits: Edits
     read: Callable[[str], Any]
@@ -119,4 +119,4 @@ class Verbs(NamedTuple):
         return True
 
     def _value(self, key: str, record: Record) -> Any:
-        return self.core.codecs.decode(self.name, key, record.body, record.content_type)
+        return self.context.codecs.decode(self.name, key, record.body, record.content_type)

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import orjson
 
-from sqlitedict_kv.engines.protocol import Delete, Put, Span
+from sqlitedict_kv.engines.protocol import Delete, KeyRange, Put
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import TooLargeError
-from sqlitedict_kv.operations.context import Core
+from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.options import MEMORY
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.validation import checked_bool, checked_callable, checked_namespace
@@ -88,7 +88,9 @@ def copy(
         raise ValueError(f"source and target are the same store, {source!r}")
     names = _names_in(reader) if chosen is None else chosen
     for name in names:
-        reader.engine.keys(Span(name), 1, reader.now())  # raises where keys cannot be listed, before anything is done
+        reader.engine.keys(
+            KeyRange(name), 1, reader.now()
+        )  # raises where keys cannot be listed, before anything is done
     bookmark = _Bookmark(reader, writer, chosen)
     begin = NOWHERE if afresh else bookmark.found()
     bookmark.put(begin)
@@ -104,7 +106,12 @@ def copy(
 
 
 def _copy_namespace(
-    name: str, reader: Core, writer: Core, bookmark: _Bookmark, position: _Position, progress: Progress | None
+    name: str,
+    reader: StoreContext,
+    writer: StoreContext,
+    bookmark: _Bookmark,
+    position: _Position,
+    progress: Progress | None,
 ) -> _Position:
     """Copy what is left of a namespace and return how far the copy has come."""
     if name != position.namespace:
@@ -112,7 +119,7 @@ def _copy_namespace(
     above = max(reader.engine.highest(name), writer.engine.highest(name))
     writer.engine.restore(name, [], above, writer.now())  # a namespace may have had versions and have no entries
     total = None if progress is None else reader.engine.count(name, reader.now())[0]
-    span = Span(name, after=position.after)
+    span = KeyRange(name, after=position.after)
     while page := reader.engine.records(span, ENTRIES_PER_PAGE, reader.now()):
         above = max(above, *(record.version for _, record in page))
         writer.engine.restore(name, _edits(name, page, writer.max_value_bytes), above, writer.now())
@@ -156,7 +163,7 @@ class _Bookmark:
     It is written after each page, not with it, so a page may be copied twice, which leaves it as it is.
     """
 
-    def __init__(self, reader: Core, writer: Core, chosen: list[str] | None) -> None:
+    def __init__(self, reader: StoreContext, writer: StoreContext, chosen: list[str] | None) -> None:
         """Be that of the copies of *chosen* from one store to another."""
         self._writer = writer
         self._source = reader.engine.label
@@ -178,9 +185,9 @@ class _Bookmark:
         body = orjson.dumps({"source": self._source, "run": self._run, **position._asdict()})
         self._writer.engine.put(BOOKMARKS, self._key, body, "application/json", None, self._writer.now())
 
-    def is_in(self, core: Core) -> bool:
+    def is_in(self, context: StoreContext) -> bool:
         """Return whether a store has what was written into the target, and so is the target, whatever its name."""
-        record = core.engine.read(BOOKMARKS, self._key)
+        record = context.engine.read(BOOKMARKS, self._key)
         return record is not None and orjson.loads(record.body)["run"] == self._run
 
     def remove(self) -> None:
@@ -204,12 +211,12 @@ def _identity(label: str) -> tuple[str | int, ...] | None:
 # -- arguments
 
 
-def _core_of(store: object, argument: str) -> Core:
+def _core_of(store: object, argument: str) -> StoreContext:
     if not isinstance(store, Store):
         raise TypeError(
             f"{argument} must be a Store, not {type(store).__name__}; that of an AsyncStore is its sync_store"
         )
-    return store._core  # noqa: SLF001 - it goes below the codecs, as no user of a store does
+    return store._context  # noqa: SLF001 - it goes below the codecs, as no user of a store does
 
 
 def _checked_names(namespaces: object) -> list[str]:
@@ -222,6 +229,6 @@ def _checked_names(namespaces: object) -> list[str]:
     return names
 
 
-def _names_in(core: Core) -> list[str]:
+def _names_in(context: StoreContext) -> list[str]:
     """Return the names of all namespaces with entries, expired ones too: their versions must not come again."""
-    return [name for name in core.engine.namespaces(EVER) if name != BOOKMARKS]
+    return [name for name in context.engine.namespaces(EVER) if name != BOOKMARKS]

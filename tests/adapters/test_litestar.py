@@ -148,7 +148,7 @@ async def test_renewing_for_more_than_a_century_lasts_one(store):
 
 async def test_a_renewal_that_is_overtaken_gives_nothing_away(store, opened, monkeypatch):
     await store.set("k", b"old", expires_in=10)
-    engine = opened.sync_store._core.engine
+    engine = opened.sync_store._context.engine
     read = engine.read
     users = opened.sync_store.ns("litestar")
     pending = [lambda: users.set("k", b"new", ttl=5), lambda: users.delete("k")]

@@ -212,7 +212,7 @@ def test_renew_leaves_an_entry_that_never_expires_as_it_is(store, clock):
 def test_renew_is_one_step_whatever_happens_in_the_middle_of_it(store, clock, monkeypatch, meanwhile, found, lives):
     users = store.ns("users")
     users.set("k", "old", ttl=10)
-    engine = (store.store.sync_store if isinstance(store, AwaitedStore) else store)._core.engine
+    engine = (store.store.sync_store if isinstance(store, AwaitedStore) else store)._context.engine
     read = engine.read
     pending = [meanwhile]
 

@@ -13,7 +13,7 @@ BINARY = "application/octet-stream"
 def storage(store):
     for name in "nm":
         store.ns(name)  # a store in shards says so before the storage is used
-    return (store.store.sync_store if isinstance(store, AwaitedStore) else store)._core.engine
+    return (store.store.sync_store if isinstance(store, AwaitedStore) else store)._context.engine
 
 
 @pytest.fixture

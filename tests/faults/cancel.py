@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlitedict_kv import AsyncStore, ConflictError, KVError, Store
 from sqlitedict_kv.aio.lazy import Access
-from sqlitedict_kv.aio.worker import Call, Lane
+from sqlitedict_kv.aio.worker import Call, Worker
 from sqlitedict_kv.engines.sqlite.mutations import apply
 from tests.faults.campaign import Campaign, Round
 
@@ -22,7 +22,7 @@ BALANCE = 100
 PATIENCE = 60.0  # seconds for one crowd of tasks; longer is a hang
 LONGEST_DELAY = 0.004  # seconds before a cancellation
 
-UNBROKEN: dict[str, Any] = {"commit": Access.commit, "withdraw": Lane._withdraw}
+UNBROKEN: dict[str, Any] = {"commit": Access.commit, "withdraw": Worker._withdraw}
 
 
 def run(round_: Round) -> None:
@@ -203,11 +203,11 @@ class Crowd:
 def _break(sabotage: str | None) -> None:
     """Let every store of this process work as it should, or break it."""
     Access.commit = UNBROKEN["commit"]  # type: ignore[method-assign]
-    Lane._withdraw = UNBROKEN["withdraw"]  # type: ignore[method-assign]
+    Worker._withdraw = UNBROKEN["withdraw"]  # type: ignore[method-assign]
     if sabotage == "await inside of a transaction":
         Access.commit = _commit_in_two_calls  # type: ignore[method-assign]
     elif sabotage == "a cancelled caller does not wait":
-        Lane._withdraw = _let_go  # type: ignore[method-assign]
+        Worker._withdraw = _let_go  # type: ignore[method-assign]
 
 
 async def _commit_in_two_calls(access: Access, edits: Any) -> list[int | None]:
@@ -230,7 +230,7 @@ async def _commit_in_two_calls(access: Access, edits: Any) -> list[int | None]:
     return await access.write(end)
 
 
-def _let_go(lane: Lane, call: Call) -> bool:
+def _let_go(lane: Worker, call: Call) -> bool:
     """Raise the cancellation at once, whatever the thread does."""
     return True
 

@@ -34,7 +34,7 @@ def break_more(sabotage: str) -> None:
     """Break the store of this process in one way, or not at all."""
     break_store(sabotage)
     if sabotage == "nothing is evicted":
-        maintenance.Upkeep._evict_bytes = lambda self, limit, size: None
+        maintenance.Maintenance._evict_bytes = lambda self, limit, size: None
 
 
 def fill(directory: str, seed: str, sabotage: str) -> None:

@@ -28,7 +28,7 @@ from sqlitedict_kv import (
     UnsupportedError,
     copy,
 )
-from sqlitedict_kv.engines.protocol import Span
+from sqlitedict_kv.engines.protocol import KeyRange
 from sqlitedict_kv.options import MEMORY
 from sqlitedict_kv.tools import copy as copying
 from tests.conftest import VirtualClock
@@ -103,8 +103,8 @@ def small_pages(monkeypatch):
 
 def records_of(store, name, now=0):
     """Return all that is in a namespace, below the codecs."""
-    found, span = {}, Span(name)
-    while page := store._core.engine.records(span, 1000, now):
+    found, span = {}, KeyRange(name)
+    while page := store._context.engine.records(span, 1000, now):
         found.update(page)
         span = span._replace(after=page[-1][0])
     return found
@@ -128,7 +128,7 @@ class Pages:
 
     def __init__(self, store):
         self.read, self.written = [], []
-        engine = store._core.engine
+        engine = store._context.engine
         records, restore = engine.records, engine.restore
 
         def count_read(span, limit, now):
@@ -210,7 +210,7 @@ def test_values_of_an_unknown_type_are_copied_and_read_where_it_is_known(new_sto
     codec = Codec("application/x-point", lambda point: b"%d" % point.x, lambda body: Point(int(body)), (Point,))
     with_codec = new_store("file", codecs=[codec])
     with_codec.ns("n")["k"] = Point(7)
-    plain, target = Store(with_codec._core.engine.label), new_store("file")
+    plain, target = Store(with_codec._context.engine.label), new_store("file")
     with closing(plain):
         copy(plain, target)
     with pytest.raises(DecodeError, match="x-point"):
@@ -257,7 +257,7 @@ def test_a_namespace_is_made_as_the_target_declared_it(new_store, kind):
     values = fill(source, "n", 1200)
     target.ns("n", shards=5)
     copy(source, target)
-    space = target._core.engine._registry.known("n")
+    space = target._context.engine._registry.known("n")
     assert space.layout.shards == 5
     assert dict(target.ns("n").items()) == values
     back = new_store("memory")
@@ -289,7 +289,7 @@ def test_a_file_of_the_first_release_can_be_read(new_store, path):
     with Store(path, readonly=True) as source:
         copied = copy(source, target).copied
         assert copied == sum(len(source.ns(name)) for name in source.namespaces()) > 0
-        now = source._core.now()
+        now = source._context.now()
         assert {name: bodies_of(target, name, now) for name in target.namespaces()} == {
             name: bodies_of(source, name, now) for name in source.namespaces()
         }
@@ -437,7 +437,7 @@ def test_what_progress_raises_stops_the_copy_and_it_goes_on(pair, small_pages):
     with pytest.raises(StopError):
         copy(source, target, progress=stop_at(6))
     assert (len(target.ns("a")), len(target.ns("b"))) == (4 * PAGE, 2 * PAGE)
-    lasting = source._core.engine.label != MEMORY
+    lasting = source._context.engine.label != MEMORY
     done = 6 * PAGE if lasting else 0
     seen = []
     reading = Pages(source)
@@ -558,9 +558,9 @@ KILLED = """
     import json, signal
     from sqlitedict_kv.tools import copy as copying
     source, target, page, verb, number, when = json.loads(sys.argv[1])
-    copy.ENTRIES_PER_PAGE = page
+    copying.ENTRIES_PER_PAGE = page
     source, target = (Store(path, clock=lambda: 1_700_000_000, **options) for path, options in (source, target))
-    engine = target._core.engine
+    engine = target._context.engine
     plain = getattr(engine, verb)
     left = number
 
@@ -602,7 +602,7 @@ def test_a_copy_that_is_killed_goes_on_and_is_exact(places, make_store, small_pa
     source, target = (make_store(place.path, **place.options) for place in places)
     for _ in range(3):
         fill(source, "n", 4 * PAGE)
-    highest = source._core.engine.highest("n")
+    highest = source._context.engine.highest("n")
     (old, old_options), (new, new_options) = ((place.path, place.options) for place in places)
     job = [[old, old_options], [new, new_options], PAGE, verb, number, when]
     with (
@@ -629,7 +629,7 @@ def test_a_copy_may_be_killed_again_and_again(places, make_store, small_pages):
     code = f"""
         import json
         from sqlitedict_kv.tools import copy as copying
-        copy.ENTRIES_PER_PAGE = {PAGE}
+        copying.ENTRIES_PER_PAGE = {PAGE}
         source, target = (
             Store(path, clock=lambda: 1_700_000_000, **options) for path, options in json.loads(sys.argv[1])
         )
@@ -724,7 +724,7 @@ def test_what_is_written_to_the_source_meanwhile_is_copied_above_its_version(new
 
     copy(source, target, progress=write)
     assert target.ns("n")[last] == "written"
-    assert target.ns("n").get_with_meta(last).meta.version > source._core.engine.read("n", last).version - 100 >= 100
+    assert target.ns("n").get_with_meta(last).meta.version > source._context.engine.read("n", last).version - 100 >= 100
 
 
 STEPS = st.lists(

@@ -47,7 +47,7 @@ class Halting(Namespace):
     __slots__ = ("arrived", "halts", "may_go")
 
     def __init__(self, namespace, *halts):
-        super().__init__(namespace._core, namespace.name, namespace._defaults)
+        super().__init__(namespace._context, namespace.name, namespace._defaults)
         self.halts = halts
         self.arrived, self.may_go = threading.Semaphore(0), threading.Semaphore(0)
 

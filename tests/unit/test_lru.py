@@ -14,7 +14,7 @@ import pytest
 
 from sqlitedict_kv import LocationError, Store, StoreClosedError, StoreDetachedError, TooLargeError
 from sqlitedict_kv.engines.sqlite import data_version
-from sqlitedict_kv.engines.sqlite.data_version import AskedMark, SharedMark
+from sqlitedict_kv.engines.sqlite.data_version import QueriedDataVersion, WalIndexDataVersion
 from sqlitedict_kv.lru import ENTRY_OVERHEAD
 from tests.support.linearizability import Plan, first_fault, record
 from tests.support.processes import run
@@ -94,7 +94,7 @@ class Interrupted:
     """Stands before an engine and calls a hook once, when a row was read and before the LRU has it."""
 
     def __init__(self, store, hook):
-        self._engine, self._hook, self._lru = store._core.lru._engine, hook, store._core.lru
+        self._engine, self._hook, self._lru = store._context.lru._engine, hook, store._context.lru
         self._lru._engine = self
 
     def read_value(self, namespace, key):
@@ -111,7 +111,7 @@ class Interrupted:
 
 
 def test_the_kinds_are_what_they_are_called(store, kind):
-    expected = SharedMark if kind == "shared" else AskedMark
+    expected = WalIndexDataVersion if kind == "shared" else QueriedDataVersion
     assert type(store._engine._database.main.mark) is expected
 
 
@@ -533,7 +533,7 @@ def test_a_read_that_begins_after_another_reader_saw_the_new_value_gives_it_too(
     n = store.ns("n")
     n["k"] = "old"
     warmed(n, "k")
-    lru = store._core.lru
+    lru = store._context.lru
     committed, go_on, late = threading.Event(), threading.Event(), []
     inner = lru.committed
 
@@ -568,7 +568,7 @@ def test_a_read_that_begins_after_another_reader_saw_the_new_value_gives_it_too(
 
 def test_an_interrupt_between_the_commit_and_the_lru_leaves_nothing_stale(store):
     n = store.ns("n")
-    lru = store._core.lru
+    lru = store._context.lru
 
     class Interrupts:
         def committed(self, *arguments, **options):
@@ -590,7 +590,7 @@ def test_an_interrupt_between_the_commit_and_the_lru_leaves_nothing_stale(store)
 def test_readers_and_writers_in_threads_do_not_lock_each_other_out(store):
     """A fill and a commit take two locks; if not in one order, both threads hang."""
     n = store.ns("n")
-    lru = store._core.lru
+    lru = store._context.lru
     reading, asked = threading.Event(), threading.Event()
     inner = lru._read_mark
 
@@ -784,7 +784,7 @@ def test_an_interrupt_while_it_makes_room_does_not_break_later_reads(open_cached
     n = store.ns("n")
     n.update({str(number): number for number in range(50)})
     warmed(n, "1")
-    store._core.lru._room.bytes += 10_000  # as after an interrupt between the two lines that keep it
+    store._context.lru._cache.bytes += 10_000  # as after an interrupt between the two lines that keep it
     assert warmed(n, *map(str, range(50))) == list(range(50))
 
 
@@ -876,7 +876,7 @@ def test_a_store_that_is_forgotten_takes_its_lru_with_it(open_cached, kind, path
     store = Store(":memory:" if kind == "memory" else path, lru_bytes=1000)
     store.ns("n")["k"] = 1
     warmed(store.ns("n"), "k")
-    gone = weakref.ref(store._core.lru)
+    gone = weakref.ref(store._context.lru)
     del store
     gc.collect()
     assert gone() is None

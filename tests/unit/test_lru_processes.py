@@ -187,7 +187,7 @@ class Interrupted:
     """Stands before an engine and calls a hook once, when a row was read and before the LRU has it."""
 
     def __init__(self, store, hook):
-        self._engine, self._hook, self._lru = store._core.lru._engine, hook, store._core.lru
+        self._engine, self._hook, self._lru = store._context.lru._engine, hook, store._context.lru
         self._lru._engine = self
 
     def read_value(self, namespace, key):

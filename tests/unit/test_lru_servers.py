@@ -18,7 +18,7 @@ import redis
 from sqlitedict_kv import AsyncStore, Store, StoreClosedError
 from sqlitedict_kv.engines.valkey.client.connect import connect
 from sqlitedict_kv.engines.valkey.engine import ValkeyEngine
-from sqlitedict_kv.lru import STALENESS, NotHeldError, TrackedLRU
+from sqlitedict_kv.lru import STALENESS, InvalidatedLRU, NotHeldError
 from tests.conftest import ON_SERVERS, redis_binary, valkey_binary
 from tests.support.processes import Worker, forked
 from tests.support.servers import until
@@ -80,7 +80,7 @@ def cached(ticks):
 
         def make(url, staleness=None):
             engine = stack.enter_context(closing(ValkeyEngine(connect(url, timeout=1))))
-            return engine, TrackedLRU(engine, 1_000_000, staleness, clock=ticks)
+            return engine, InvalidatedLRU(engine, 1_000_000, staleness, clock=ticks)
 
         yield make
 
@@ -91,7 +91,7 @@ def quick(store):
 
 
 def lru_of(store):
-    return store._core.lru.stats()
+    return store._context.lru.stats()
 
 
 def warmed(ns, *keys):
@@ -110,7 +110,7 @@ def is_held(store, ns, key):
 
 def informed(store):
     """Wait until all that was acknowledged before this call has been told, as the next proof says."""
-    informed_core(store._core)
+    informed_core(store._context)
 
 
 def informed_core(core):
@@ -120,14 +120,14 @@ def informed_core(core):
 
 def told_of(store):
     """Wait until somebody tells it of changes."""
-    until(lambda: store._core.lru._until > store._core.lru.clock(), "hits")
+    until(lambda: store._context.lru._until > store._context.lru.clock(), "hits")
 
 
 class Interrupted:
     """Stands before an engine and calls a hook once, when a value was read and before the LRU has it."""
 
     def __init__(self, store, hook):
-        self._engine, self._hook, self._lru = store._core.lru._engine, hook, store._core.lru
+        self._engine, self._hook, self._lru = store._context.lru._engine, hook, store._context.lru
         self._lru._engine = self
 
     def read_value(self, namespace, key):
@@ -174,7 +174,7 @@ def test_the_second_read_is_served_from_memory(store):
 
 
 def test_it_is_off_by_default(other):
-    assert other._core.lru is None
+    assert other._context.lru is None
     assert other._engine._tracking is None
 
 
@@ -345,7 +345,7 @@ def test_once_a_new_value_was_read_none_that_is_older_is_served(store, other):
     n = store.ns("n")
     n["k"] = "old"
     informed(store)
-    lru = store._core.lru
+    lru = store._context.lru
     with silenced(store):
         read = []
 
@@ -358,7 +358,7 @@ def test_once_a_new_value_was_read_none_that_is_older_is_served(store, other):
         assert read == ["new"]
         assert n["k"] == "new"
         # The other way round: what is slow is the read of the new value, and an old one was held meanwhile.
-        TrackedLRU.forget(lru, None)
+        InvalidatedLRU.forget(lru, None)
         engine, steps = lru._engine, iter(range(2))
 
         class Old:
@@ -408,7 +408,7 @@ class Scripted:
 def test_a_slow_read_of_an_old_value_does_not_outlive_the_read_of_a_new_one():
     """Three reads: the first is the last one to be answered by the server, and the third the last one to return."""
     engine = Scripted()
-    lru = TrackedLRU(engine, 100_000)
+    lru = InvalidatedLRU(engine, 100_000)
 
     def start(value):
         entered, go_on = engine.expect(value)
@@ -432,7 +432,7 @@ class silenced:  # noqa: N801
     """Nothing is told to the LRU of a store meanwhile, though hits go on; afterwards it is told again."""
 
     def __init__(self, store):
-        self._lru = store._core.lru
+        self._lru = store._context.lru
 
     def __enter__(self):
         self._forget = self._lru.forget
@@ -985,7 +985,7 @@ def write(url, number, start, out):
 def read(url, number, start, out, deaf):
     """Read as fast as it goes in two threads; tell what each saw and when."""
     with Store(url, lru_bytes="1 MB", lru_staleness=Plan.staleness, timeout=30) as store:
-        lru = store._core.lru
+        lru = store._context.lru
         if deaf:
             lru.forget = lambda keys: None
         n = store.ns("n")

@@ -188,7 +188,7 @@ def test_connections_are_closed_if_the_lru_cannot_be_made(servers, monkeypatch):
     def broken(*arguments):
         raise MemoryError
 
-    monkeypatch.setattr(open_engine, "TrackedLRU", broken)
+    monkeypatch.setattr(open_engine, "InvalidatedLRU", broken)
     with pytest.raises(MemoryError):
         Store(ADDRESS, lru_bytes="1 MB")
     with pytest.raises(StoreClosedError):

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sqlitedict_kv.memoization.single_flight import KEPT, Flights
+from sqlitedict_kv.memoization.single_flight import KEPT, SingleFlight
 from tests.support.processes import forked
 
 
 def test_the_first_who_asks_computes_and_the_others_wait():
-    flights = Flights()
+    flights = SingleFlight()
     flight, first = flights.board("k")
     assert first
 
@@ -26,13 +26,13 @@ def test_the_first_who_asks_computes_and_the_others_wait():
 
 
 def test_other_keys_do_not_wait():
-    flights = Flights()
+    flights = SingleFlight()
     assert flights.board("a")[1]
     assert flights.board("b")[1]
 
 
 def test_an_error_reaches_all_who_wait():
-    flights = Flights()
+    flights = SingleFlight()
     flight, _ = flights.board("k")
     flights.board("k")
     with ThreadPoolExecutor(1) as pool:
@@ -46,14 +46,14 @@ def test_an_error_reaches_all_who_wait():
 
 
 def test_only_the_first_landing_counts():
-    flight, _ = Flights().board("k")
+    flight, _ = SingleFlight().board("k")
     flight.land("one")
     flight.land("two", ValueError())
     assert flight.wait() == "one"
 
 
 def test_one_that_leaves_takes_nothing_from_the_others():
-    flights = Flights()
+    flights = SingleFlight()
     flight, _ = flights.board("k")
     flights.board("k")
     assert not flights.leave(flight)
@@ -63,7 +63,7 @@ def test_one_that_leaves_takes_nothing_from_the_others():
 
 
 def test_after_forget_the_old_flight_does_not_close_the_new_one():
-    flights = Flights()
+    flights = SingleFlight()
     old, _ = flights.board("k")
     flights.forget("k")
     new, first = flights.board("k")
@@ -79,7 +79,7 @@ def test_after_forget_the_old_flight_does_not_close_the_new_one():
 
 
 def test_a_listener_is_called_once_before_or_after_landing():
-    flight, _ = Flights().board("k")
+    flight, _ = SingleFlight().board("k")
     heard = []
     flight.when_landed(lambda: heard.append("before"))
     flight.land()
@@ -90,7 +90,7 @@ def test_a_listener_is_called_once_before_or_after_landing():
 
 
 def test_a_forked_child_does_not_wait_for_a_thread_that_it_does_not_have():
-    flights = Flights()
+    flights = SingleFlight()
     begun, end = threading.Event(), threading.Event()
 
     def compute():

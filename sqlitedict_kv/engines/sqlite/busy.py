@@ -23,7 +23,7 @@ SHORTEST_PAUSE = 0.0005
 LONGEST_PAUSE = 0.001
 
 
-class Patience:
+class BusyTimeout:
     """The time that one call may spend waiting."""
 
     def __init__(self, timeout: float, label: str) -> None:
@@ -55,7 +55,7 @@ class Patience:
         )
 
 
-def patiently(work: Callable[[], T], patience: Patience) -> T:
+def patiently(work: Callable[[], T], patience: BusyTimeout) -> T:
     """Call *work* until no lock stands in its way and return what it returns."""
     while True:
         try:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, NoReturn, TypeVar
 
-from sqlitedict_kv.engines.sqlite.data_version import Mark, NoMark, mark_of
+from sqlitedict_kv.engines.sqlite.data_version import DataVersion, NoDataVersion, mark_of
 from sqlitedict_kv.engines.sqlite.error_mapping import like_driver
-from sqlitedict_kv.engines.sqlite.location import Location, Place
+from sqlitedict_kv.engines.sqlite.location import FileIdentity, Location
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class _NoCursor:
 
 
 NO_CURSOR: Any = _NoCursor()
-NO_MARK = NoMark()
+NO_MARK = NoDataVersion()
 
 
 class Connection:
@@ -56,8 +56,8 @@ class Connection:
         self.cursor: sqlite3.Cursor = NO_CURSOR
         self._hidden: sqlite3.Cursor = NO_CURSOR  # the cursor while a transaction is open
         self._location = location
-        self.place: Place | None = None
-        self.mark: Mark = NO_MARK
+        self.place: FileIdentity | None = None
+        self.mark: DataVersion = NO_MARK
         self.told: dict[str | int, int] = {}  # what statements told the function TELL since it was cleared
 
     def wake(self, raw: sqlite3.Connection, *, marked: bool) -> None:
@@ -66,7 +66,7 @@ class Connection:
         raw.create_function(TELL, 2, self.told.setdefault)  # of C, where a function of ours would cost twice as much
         self.cursor = raw.cursor()
         if self._location:
-            self.place = Place(self._location)
+            self.place = FileIdentity(self._location)
         if marked:
             self.mark = mark_of(raw, self._location.shm if self._location else None)
 

@@ -31,7 +31,7 @@ KNOWN_FORMAT = 3007000  # of the wal-index; SQLite promises to change the number
 COUNTER_VALUES = 2**32
 
 
-class Mark(Protocol):
+class DataVersion(Protocol):
     """What is asked whether anybody has committed."""
 
     needs_lock: bool  # whether only the holder of the connection's lock may ask
@@ -52,7 +52,7 @@ class Mark(Protocol):
         """Let go of what the mark holds open; the connection is closed already."""
 
 
-class NoMark:
+class NoDataVersion:
     """Stands for the mark of a connection that is not open: nothing is known."""
 
     needs_lock = False
@@ -60,7 +60,7 @@ class NoMark:
     def read(self) -> bytes | None:
         """Return None."""
 
-    def is_next(self, before: bytes | None, after: bytes | None) -> bool:  # noqa: ARG002 - as Mark has it
+    def is_next(self, before: bytes | None, after: bytes | None) -> bool:  # noqa: ARG002 - as DataVersion has it
         """Return False."""
         return False
 
@@ -108,7 +108,7 @@ def _descriptors_of(file: tuple[int, int]) -> int:
     return found
 
 
-class SharedMark:
+class WalIndexDataVersion:
     """The header of the wal-index, as one connection sees it."""
 
     needs_lock = False
@@ -153,7 +153,7 @@ class SharedMark:
                 index.close_if_unused()
 
 
-class AskedMark:
+class QueriedDataVersion:
     """SQLite's own count of the commits of others, asked with a statement, and that of our own changes."""
 
     needs_lock = True
@@ -197,7 +197,7 @@ _lock = Lock()
 _open: dict[tuple[int, int], _Index] = {}  # by device and inode
 
 
-def mark_of(raw: sqlite3.Connection, wal_index: str | None) -> Mark:
+def mark_of(raw: sqlite3.Connection, wal_index: str | None) -> DataVersion:
     """Return the mark for a connection that has read from its database.
 
     Args:
@@ -207,10 +207,10 @@ def mark_of(raw: sqlite3.Connection, wal_index: str | None) -> Mark:
     # Beside a file that is not in WAL mode, a backup say, there may be the dead index of another time.
     logged = raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     shared = _shared_mark(wal_index) if wal_index and logged and os.name == "posix" else None
-    return shared or AskedMark(raw)
+    return shared or QueriedDataVersion(raw)
 
 
-def _shared_mark(path: str) -> SharedMark | None:
+def _shared_mark(path: str) -> WalIndexDataVersion | None:
     """Return the mark of a wal-index, None if it cannot be opened or its format is not known."""
     with _lock:
         try:
@@ -221,4 +221,4 @@ def _shared_mark(path: str) -> SharedMark | None:
         except (OSError, ValueError):  # on a read-only medium there is none
             return None
         # One of another format stays open all the same, for SQLite holds locks on it.
-        return SharedMark(_open[file]) if _open[file].is_known() else None
+        return WalIndexDataVersion(_open[file]) if _open[file].is_known() else None

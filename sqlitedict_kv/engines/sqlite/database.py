@@ -15,7 +15,7 @@ from weakref import finalize
 
 from sqlitedict_kv.engines.protocol import Keys, Observer
 from sqlitedict_kv.engines.sqlite import fork_safety, schema
-from sqlitedict_kv.engines.sqlite.busy import Patience, patiently
+from sqlitedict_kv.engines.sqlite.busy import BusyTimeout, patiently
 from sqlitedict_kv.engines.sqlite.connection import NO_CURSOR, AsleepError, Connection
 from sqlitedict_kv.engines.sqlite.error_mapping import is_busy, primary_code, stops, translate
 from sqlitedict_kv.engines.sqlite.location import Location
@@ -116,7 +116,7 @@ class Database:
         self._held: list[Lock] = []  # by a fork under way
         self._caught = False  # whether a fork did not wait for the end of a call
         with fork_safety.opening, self.main.lock:
-            self._open(Patience(timeout, self.label))
+            self._open(BusyTimeout(timeout, self.label))
             fork_safety.enroll(self)
         # Not a method of self, so that a store that is forgotten can be collected.
         self._finalizer = finalize(self, _close_all, self._connections)
@@ -144,7 +144,7 @@ class Database:
         """
         if not isinstance(error, sqlite3.Error):
             raise error
-        patience = Patience(self._timeout, self.label)
+        patience = BusyTimeout(self._timeout, self.label)
         while isinstance(error, AsleepError) or is_busy(error):
             if not isinstance(error, AsleepError):
                 patience.pause(error)
@@ -208,7 +208,7 @@ class Database:
     def patiently(self, work: Callable[[], T]) -> T:
         """Call *work*, which uses a connection that is held already; again while others hold a lock."""
         try:
-            return patiently(work, Patience(self._timeout, self.label))
+            return patiently(work, BusyTimeout(self._timeout, self.label))
         except sqlite3.Error as error:
             raise self.failure(error) from shown_cause(error)
 
@@ -217,7 +217,7 @@ class Database:
         """Give the cursor of a connection of its own, for work that takes long; memory has only one."""
         if self._location is None:
             with self.main.lock:
-                self._wake(self.main, Patience(self._timeout, self.label))
+                self._wake(self.main, BusyTimeout(self._timeout, self.label))
                 try:
                     yield self.main.cursor
                 except BaseException:
@@ -230,7 +230,7 @@ class Database:
             try:
                 with self._gate:
                     self._connections.append(connection)
-                self._wake(connection, Patience(self._timeout, self.label), durability)
+                self._wake(connection, BusyTimeout(self._timeout, self.label), durability)
                 yield connection.cursor
             except sqlite3.Error as error:
                 raise self.failure(error) from shown_cause(error)
@@ -280,7 +280,7 @@ class Database:
             f"nothing more is written; what was acknowledged before may be in the old file only"
         )
 
-    def _attempt(self, work: Work[T], patience: Patience) -> T:
+    def _attempt(self, work: Work[T], patience: BusyTimeout) -> T:
         if not self.main.lock.acquire(timeout=patience.remaining()):
             raise patience.exhausted()
         try:
@@ -317,7 +317,7 @@ class Database:
 
     # -- opening
 
-    def _open(self, patience: Patience) -> None:
+    def _open(self, patience: BusyTimeout) -> None:
         """Open the file for the first time, one that is damaged after its quarantine if that was asked for."""
         for _ in range(ATTEMPTS):
             inode = self._location.inode() if self._location else None
@@ -335,7 +335,7 @@ class Database:
         """Return whether this is the file in use here; a connection that is closed for a fork opens it again."""
         return self._stopped is None and self._inode == inode
 
-    def _wake(self, connection: Connection, patience: Patience, durability: Durability | None = None) -> None:
+    def _wake(self, connection: Connection, patience: BusyTimeout, durability: Durability | None = None) -> None:
         """Open *connection* unless it is open; the caller holds its lock."""
         if connection.raw is not None:
             if connection.cursor is NO_CURSOR:
@@ -357,10 +357,10 @@ class Database:
 
     def _open_memory(self) -> sqlite3.Connection:
         raw = self._connected("file::memory:")
-        in_transaction(raw.cursor(), lambda _: schema.migrate(raw, schema.Found(0, [])))
+        in_transaction(raw.cursor(), lambda _: schema.migrate(raw, schema.SchemaState(0, [])))
         return raw
 
-    def _open_file(self, patience: Patience, durability: Durability | None) -> sqlite3.Connection:
+    def _open_file(self, patience: BusyTimeout, durability: Durability | None) -> sqlite3.Connection:
         assert self._location is not None
         first = self._inode is None
         if first and self.readonly:
@@ -383,7 +383,7 @@ class Database:
         self._inode = inode
         return raw
 
-    def _inspected(self, patience: Patience) -> sqlite3.Connection:
+    def _inspected(self, patience: BusyTimeout) -> sqlite3.Connection:
         """Return a connection to a file that is a current store, migrated if need be."""
         assert self._location is not None
         current = self._look(patience)
@@ -398,7 +398,7 @@ class Database:
             raise
         return raw
 
-    def _look(self, patience: Patience) -> bool:
+    def _look(self, patience: BusyTimeout) -> bool:
         """Return whether the file needs no migration; raise if it is not ours.
 
         A file that turns out to be somebody else's must stay as it is, and alone. So the first look is one
@@ -422,7 +422,7 @@ class Database:
         # undone, and that is what its owner would do as well.
         return self._look_through("mode=rw", patience)
 
-    def _look_through(self, mode: str, patience: Patience) -> bool:
+    def _look_through(self, mode: str, patience: BusyTimeout) -> bool:
         assert self._location is not None
         reader = self._connected(self._location.uri(mode))
         try:

@@ -11,16 +11,16 @@ from typing import Any
 from zlib import crc32
 
 from sqlitedict_kv.engines.protocol import (
-    AgeSpan,
+    AgeRange,
     Capabilities,
     Change,
     CheckReport,
     Edit,
     Figures,
+    KeyRange,
     Observer,
     Outcome,
     Put,
-    Span,
     Value,
 )
 from sqlitedict_kv.engines.record import Record
@@ -39,7 +39,7 @@ from sqlitedict_kv.engines.sqlite.database import Database, Durability, OnCorrup
 from sqlitedict_kv.engines.sqlite.error_mapping import UndecodableTextError, is_busy
 from sqlitedict_kv.engines.sqlite.key_range import KEYS, KEYS_REVERSE, RECORDS, RECORDS_REVERSE, bounds_of
 from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE, sync_directory
-from sqlitedict_kv.engines.sqlite.maintenance import RAISE_FLOOR, Upkeep, raise_floors
+from sqlitedict_kv.engines.sqlite.maintenance import RAISE_FLOOR, Maintenance, raise_floors
 from sqlitedict_kv.engines.sqlite.mutations import (
     ADD_TELLING,
     MAX_INTEGER,
@@ -57,7 +57,7 @@ from sqlitedict_kv.engines.sqlite.mutations import (
     restore_rows,
     values_of,
 )
-from sqlitedict_kv.engines.sqlite.open_transaction import Held
+from sqlitedict_kv.engines.sqlite.open_transaction import OpenTransaction
 from sqlitedict_kv.errors import CorruptStoreError, DamagedEntryError, KVError, OpenError, UnsupportedError
 
 READ_VALUE = f"SELECT value, content_type, expires_at, {EXPECTED_CRC} FROM kv WHERE ns = ? AND key = ?"
@@ -137,7 +137,7 @@ class SQLiteEngine:
             connect=connect,
         )
         self._main = self._database.main
-        self._upkeep = Upkeep(self._database, max_bytes=max_bytes, max_entries=max_entries)
+        self._upkeep = Maintenance(self._database, max_bytes=max_bytes, max_entries=max_entries)
         self._holders: set[int] = set()  # threads that are in a block of exclusive()
         self.label = self._database.label
         self.quarantined = self._database.quarantined
@@ -228,7 +228,7 @@ class SQLiteEngine:
             self._name_damage([(namespace, key) for key in keys])
             raise
 
-    def keys(self, span: Span, limit: int, now: int) -> list[str]:
+    def keys(self, span: KeyRange, limit: int, now: int) -> list[str]:
         """Return the first live keys of a span."""
         statement = KEYS_REVERSE if span.reverse else KEYS
         bounds = (span.namespace, *bounds_of(span), now, limit)
@@ -236,7 +236,7 @@ class SQLiteEngine:
         self._refuse_disorder(span, keys)
         return keys
 
-    def records(self, span: Span, limit: int, now: int) -> list[tuple[str, Record]]:
+    def records(self, span: KeyRange, limit: int, now: int) -> list[tuple[str, Record]]:
         """Return the first live records of a span: at least one if there is any, at most *limit*."""
         statement = RECORDS_REVERSE if span.reverse else RECORDS
         bounds = (span.namespace, *bounds_of(span), now, limit)
@@ -260,7 +260,7 @@ class SQLiteEngine:
         self._refuse_disorder(span, [key for key, _ in rows[-1:]])
         return [(key, record_of(span.namespace, key, row)) for key, row in rows]
 
-    def _refuse_disorder(self, span: Span, keys: Sequence[str]) -> None:
+    def _refuse_disorder(self, span: KeyRange, keys: Sequence[str]) -> None:
         """Raise unless a walk has come further: in an index that is damaged it could go round in circles for ever."""
         if keys and span.after is not None and (keys[-1] >= span.after if span.reverse else keys[-1] <= span.after):
             raise self._disorder()
@@ -268,7 +268,7 @@ class SQLiteEngine:
     def _disorder(self) -> CorruptStoreError:
         return CorruptStoreError(f"{self.label}: the database file is damaged: its keys are out of order")
 
-    def keys_by_age(self, age: AgeSpan, limit: int, now: int) -> list[tuple[int, str]]:
+    def keys_by_age(self, age: AgeRange, limit: int, now: int) -> list[tuple[int, str]]:
         """Return positions and keys of the first live entries in the order of their creation."""
         low, high = age.after or 0, MAX_ROWID if age.until is None else age.until
         if age.reverse:
@@ -494,7 +494,7 @@ class SQLiteEngine:
         return total
 
     @contextlib.contextmanager
-    def exclusive(self, now: Callable[[], int]) -> Iterator[HeldEngine]:
+    def exclusive(self, now: Callable[[], int]) -> Iterator[OpenTransactionEngine]:
         """Give an engine whose calls are one write transaction, committed when the block ends without an error."""
         self._database.require_writable()
         if self._database.in_memory:
@@ -503,11 +503,11 @@ class SQLiteEngine:
         thread = get_ident()
         strange: sqlite3.Error | None = None
         with self._database.aside() as cursor:
-            held = Held(self._database, cursor)
+            held = OpenTransaction(self._database, cursor)
             held.begin()
             self._holders.add(thread)
             try:
-                yield HeldEngine(held)
+                yield OpenTransactionEngine(held)
                 held.commit()
             except sqlite3.Error as error:  # ours are translated: it is of another database, and no reason to stop
                 strange = error
@@ -661,10 +661,10 @@ class SQLiteEngine:
         self._database.close()
 
 
-class HeldEngine(SQLiteEngine):
+class OpenTransactionEngine(SQLiteEngine):
     """The verbs, within the open transaction of :meth:`SQLiteEngine.exclusive`."""
 
-    def __init__(self, held: Held) -> None:
+    def __init__(self, held: OpenTransaction) -> None:
         """Work within *held*, which answers the calls of a database, of its connection and of the upkeep."""
         self._database: Any = held
         self._main: Any = held
@@ -696,10 +696,10 @@ class HeldEngine(SQLiteEngine):
 
     def purge_expired(self, namespace: str | None, limit: int | None, now: int) -> int:
         """Remove entries that expired; return how many."""
-        return Upkeep(self._database, max_bytes=None, max_entries=None).purge(namespace, limit, now)
+        return Maintenance(self._database, max_bytes=None, max_entries=None).purge(namespace, limit, now)
 
     @contextlib.contextmanager
-    def exclusive(self, now: Callable[[], int]) -> Iterator[HeldEngine]:
+    def exclusive(self, now: Callable[[], int]) -> Iterator[OpenTransactionEngine]:
         """Give the engine itself: the transaction is open already."""
         del now
         yield self

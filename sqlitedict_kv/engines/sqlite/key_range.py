@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlitedict_kv.engines.protocol import Span
+from sqlitedict_kv.engines.protocol import KeyRange
 
 # Bounds of a span: keys are TEXT, and every BLOB sorts behind all TEXT (https://www.sqlite.org/datatype3.html).
 LIVE_SPAN = "WHERE ns = ? AND key >= ? AND key < ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY key"
@@ -16,7 +16,7 @@ MAX_CODE_POINT = 0x10FFFF
 SURROGATES = range(0xD800, 0xE000)
 
 
-def bounds_of(span: Span) -> tuple[str, str | bytes]:
+def bounds_of(span: KeyRange) -> tuple[str, str | bytes]:
     """Return the lower bound, inclusive, and the upper bound, exclusive, of the keys that are left to walk."""
     low: str = span.prefix
     high: str | bytes = _successor(span.prefix)

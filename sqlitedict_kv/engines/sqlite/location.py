@@ -122,7 +122,7 @@ def uri_of(path: str, mode: str) -> str:
     return f"file:{quoted}?{mode}"
 
 
-class Place:
+class FileIdentity:
     """Which file and which log were open at a time, to see whether they still are.
 
     Somebody may delete or replace them; and when this process loses its POSIX locks, another one, alone by

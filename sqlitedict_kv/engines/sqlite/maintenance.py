@@ -50,7 +50,7 @@ USED_BYTES = """
 """
 
 
-class Upkeep:
+class Maintenance:
     """Sweeps expired entries, evicts over the limits, and makes checkpoints, as part of ordinary writes."""
 
     def __init__(self, database: Database, *, max_bytes: int | None, max_entries: int | None) -> None:

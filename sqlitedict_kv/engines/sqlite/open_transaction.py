@@ -15,7 +15,7 @@ from sqlitedict_kv.errors import StoreError
 T = TypeVar("T")
 
 
-class Held:
+class OpenTransaction:
     """Stands in for a :class:`Database` while a block of :meth:`Engine.exclusive` lasts; one thread uses it."""
 
     readonly = False

@@ -58,14 +58,14 @@ def canonical(sql: str) -> str:
     return re.sub(r" ?([(),]) ?", r"\1", text)
 
 
-class Found(NamedTuple):
+class SchemaState(NamedTuple):
     """What a file is found to be."""
 
     version: int  # the migration that it is at, 0 if it is empty
     useless_indexes: list[str]
 
 
-def found_in(connection: sqlite3.Connection, label: str) -> Found:
+def found_in(connection: sqlite3.Connection, label: str) -> SchemaState:
     """Return what is in a file, unless it is not ours; the caller has begun a transaction.
 
     Raises:
@@ -89,7 +89,7 @@ def found_in(connection: sqlite3.Connection, label: str) -> Found:
     if len(objects) < len(rows):  # a trigger may have the name of a table, and hide behind it
         raise ForeignDatabaseError(f"{label} is not a store of this library: names are used twice; it was not changed")
     found = _version_of(application, version, objects, encoding, label)
-    return Found(found, _useless(objects.values()))
+    return SchemaState(found, _useless(objects.values()))
 
 
 def _version_of(application: int, version: int, objects: dict[str, str], encoding: str, label: str) -> int:
@@ -138,7 +138,7 @@ def _useless(statements: Iterable[str]) -> list[str]:
     return [match[1] for match in matches if match]
 
 
-def migrate(connection: sqlite3.Connection, found: Found) -> None:
+def migrate(connection: sqlite3.Connection, found: SchemaState) -> None:
     """Bring a file to the current format; the caller has looked in the same transaction, which can write."""
     for statements in MIGRATIONS[found.version :]:
         for statement in statements:

@@ -10,18 +10,18 @@ from typing import Any, NoReturn
 from zlib import crc32
 
 from sqlitedict_kv.engines.protocol import (
-    AgeSpan,
+    AgeRange,
     Capabilities,
     CheckReport,
     Delete,
     Edit,
     Engine,
     Figures,
+    KeyRange,
     Keys,
     Memory,
     Outcome,
     Put,
-    Span,
     Value,
 )
 from sqlitedict_kv.engines.record import Record
@@ -30,7 +30,7 @@ from sqlitedict_kv.engines.valkey.idempotency import Sessions
 from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
 from sqlitedict_kv.engines.valkey.namespaces import Registry, Wish
 from sqlitedict_kv.engines.valkey.resolve import Concrete, Failed, Guarded, batches_of, resolved
-from sqlitedict_kv.engines.valkey.scan import Survey, require_order
+from sqlitedict_kv.engines.valkey.scan import Scanner, require_order
 from sqlitedict_kv.engines.valkey.script_calls import (
     clear_call,
     commit_call,
@@ -71,7 +71,7 @@ class ValkeyEngine:
         self._prefix = prefix
         self._readonly = readonly
         self._registry = Registry(link, prefix)
-        self._survey = Survey(link, self._registry)
+        self._survey = Scanner(link, self._registry)
         self._sessions = Sessions()
         self._memory: Memory | None = None  # in front of it
         self._tracking: Tracking | None = None  # what tells that of the writes of others
@@ -130,11 +130,11 @@ class ValkeyEngine:
             if raw is not None
         }
 
-    def keys(self, span: Span, limit: int, now: int) -> list[str]:
+    def keys(self, span: KeyRange, limit: int, now: int) -> list[str]:
         """Return the first live keys of a span."""
         return [key for key, _ in self._survey.walk(span, limit, now, records=False)]
 
-    def records(self, span: Span, limit: int, now: int) -> list[tuple[str, Record]]:
+    def records(self, span: KeyRange, limit: int, now: int) -> list[tuple[str, Record]]:
         """Return the first live records of a span: at least one if there is any, at most *limit*."""
         start = crc_of(span.namespace)
         return [
@@ -142,7 +142,7 @@ class ValkeyEngine:
             for key, raw in self._survey.walk(span, limit, now, records=True)
         ]
 
-    def keys_by_age(self, age: AgeSpan, limit: int, now: int) -> list[tuple[int, str]]:
+    def keys_by_age(self, age: AgeRange, limit: int, now: int) -> list[tuple[int, str]]:
         """Refuse: servers keep no order of creation."""
         del age, limit, now
         raise UnsupportedError("by_age() needs a store in a file: a server keeps no order of creation")
@@ -405,7 +405,7 @@ class ValkeyEngine:
     # -- coherence
 
     def tell(self, memory: Memory, staleness: float) -> Tracking:
-        """Tell *memory* of what changes; see :class:`sqlitedict_kv.engines.protocol.TellingEngine`."""
+        """Tell *memory* of what changes; see :class:`sqlitedict_kv.engines.protocol.InvalidatingEngine`."""
         self._memory = memory
         self._tracking = Tracking(self._link, self._prefix, memory, staleness)
         self._tracking.start()

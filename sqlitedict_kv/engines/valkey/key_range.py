@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from math import isqrt
 from typing import Any, NamedTuple
 
-from sqlitedict_kv.engines.protocol import Span
+from sqlitedict_kv.engines.protocol import KeyRange
 from sqlitedict_kv.errors import CorruptStoreError
 
 FIRST, LAST = b"-", b"+"
 BEHIND_ALL_TEXT = b"\xff"  # no UTF-8 has this byte
 
 
-class Page(NamedTuple):
+class KeyPage(NamedTuple):
     """The first keys of a span, with their entries if these are wanted."""
 
     items: list[tuple[str, bytes]]
     boundary: str | None  # the key to go on behind; None if nothing is left
 
 
-def bounds_of(span: Span) -> tuple[bytes, bytes]:
+def bounds_of(span: KeyRange) -> tuple[bytes, bytes]:
     """Return the bounds of the keys that are left to walk; see https://valkey.io/commands/zrangebylex/."""
     prefix = span.prefix.encode()
     low, high = (b"[" + prefix, b"(" + prefix + BEHIND_ALL_TEXT) if prefix else (FIRST, LAST)
@@ -56,7 +56,7 @@ def text_of(name: bytes) -> str:
         ) from error
 
 
-def joined(replies: Sequence[Any], *, reverse: bool, records: bool) -> Page:
+def joined(replies: Sequence[Any], *, reverse: bool, records: bool) -> KeyPage:
     """Return the pages of all shards as one, up to where the first of them ends that has more."""
     items: list[tuple[str, bytes]] = []
     boundaries = []
@@ -68,10 +68,10 @@ def joined(replies: Sequence[Any], *, reverse: bool, records: bool) -> Page:
         if not complete:
             boundaries.append(text_of(boundary))
     if len(replies) == 1:
-        return Page(items, boundaries[0] if boundaries else None)
+        return KeyPage(items, boundaries[0] if boundaries else None)
     # The order of str is that of UTF-8.
     items.sort(reverse=reverse)
     if not boundaries:
-        return Page(items, None)
+        return KeyPage(items, None)
     end = max(boundaries) if reverse else min(boundaries)
-    return Page([item for item in items if (item[0] >= end if reverse else item[0] <= end)], end)
+    return KeyPage([item for item in items if (item[0] >= end if reverse else item[0] <= end)], end)

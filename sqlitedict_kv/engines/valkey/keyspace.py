@@ -43,7 +43,7 @@ class Shard(NamedTuple):
     sessions: bytes  # what the names of sessions begin with
 
 
-class Layout(NamedTuple):
+class Keyspace(NamedTuple):
     """How a namespace is laid out, for as long as it is there."""
 
     shards: int
@@ -54,7 +54,7 @@ class Layout(NamedTuple):
         return b"%d%s" % (self.shards, b"i" if self.ordered else b"u")
 
     @classmethod
-    def of(cls, encoded: bytes) -> Layout:
+    def of(cls, encoded: bytes) -> Keyspace:
         """Return what the servers keep.
 
         Raises:
@@ -73,7 +73,7 @@ class Space(NamedTuple):
     """A namespace on the servers."""
 
     namespace: str
-    layout: Layout
+    layout: Keyspace
     encoded: bytes  # the layout
     crc: int  # where the checksums of its entries begin
     shards: tuple[Shard, ...]
@@ -88,7 +88,7 @@ def family_of(namespace: str) -> str:
     return namespace.removesuffix(LEASES) or namespace
 
 
-def space_of(prefix: str, namespace: str, layout: Layout) -> Space:
+def space_of(prefix: str, namespace: str, layout: Keyspace) -> Space:
     """Return the names of a namespace's keys."""
     family = family_of(namespace)
     kinds = "dixcs" if family == namespace else "DIXcs"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlitedict_kv.engines.valkey.client.protocol import Call, Link
 from sqlitedict_kv.engines.valkey.client.redis_py import key_slot
 from sqlitedict_kv.engines.valkey.key_range import text_of
-from sqlitedict_kv.engines.valkey.keyspace import LEASES, Layout, Space, family_of, registry_of, space_of
+from sqlitedict_kv.engines.valkey.keyspace import LEASES, Keyspace, Space, family_of, registry_of, space_of
 from sqlitedict_kv.engines.valkey.scripts import DECLARE
 from sqlitedict_kv.errors import LayoutError, UnsupportedError
 
@@ -76,7 +76,7 @@ class Registry:
         _refuse_leases_of_leases(namespace)
         family = family_of(namespace)
         wish = self._wishes.get(family, AS_IT_IS)
-        layout = space.layout if space else Layout(wish.shards or 1, wish.ordered is not False)
+        layout = space.layout if space else Keyspace(wish.shards or 1, wish.ordered is not False)
         names = (namespace.encode(), family.encode(), layout.encoded())
         encoded = self._link.one(Call(self._slot, DECLARE, (b"1", self._key, *names), writes=True))
         space = self._learn(namespace, encoded)
@@ -104,12 +104,12 @@ class Registry:
         self._asserted = {}
 
     def _learn(self, namespace: str, encoded: bytes) -> Space:
-        layout = Layout.of(encoded)
+        layout = Keyspace.of(encoded)
         self._compare(namespace, layout)
         space = self._spaces[namespace] = space_of(self._prefix, namespace, layout)
         return space
 
-    def _compare(self, namespace: str, layout: Layout) -> None:
+    def _compare(self, namespace: str, layout: Keyspace) -> None:
         wish = self._wishes.get(family_of(namespace), AS_IT_IS)
         if wish.shards not in (None, layout.shards):
             raise LayoutError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from zlib import crc32
 
-from sqlitedict_kv.engines.protocol import CheckReport, Span
+from sqlitedict_kv.engines.protocol import CheckReport, KeyRange
 from sqlitedict_kv.engines.valkey.client.protocol import Link
 from sqlitedict_kv.engines.valkey.key_range import joined, share_of, text_of
 from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
@@ -18,7 +18,7 @@ ROWS_PER_PAGE = 1000
 FOREVER = 0  # a time at which nothing has expired
 
 
-class Survey:
+class Scanner:
     """Walks, counts and checks."""
 
     def __init__(self, link: Link, registry: Registry) -> None:
@@ -26,7 +26,7 @@ class Survey:
         self._link = link
         self._registry = registry
 
-    def walk(self, span: Span, limit: int, now: int, *, records: bool) -> list[tuple[str, bytes]]:
+    def walk(self, span: KeyRange, limit: int, now: int, *, records: bool) -> list[tuple[str, bytes]]:
         """Return the first keys of a span and, if *records*, their entries."""
         space = self._registry.known(span.namespace)
         if space is None:
@@ -78,7 +78,7 @@ class Survey:
         return CheckReport(not problems, entries, 0, tuple(problems))
 
     def _in_order(self, namespace: str) -> Iterator[list[tuple[str, bytes]]]:
-        span = Span(namespace)
+        span = KeyRange(namespace)
         while page := self.walk(span, ROWS_PER_PAGE, FOREVER, records=True):
             yield page
             span = span._replace(after=page[-1][0])

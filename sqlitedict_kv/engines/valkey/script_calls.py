@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
-from sqlitedict_kv.engines.protocol import Change, Check, Delete, Put, Span, Touch
+from sqlitedict_kv.engines.protocol import Change, Check, Delete, KeyRange, Put, Touch
 from sqlitedict_kv.engines.valkey.client.protocol import Call
 from sqlitedict_kv.engines.valkey.key_range import bounds_of
 from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
@@ -55,7 +55,7 @@ def whole(shard: Shard) -> bytes:
     return shard.sessions
 
 
-def page_call(space: Space, shard: Shard, span: Span, limit: int, now: int, *, records: bool) -> Call:
+def page_call(space: Space, shard: Shard, span: KeyRange, limit: int, now: int, *, records: bool) -> Call:
     """Return the call that walks along the keys of a shard of a namespace."""
     low, high = bounds_of(span)
     names = (b"3", shard.order, shard.expiry, whole(shard)) if records else (b"2", shard.order, shard.expiry)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sqlitedict_kv import KVError, Store, StoreDetachedError
-from sqlitedict_kv.engines.sqlite.location import Location, Place
+from sqlitedict_kv.engines.sqlite.location import FileIdentity, Location
 from tests.support.accidents import delete, delete_all, delete_log, lose_locks, rename, replace
 from tests.support.processes import Worker, run
 
@@ -342,7 +342,7 @@ def test_no_descriptor_of_the_directory_is_left_open_by_stores_that_lose_their_f
 
     assert not lose()
     with pytest.raises(FileNotFoundError):
-        Place(Location(str(path), allow_unsafe_filesystem=False))
+        FileIdentity(Location(str(path), allow_unsafe_filesystem=False))
     assert not [name for name in os.listdir("/proc/self/fd") if _leads_to(name, path.parent)]
 
 

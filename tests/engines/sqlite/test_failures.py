@@ -22,14 +22,14 @@ from sqlitedict_kv import (
     StoreIOError,
     TooLargeError,
 )
-from sqlitedict_kv.engines.protocol import Change, Delete, Put, Span, Touch
+from sqlitedict_kv.engines.protocol import Change, Delete, KeyRange, Put, Touch
 from sqlitedict_kv.engines.sqlite import SQLiteEngine, location
 from sqlitedict_kv.engines.sqlite import engine as sqlite_engine
 from sqlitedict_kv.engines.sqlite.error_mapping import translate
 from tests.support.processes import run
 
 NOW = 1_700_000_000_000
-SPAN = Span("n")
+SPAN = KeyRange("n")
 
 
 def driver_error(code, message="injected"):

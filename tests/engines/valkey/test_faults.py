@@ -20,7 +20,7 @@ from sqlitedict_kv import (
     UnreachableError,
 )
 from sqlitedict_kv.engines.valkey import namespaces
-from sqlitedict_kv.engines.valkey.client.retry import Course
+from sqlitedict_kv.engines.valkey.client.retry import Retry
 from tests.conftest import redis_binary
 from tests.engines.valkey.load import NAMESPACE, Load, hurried
 from tests.faults.crew import Crew
@@ -203,7 +203,7 @@ def test_a_server_that_lost_everything_is_empty_and_is_written_to_as_before(serv
 
 
 def test_a_server_that_hangs_for_less_than_the_timeout_costs_only_time(server, monkeypatch):
-    missed, gave_up = threading.Event(), Course.missed
+    missed, gave_up = threading.Event(), Retry.missed
 
     def watched(course, *arguments):
         missed.set()
@@ -212,7 +212,7 @@ def test_a_server_that_hangs_for_less_than_the_timeout_costs_only_time(server, m
     with Store(server.url, timeout=4) as store, ThreadPoolExecutor(1) as pool:
         ns = store.ns(NAMESPACE)
         ns.add("early", 1)  # which brings the script
-        monkeypatch.setattr(Course, "missed", watched)
+        monkeypatch.setattr(Retry, "missed", watched)
         server.pause()
         answer = pool.submit(ns.add, "new", 1)
         assert missed.wait(60)  # the first request is at the server, which has not read it, and another one is tried

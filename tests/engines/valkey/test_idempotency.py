@@ -9,7 +9,7 @@ from sqlitedict_kv import ConflictError, OutcomeUnknownError, Store
 from sqlitedict_kv.engines.protocol import Put
 from sqlitedict_kv.engines.valkey import idempotency
 from sqlitedict_kv.engines.valkey.client.connect import connect
-from sqlitedict_kv.engines.valkey.keyspace import Layout, space_of
+from sqlitedict_kv.engines.valkey.keyspace import Keyspace, space_of
 from sqlitedict_kv.engines.valkey.script_calls import clear_call, commit_call, put_call, remove_call
 from tests.engines.valkey.lossy import Lossy
 
@@ -124,7 +124,7 @@ def link(shared_valkey):
 
 @pytest.fixture
 def space(request):
-    return space_of(request.node.name[:60], "ns", Layout(1, ordered=True))
+    return space_of(request.node.name[:60], "ns", Keyspace(1, ordered=True))
 
 
 def put(key, body=b"1"):

@@ -6,15 +6,15 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 
 from sqlitedict_kv import LayoutError, Store, UnsupportedError
-from sqlitedict_kv.engines.protocol import Span
+from sqlitedict_kv.engines.protocol import KeyRange
 from sqlitedict_kv.engines.valkey.key_range import bounds_of, joined
-from sqlitedict_kv.engines.valkey.keyspace import Layout, family_of, space_of
+from sqlitedict_kv.engines.valkey.keyspace import Keyspace, family_of, space_of
 
 NAMES = st.text("{}%:ab0.é", min_size=1, max_size=12)
 
 
 def space(name, shards=1, *, ordered=True):
-    return space_of("kv", name, Layout(shards, ordered))
+    return space_of("kv", name, Keyspace(shards, ordered))
 
 
 def names_of(shard):
@@ -50,16 +50,16 @@ def test_leases_are_where_the_results_are():
     assert family_of(".leases") == ".leases"
 
 
-@pytest.mark.parametrize("layout", [Layout(1, True), Layout(1024, False)])
+@pytest.mark.parametrize("layout", [Keyspace(1, True), Keyspace(1024, False)])
 def test_a_layout_comes_back_as_it_was(layout):
-    assert Layout.of(layout.encoded()) == layout
+    assert Keyspace.of(layout.encoded()) == layout
 
 
 def test_bounds_are_bytes_in_order():
-    assert bounds_of(Span("n")) == (b"-", b"+")
-    assert bounds_of(Span("n", "é")) == (b"[\xc3\xa9", b"(\xc3\xa9\xff")
-    assert bounds_of(Span("n", "a", "ab")) == (b"(ab", b"(a\xff")
-    assert bounds_of(Span("n", "a", "ab", reverse=True)) == (b"[a", b"(ab")
+    assert bounds_of(KeyRange("n")) == (b"-", b"+")
+    assert bounds_of(KeyRange("n", "é")) == (b"[\xc3\xa9", b"(\xc3\xa9\xff")
+    assert bounds_of(KeyRange("n", "a", "ab")) == (b"(ab", b"(a\xff")
+    assert bounds_of(KeyRange("n", "a", "ab", reverse=True)) == (b"[a", b"(ab")
 
 
 def test_pages_of_shards_are_joined_up_to_where_the_first_ends_that_has_more():
@@ -176,7 +176,7 @@ def test_an_unordered_namespace_is_checked_too(address, shared_valkey):
         pages.update({f"k{number}": number for number in range(50)})
         assert store.check() == (True, 51, 0, ())
         assert store.stats()[:3] == (1, 0, 2)
-        shard = space_of(prefix, "pages", Layout(3, ordered=False)).shard_of(b"k7")
+        shard = space_of(prefix, "pages", Keyspace(3, ordered=False)).shard_of(b"k7")
         shared_valkey.client().append(shard.entries + b"k7", b"!")
         report = store.check()
         assert not report.ok

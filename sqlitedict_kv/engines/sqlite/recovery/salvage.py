@@ -132,7 +132,7 @@ def _unreadable(reader: sqlite3.Connection) -> str | None:
 def _copy_with_new_head(location: Location, descriptor: int, target: str) -> None:
     memory = sqlite3.connect(":memory:", isolation_level=None)
     try:
-        schema.migrate(memory, schema.Found(0, []))
+        schema.migrate(memory, schema.SchemaState(0, []))
         head = bytearray(memory.serialize()[:PAGE])
     finally:
         memory.close()
@@ -310,7 +310,7 @@ def fill(path: str, salvage: Salvage, connect: Connect) -> None:
     try:
         raw.execute("PRAGMA journal_mode = OFF")  # nobody sees the file before it is whole
         raw.execute("PRAGMA synchronous = OFF")
-        schema.migrate(raw, schema.Found(0, []))
+        schema.migrate(raw, schema.SchemaState(0, []))
         for batch in _batches(salvage.rows()):
             raw.execute("BEGIN")
             raw.executemany(INSERT, batch)

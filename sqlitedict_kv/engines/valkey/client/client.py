@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlitedict_kv.engines.valkey.client.deadline import Patience
+from sqlitedict_kv.engines.valkey.client.deadline import Deadline
 from sqlitedict_kv.engines.valkey.client.error_mapping import redirects, said
 from sqlitedict_kv.engines.valkey.client.pipeline import Missed, Pipeline, exchanged
 from sqlitedict_kv.engines.valkey.client.pool import Node
 from sqlitedict_kv.engines.valkey.client.protocol import LARGE, Call, Endpoint, command, packed
 from sqlitedict_kv.engines.valkey.client.redis_py import DRIVER_ERRORS, ResponseError, Socket
-from sqlitedict_kv.engines.valkey.client.retry import Course
+from sqlitedict_kv.engines.valkey.client.retry import Retry
 from sqlitedict_kv.engines.valkey.client.topology import Routes
 from sqlitedict_kv.errors import NotConfirmedError, StoreClosedError
 
@@ -37,16 +37,16 @@ class ServerLink:
 
     def one(self, call: Call) -> Any:
         """Return the reply of one call."""
-        # Flat, without Course and Pipeline: they would add 4 to the 25 us of a GET on the loopback.
+        # Flat, without Retry and Pipeline: they would add 4 to the 25 us of a GET on the loopback.
         since = time.monotonic()
         node = self._routes.slots[call.slot]
         message = packed(call)
         if len(message) > LARGE or (self.confirm and call.writes):
-            return self._persist(call, Patience(self._timeout))
+            return self._persist(call, Deadline(self._timeout))
         try:
             connection = node.free.pop()
         except IndexError:
-            return self._persist(call, Patience(self._timeout))
+            return self._persist(call, Deadline(self._timeout))
         try:
             connection.send_packed_command([message], check_health=False)
             reply = connection.read_response(disable_decoding=True)
@@ -62,14 +62,14 @@ class ServerLink:
         else:
             node.free.append(connection)
             return reply
-        return self._persist(call, Patience(self._timeout, since), missed, node)
+        return self._persist(call, Deadline(self._timeout, since), missed, node)
 
     def many(self, calls: Sequence[Call]) -> list[Any]:
         """Return the replies of calls in order; every server gets one pipeline, and all get theirs before one is read.
 
         Raises the first error; other calls were made all the same, or not.
         """
-        patience = Patience(self._timeout)
+        patience = Deadline(self._timeout)
         replies: list[Any] = [None] * len(calls)
         pending: Sequence[int] = range(len(calls))
         doubtful: set[int] = set()  # those that an attempt without an answer may have executed
@@ -145,14 +145,14 @@ class ServerLink:
     def _persist(
         self,
         call: Call,
-        patience: Patience,
+        patience: Deadline,
         missed: Missed | None = None,
         node: Node | None = None,
         *,
         doubtful: bool = False,
     ) -> Any:
         """Return the reply of a call that may have missed it at *node* already."""
-        course = Course(self._routes, self.label, call, patience, doubtful=doubtful)
+        course = Retry(self._routes, self.label, call, patience, doubtful=doubtful)
         while True:
             self._check_open()
             if missed is not None:
@@ -165,7 +165,7 @@ class ServerLink:
                 return reply
 
     def _attempted(
-        self, node: Node, messages: list[bytes], call: Call, patience: Patience
+        self, node: Node, messages: list[bytes], call: Call, patience: Deadline
     ) -> tuple[Any, Missed | None]:
         """Return the reply of one attempt, or what stands in its place."""
         confirming = bool(self.confirm and call.writes)
@@ -180,7 +180,7 @@ class ServerLink:
             self._check(confirmed)
         return reply, None
 
-    def _pipeline(self, node: Node, messages: list[bytes], patience: Patience, *, confirming: bool) -> Pipeline:
+    def _pipeline(self, node: Node, messages: list[bytes], patience: Deadline, *, confirming: bool) -> Pipeline:
         if not confirming:
             return Pipeline(node, messages, within=self._attempt)
         milliseconds = max(1, int(patience.remaining() * 1000))  # 0 would be for ever
@@ -188,7 +188,7 @@ class ServerLink:
         return Pipeline(node, [*messages, wait], within=self._attempt, waits=milliseconds / 1000)
 
     def _exchange(
-        self, calls: Sequence[Call], pending: Sequence[int], patience: Patience, unconfirmed: list[NotConfirmedError]
+        self, calls: Sequence[Call], pending: Sequence[int], patience: Deadline, unconfirmed: list[NotConfirmedError]
     ) -> Iterator[tuple[Node, list[int], list[Any]]]:
         """Yield each server, the numbers of the calls that went there, and what came for them."""
         by_node: dict[Node, list[int]] = {}

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from sqlitedict_kv.engines.valkey.client.client import ServerLink
-from sqlitedict_kv.engines.valkey.client.from_redis_py import Found, bounds, from_client, made
+from sqlitedict_kv.engines.valkey.client.from_redis_py import ClientSettings, bounds, from_client, made
 from sqlitedict_kv.engines.valkey.client.handshake import greet
 from sqlitedict_kv.engines.valkey.client.protocol import Link
 from sqlitedict_kv.engines.valkey.client.redis_py import (
@@ -54,7 +54,7 @@ def connect(target: object, *, timeout: float, confirm: int = 0) -> Link:
     return link
 
 
-def _from_address(address: Address, attempt: float) -> Found:
+def _from_address(address: Address, attempt: float) -> ClientSettings:
     """Return what a URL leads to."""
     given = dict(address.options)
     for name in TLS_FILES:
@@ -64,13 +64,13 @@ def _from_address(address: Address, attempt: float) -> Found:
     options: dict[str, Any] = {"client_name": CLIENT_NAME, **given, **bounds(attempt), "protocol": 2, "db": address.db}
     options |= {"username": address.username, "password": address.password}
     if address.path:
-        return Found(
+        return ClientSettings(
             FixedRoutes(made(UnixDomainSocketConnection), {**options, "path": address.path}, address.path, 0),
             address.label,
         )
     make = made(SSLConnection if address.tls else Connection)
     if address.mode == "cluster":
-        return Found(ClusterRoutes(make, options, address.hosts), address.label)
+        return ClientSettings(ClusterRoutes(make, options, address.hosts), address.label)
     if address.mode == "sentinel":
         tls = {name: value for name, value in given.items() if name.startswith("ssl_")}
         asked = {**bounds(attempt), **tls, **watch, "protocol": 2, "ssl": address.tls}
@@ -81,6 +81,6 @@ def _from_address(address: Address, attempt: float) -> Found:
             for client in sentinels.sentinels:
                 client.close()
 
-        return Found(routes, address.label, release, sentinel=True)
+        return ClientSettings(routes, address.label, release, sentinel=True)
     ((host, port),) = address.hosts
-    return Found(FixedRoutes(make, {**options, "host": host, "port": port}, host, port), address.label)
+    return ClientSettings(FixedRoutes(make, {**options, "host": host, "port": port}, host, port), address.label)

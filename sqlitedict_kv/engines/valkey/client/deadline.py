@@ -9,7 +9,7 @@ SHORTEST_PAUSE = 0.005  # seconds
 LONGEST_PAUSE = 0.25
 
 
-class Patience:
+class Deadline:
     """A deadline, and pauses that grow until it."""
 
     def __init__(self, timeout: float, since: float | None = None) -> None:

@@ -26,7 +26,7 @@ def _nothing() -> None:
     pass
 
 
-class Found(NamedTuple):
+class ClientSettings(NamedTuple):
     """Where a target leads."""
 
     routes: Routes
@@ -50,7 +50,7 @@ def made(kind: type[Any]) -> Make:
     return kind
 
 
-def from_client(client: object, attempt: float) -> Found:
+def from_client(client: object, attempt: float) -> ClientSettings:
     """Return routes that connect as a client does; its own connections are left alone.
 
     Raises:
@@ -71,21 +71,21 @@ def from_client(client: object, attempt: float) -> Found:
         service, sentinels = pool.service_name, pool.sentinel_manager
         make = made(SSLConnection if issubclass(pool.connection_class, SSLConnection) else Connection)
         routes = SentinelRoutes(make, options, lambda: sentinels.discover_master(service))
-        return Found(routes, f"valkey+sentinel://{service}", sentinel=True)
+        return ClientSettings(routes, f"valkey+sentinel://{service}", sentinel=True)
     path, host, port = options.get("path"), options.get("host", "localhost"), int(options.get("port", 6379))
     db = options.get("db") or 0
     label = f"unix://{path}?db={db}" if path else f"valkey://{host}:{port}/{db}"
-    return Found(FixedRoutes(made(pool.connection_class), options, path or host, port), label)
+    return ClientSettings(FixedRoutes(made(pool.connection_class), options, path or host, port), label)
 
 
-def _from_cluster(client: Any, attempt: float) -> Found:
+def _from_cluster(client: Any, attempt: float) -> ClientSettings:
     nodes = client.get_nodes()
     remap = getattr(client.nodes_manager, "address_remap", None)
     pool = client.get_redis_connection(nodes[0]).connection_pool
     options = _options(pool.connection_kwargs, attempt)
     seeds = [(str(node.host), int(node.port)) for node in nodes]
     label = "valkey+cluster://" + ",".join(sorted(f"{host}:{port}" for host, port in seeds))
-    return Found(ClusterRoutes(made(pool.connection_class), options, seeds, remap), label)
+    return ClientSettings(ClusterRoutes(made(pool.connection_class), options, seeds, remap), label)
 
 
 def _options(given: dict[str, Any], attempt: float) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from sqlitedict_kv.engines.valkey.client.deadline import Patience
+from sqlitedict_kv.engines.valkey.client.deadline import Deadline
 from sqlitedict_kv.engines.valkey.client.error_mapping import Verdict, said, translate, verdict_of
 from sqlitedict_kv.engines.valkey.client.protocol import Call, Link
 from sqlitedict_kv.engines.valkey.client.redis_py import DRIVER_ERRORS, ResponseError
@@ -23,7 +23,7 @@ def greet(link: Link, routes: Routes, timeout: float, *, sentinel: bool) -> None
         AccessDeniedError: it refuses the user or the password.
         UnreachableError: nobody answered for the whole timeout.
     """
-    patience = Patience(timeout)
+    patience = Deadline(timeout)
     _locate(link, routes, patience)
     if link.clustered:
         return
@@ -44,7 +44,7 @@ def greet(link: Link, routes: Routes, timeout: float, *, sentinel: bool) -> None
         routes.relocate(routes.slots[0], time.monotonic(), patience.remaining())
 
 
-def _locate(link: Link, routes: Routes, patience: Patience) -> None:
+def _locate(link: Link, routes: Routes, patience: Deadline) -> None:
     """Find the servers."""
     while True:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import NoReturn
 
-from sqlitedict_kv.engines.valkey.client.deadline import Patience
+from sqlitedict_kv.engines.valkey.client.deadline import Deadline
 from sqlitedict_kv.engines.valkey.client.error_mapping import Verdict, code_of, redirection, said, translate, verdict_of
 from sqlitedict_kv.engines.valkey.client.pipeline import Missed
 from sqlitedict_kv.engines.valkey.client.pool import Node
@@ -17,10 +17,10 @@ from sqlitedict_kv.errors import OutcomeUnknownError, UnreachableError
 REDIRECTIONS = 5  # in a row that are followed without a pause
 
 
-class Course:
+class Retry:
     """The attempts at one call: where the next one goes, and what is known of those before."""
 
-    def __init__(self, routes: Routes, label: str, call: Call, patience: Patience, *, doubtful: bool = False) -> None:
+    def __init__(self, routes: Routes, label: str, call: Call, patience: Deadline, *, doubtful: bool = False) -> None:
         """Begin where the slot is served; *doubtful* says that an attempt before may have been executed."""
         self.target: Node | None = None  # None: where the slot is served
         self.asking = False  # the next attempt begins with ASKING
