@@ -50,6 +50,7 @@ from sqlitedict_kv.memoization.types import AsyncMemoized, CacheInfo, Memoized
 from sqlitedict_kv.namespace import Namespace, NamespaceStats
 from sqlitedict_kv.operations.context import Entry, Meta
 from sqlitedict_kv.operations.pagination import Page
+from sqlitedict_kv.options import StoreOptions
 from sqlitedict_kv.store import Health, Store, StoreStats
 from sqlitedict_kv.transaction import Transaction, TransactionNamespace
 
@@ -106,6 +107,7 @@ __all__ = [
     "StoreFullError",
     "StoreIOError",
     "StoreNotFoundError",
+    "StoreOptions",
     "StoreStats",
     "TooLargeError",
     "Transaction",

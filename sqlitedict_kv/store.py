@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self, Unpack
 
 from sqlitedict_kv import validation
-from sqlitedict_kv.codecs.registry import Codec
 from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.exclusive import Exclusive, exclusively
@@ -20,7 +19,7 @@ from sqlitedict_kv.memoization.results import ResultStore
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.open_engine import opened
 from sqlitedict_kv.operations.context import Defaults, StoreContext
-from sqlitedict_kv.options import MEMORY, PREFIX, Settings, checked_settings
+from sqlitedict_kv.options import MEMORY, Settings, StoreOptions, check_options, with_store_options
 from sqlitedict_kv.transaction import Transaction
 from sqlitedict_kv.validation import (
     checked_content_type,
@@ -84,6 +83,7 @@ class Health(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
+@with_store_options
 class Store:
     """A persistent, versioned, namespaced dict in one SQLite file, or on servers of Valkey or Redis.
 
@@ -95,21 +95,7 @@ class Store:
     def __init__(
         self,
         path: str | os.PathLike[str] | Client = MEMORY,
-        *,
-        readonly: bool = False,
-        durability: Literal["process", "power"] = "process",
-        timeout: float = 10.0,
-        max_bytes: int | str | None = None,
-        max_entries: int | None = None,
-        max_value_bytes: int | str = validation.MAX_VALUE_BYTES,
-        lru_bytes: int | str | None = None,
-        codecs: Sequence[Codec] = (),
-        clock: Callable[[], float] = time.time,
-        allow_unsafe_filesystem: bool = False,
-        on_corrupt: Literal["raise", "quarantine"] = "raise",
-        prefix: str = PREFIX,
-        confirm: int = 0,
-        lru_staleness: float | None = None,
+        **options: Unpack[StoreOptions],
     ) -> None:
         """Open a file, made if there is none, or private memory, or connect to servers.
 
@@ -120,56 +106,16 @@ class Store:
                 ``valkey+sentinel://host1,host2/service`` asks Sentinels. Behind a question mark it may carry *confirm*,
                 *lru_bytes*, *lru_staleness*, *prefix* and *timeout*: ``"valkey://host?confirm=1"``. Or a
                 ``redis.Redis`` or ``redis.RedisCluster`` of your own, which is not closed.
-            readonly: open an existing file and refuse every write; it may lie on a read-only medium.
-            durability: what an acknowledged write survives: ``"process"``, the kill of any process; a power
-                cut may take the last commits, in order, and never corrupts. ``"power"``: a power cut too. For a file
-                only.
-            timeout: seconds to wait while others hold the lock, or until a server answers.
-            max_bytes: the size of the file at which entries are evicted, of those created longest ago the ones
-                written longest ago; an int or text such as ``"1 GB"``; None is no limit. Not for servers.
-            max_entries: likewise, the number of entries.
-            max_value_bytes: the size of the largest encoded value.
-            lru_bytes: memory for values that were read before, in front of a file never older than the last commit of
-                anybody, and in front of servers no more than *lru_staleness*; None is none.
-            codecs: further codecs, asked before the built-in ones.
-            clock: returns the Unix time in seconds.
-            allow_unsafe_filesystem: open a file on a network or virtual file system all the same; for a file only.
-            on_corrupt: what to do with a damaged file, as long as nobody else has it open: ``"raise"``, nothing;
-                ``"quarantine"``, put it aside and go on with a new one, in which is every entry that can be read and
-                matches its checksum. :attr:`quarantined` and a warning say what was done. All pages are looked at for
-                that, so it takes longer to open a large file. For a file only.
-            prefix: what all keys of the store begin with on the servers: stores with another one do not meet.
-            confirm: how many replicas must have a write before it is acknowledged; on servers only.
-            lru_staleness: seconds for which the LRU may still give what somebody has overwritten on the servers; with
-                those that do not tell of changes, each value is kept for that long. None is 1 second, and no LRU with
-                those that do not tell. On servers only.
+            **options: those of :class:`StoreOptions`.
 
         Raises:
-            TypeError, ValueError: an argument is not as described.
+            TypeError, ValueError: an argument is not as described, or unknown.
             UnsupportedError: an option is not for this kind of store; nothing was touched.
             OpenError: the path cannot be opened as a store; its subclasses say why.
             UnreachableError: no server answered for the whole timeout.
             ImportError: servers need redis-py, which is not installed.
         """
-        self._open(
-            checked_settings(
-                path,
-                readonly=readonly,
-                durability=durability,
-                timeout=timeout,
-                max_bytes=max_bytes,
-                max_entries=max_entries,
-                max_value_bytes=max_value_bytes,
-                lru_bytes=lru_bytes,
-                codecs=codecs,
-                clock=clock,
-                allow_unsafe_filesystem=allow_unsafe_filesystem,
-                on_corrupt=on_corrupt,
-                prefix=prefix,
-                confirm=confirm,
-                lru_staleness=lru_staleness,
-            )
-        )
+        self._open(check_options(path, options, type(self).__name__))
 
     @classmethod
     def _of(cls, settings: Settings) -> Self:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
-from sqlitedict_kv import validation
 from sqlitedict_kv.aio.lazy import Late, LazyStore
 from sqlitedict_kv.aio.namespace import AsyncNamespace, memoize_place
 from sqlitedict_kv.aio.transaction import AsyncTransaction
-from sqlitedict_kv.codecs.registry import Codec
 from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
 from sqlitedict_kv.memoization.decorator import AsyncDecorator, Memoize
 from sqlitedict_kv.operations.context import Defaults
-from sqlitedict_kv.options import MEMORY, PREFIX, checked_settings
+from sqlitedict_kv.options import MEMORY, StoreOptions, check_options, with_store_options
 from sqlitedict_kv.store import Health, Store, StoreStats
 from sqlitedict_kv.validation import checked_layout
 
@@ -28,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@with_store_options
 class AsyncStore:
     """A :class:`Store` whose verbs are awaited.
 
@@ -38,63 +36,20 @@ class AsyncStore:
     def __init__(
         self,
         path: str | os.PathLike[str] | Client = MEMORY,
-        *,
-        readonly: bool = False,
-        durability: Literal["process", "power"] = "process",
-        timeout: float = 10.0,
-        max_bytes: int | str | None = None,
-        max_entries: int | None = None,
-        max_value_bytes: int | str = validation.MAX_VALUE_BYTES,
-        lru_bytes: int | str | None = None,
-        codecs: Sequence[Codec] = (),
-        clock: Callable[[], float] = time.time,
-        allow_unsafe_filesystem: bool = False,
-        on_corrupt: Literal["raise", "quarantine"] = "raise",
-        prefix: str = PREFIX,
-        confirm: int = 0,
-        lru_staleness: float | None = None,
+        **options: Unpack[StoreOptions],
     ) -> None:
         """Describe a store; ``async with`` opens it, and so does the first verb that is awaited.
 
         Args:
-            path: as all the others, that of :class:`Store`; a client object is a synchronous one here too.
-            readonly: likewise.
-            durability: likewise.
-            timeout: likewise.
-            max_bytes: likewise.
-            max_entries: likewise.
-            max_value_bytes: likewise.
-            lru_bytes: likewise.
-            codecs: likewise.
-            clock: likewise; it is called in several threads.
-            allow_unsafe_filesystem: likewise.
-            on_corrupt: likewise.
-            prefix: likewise.
-            confirm: likewise.
-            lru_staleness: likewise.
+            path: as for :class:`Store`; a client object is a synchronous one here too.
+            **options: those of :class:`StoreOptions`.
 
         Raises:
-            TypeError, ValueError: an argument is not as described.
+            TypeError, ValueError: an argument is not as described, or unknown.
             UnsupportedError: an option is not for this kind of store.
             OpenError: (when it is opened) the path cannot be opened as a store; its subclasses say why.
         """
-        settings = checked_settings(
-            path,
-            readonly=readonly,
-            durability=durability,
-            timeout=timeout,
-            max_bytes=max_bytes,
-            max_entries=max_entries,
-            max_value_bytes=max_value_bytes,
-            lru_bytes=lru_bytes,
-            codecs=codecs,
-            clock=clock,
-            allow_unsafe_filesystem=allow_unsafe_filesystem,
-            on_corrupt=on_corrupt,
-            prefix=prefix,
-            confirm=confirm,
-            lru_staleness=lru_staleness,
-        )
+        settings = check_options(path, options, type(self).__name__)
         self._clock = settings.clock
         late = Late(settings.label, settings.codecs, settings.clock, settings.max_value_bytes)
         self._door = LazyStore(partial(Store._of, settings), late)  # noqa: SLF001 - its other face

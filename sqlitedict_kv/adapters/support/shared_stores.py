@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from sqlitedict_kv.aio import AsyncStore
 from sqlitedict_kv.engines.address import names_servers
-from sqlitedict_kv.options import MEMORY
+from sqlitedict_kv.options import DEFAULTS, MEMORY
 from sqlitedict_kv.store import Store
 
-OPTIONS = frozenset(Store.__init__.__kwdefaults__ or ())  # those that Store has besides the path
+OPTIONS = frozenset(DEFAULTS)  # those that Store has besides the path
 
 Key = tuple[object, ...]
 
