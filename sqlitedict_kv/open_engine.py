@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlitedict_kv.engines.protocol import Engine
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
-from sqlitedict_kv.lru import LRU, InvalidatedLRU, ValidatingLRU
+from sqlitedict_kv.lru import LRU, ClockCache, InvalidatedLRU, PolicyCache, ValidatingLRU, ValueCache
 from sqlitedict_kv.options import MEMORY, Settings
 
 if TYPE_CHECKING:
@@ -32,11 +34,15 @@ class Opened(NamedTuple):
 
 def opened(settings: Settings) -> Opened:
     """Open what the options of a store describe; see :class:`sqlitedict_kv.Store` for what it raises."""
-    room = settings.lru_bytes
+    max_bytes, make_cache = settings.lru_bytes, _cache_maker(settings)
     if settings.served:
         servers = _servers(settings)
         try:
-            tracked = None if room is None else InvalidatedLRU(servers, room, settings.lru_staleness)
+            tracked = (
+                None
+                if max_bytes is None
+                else InvalidatedLRU(servers, max_bytes, settings.lru_staleness, make_cache=make_cache)
+            )
         except BaseException:  # nobody else knows of the connections
             servers.close()
             raise
@@ -44,8 +50,18 @@ def opened(settings: Settings) -> Opened:
     file = _file(settings)
     if file.quarantined is not None:
         _warn(file.label, file.quarantined)
-    marked = None if room is None else ValidatingLRU(file, room)
+    marked = None if max_bytes is None else ValidatingLRU(file, max_bytes, make_cache)
     return Opened(file, marked, settings.durability, file.quarantined)
+
+
+def _cache_maker(settings: Settings) -> Callable[[int], ValueCache]:
+    """Return what makes the cache of an LRU; a policy that makes something else raises before anything is opened."""
+    policy = settings.lru_policy
+    if policy is None:
+        return ClockCache
+    assert settings.lru_bytes is not None
+    PolicyCache(settings.lru_bytes, policy)
+    return partial(PolicyCache, policy=policy)
 
 
 def _file(settings: Settings) -> SQLiteEngine:

@@ -16,7 +16,11 @@ from sqlitedict_kv.errors import UnsupportedError
 from sqlitedict_kv.validation import checked_optional_int
 
 if TYPE_CHECKING:
+    from cachetools import Cache
+
     from sqlitedict_kv.engines.address import Client
+
+    Policy = Callable[..., Cache[Any, Any]]
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type[Any])
@@ -44,6 +48,10 @@ class StoreOptions(TypedDict, total=False):
         lru_bytes: the memory for values that were read before, as an int or text such as ``"64 MB"``; None is none.
             In front of a file it is never older than the last commit of any process, in front of servers no older
             than *lru_staleness*.
+        lru_policy: what decides which values the LRU evicts: a class of cachetools such as ``cachetools.LFUCache``, or
+            any ``function(maxsize, getsizeof)`` that returns a ``cachetools.Cache``, called with both by name:
+            ``functools.partial(cachetools.TTLCache, ttl=60)``. Its keys are pairs of namespace and key. None, the
+            default, is CLOCK, which is the fastest. It needs *lru_bytes*.
         codecs: further codecs, asked before the built-in ones.
         clock: returns the Unix time in seconds; ``time.time`` by default. Several threads call it.
         allow_unsafe_filesystem: open a file on a network or virtual file system all the same. For a file only.
@@ -66,6 +74,7 @@ class StoreOptions(TypedDict, total=False):
     max_entries: int | None
     max_value_bytes: int | str
     lru_bytes: int | str | None
+    lru_policy: Policy | None
     codecs: Sequence[Codec]
     clock: Callable[[], float]
     allow_unsafe_filesystem: bool
@@ -83,6 +92,7 @@ DEFAULTS: StoreOptions = {
     "max_entries": None,
     "max_value_bytes": validation.MAX_VALUE_BYTES,
     "lru_bytes": None,
+    "lru_policy": None,
     "codecs": (),
     "clock": time.time,
     "allow_unsafe_filesystem": False,
@@ -163,6 +173,7 @@ class Settings(NamedTuple):
     max_entries: int | None
     max_value_bytes: int
     lru_bytes: int | None
+    lru_policy: Policy | None
     codecs: Codecs
     clock: Callable[[], float]
     allow_unsafe_filesystem: bool
@@ -209,6 +220,7 @@ def check_options(path: str | os.PathLike[str] | Client, given: StoreOptions, ki
         label=_label_of(target) if served else str(target),
         readonly=checked_readonly,
         lru_bytes=validation.checked_size(options["lru_bytes"], "lru_bytes", lowest=1),
+        lru_policy=_checked_policy(options["lru_policy"], options["lru_bytes"]),
         durability=validation.checked_choice(options["durability"], "durability", ("process", "power")),
         codecs=Codecs(validation.checked_codecs(options["codecs"])),
         clock=validation.checked_callable(options["clock"], "clock"),
@@ -266,6 +278,15 @@ def _read_address(given: StoreOptions, told: Mapping[str, str]) -> StoreOptions:
         except ValueError:
             raise ValueError(f"{name} in the address must be a number") from None
     return cast("StoreOptions", found)
+
+
+def _checked_policy(policy: object, lru_bytes: object) -> Policy | None:
+    """Return what makes the caches of an LRU, or None."""
+    if policy is None:
+        return None
+    if lru_bytes is None:
+        raise ValueError("lru_policy needs lru_bytes; without an LRU there is nothing to evict")
+    return validation.checked_callable(policy, "lru_policy")
 
 
 def _checked_prefix(prefix: object) -> str:

@@ -28,8 +28,8 @@ from threading import Lock
 
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.engines.protocol import Feed, InvalidatingEngine, Keys, Value
-from sqlitedict_kv.lru.clock import CachedValue, ClockCache, Name, size_of
-from sqlitedict_kv.lru.protocol import LRUStats, NotHeldError
+from sqlitedict_kv.lru.clock import ClockCache
+from sqlitedict_kv.lru.protocol import CachedValue, LRUStats, Name, NotHeldError, ValueCache, size_of
 
 STALENESS = 1.0  # seconds
 # A clock that goes on while the machine sleeps, where there is one: time.monotonic() stands still on Linux.
@@ -39,7 +39,7 @@ MONOTONIC: Callable[[], float] = (
 
 
 class InvalidatedLRU:
-    """Values by namespace and key, those used of late, as far as they are known to be no older than a bound."""
+    """Recently used values by namespace and key, as far as they are known to be no older than a bound."""
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class InvalidatedLRU:
         max_bytes: int,
         staleness: float | None = None,
         *,
+        make_cache: Callable[[int], ValueCache] = ClockCache,
         clock: Callable[[], float] = MONOTONIC,
     ) -> None:
         """Stand in front of *engine*.
@@ -56,10 +57,12 @@ class InvalidatedLRU:
             max_bytes: the memory that it takes at most.
             staleness: the bound, in seconds, which is then kept by time alone where nobody tells of changes; None is
                 :data:`STALENESS` where somebody does, and else nothing is held.
+            make_cache: returns an empty cache of so many bytes, with its eviction policy.
             clock: a monotonic clock, in seconds.
         """
         self._engine = engine
         self._max_bytes = max_bytes
+        self._make_cache = make_cache
         self._lifetime = staleness  # of an entry, while nobody tells
         self.clock = clock
         self._begin()
@@ -68,7 +71,7 @@ class InvalidatedLRU:
 
     def _begin(self) -> None:
         self._lock = Lock()  # held by whoever changes the entries, or takes away what is being read
-        self._cache = ClockCache(self._max_bytes)
+        self._cache = self._make_cache(self._max_bytes)
         self._held = self._cache.held
         self._hits = 0
         self._misses = 0
@@ -130,7 +133,7 @@ class InvalidatedLRU:
             raise
         cache = self._cache
         size = 0 if value is None else size_of(name, value)
-        is_welcome = value is not None and size <= cache.max_bytes and not cache.rejects(name, size)
+        is_welcome = value is not None and size <= cache.max_bytes and cache.admits(name, size)
         with self._lock:
             # Whoever is done first ends it for all: one of the others may have read an older value.
             is_current = reading.pop(name, None) is note and reading is self._reading
@@ -186,4 +189,6 @@ class InvalidatedLRU:
         """Return what it did in this process."""
         with self._lock:
             cache = self._cache
-            return LRUStats(self._hits, self._misses, len(cache), cache.bytes, cache.evictions, self._invalidations)
+            return LRUStats(
+                self._hits, self._misses, len(cache), cache.used_bytes, cache.evictions, self._invalidations
+            )

@@ -18,19 +18,28 @@ from threading import Lock
 
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.engines.protocol import DataVersionEngine, Keys, Value
-from sqlitedict_kv.lru.clock import CachedValue, ClockCache, Name, size_of
-from sqlitedict_kv.lru.protocol import LRUStats, NotHeldError
+from sqlitedict_kv.lru.clock import ClockCache
+from sqlitedict_kv.lru.protocol import CachedValue, LRUStats, Name, NotHeldError, ValueCache, size_of
 
 UNKNOWN = b""  # a mark that no engine gives
 
 
 class ValidatingLRU:
-    """Values by namespace and key, those used of late, as far as they are known to be current."""
+    """Recently used values by namespace and key, as far as they are known to be current."""
 
-    def __init__(self, engine: DataVersionEngine, max_bytes: int) -> None:
-        """Stand in front of *engine* and take *max_bytes* of memory at most."""
+    def __init__(
+        self, engine: DataVersionEngine, max_bytes: int, make_cache: Callable[[int], ValueCache] = ClockCache
+    ) -> None:
+        """Stand in front of *engine*.
+
+        Args:
+            engine: the storage that is read.
+            max_bytes: the most memory to use.
+            make_cache: returns an empty cache of so many bytes, with its eviction policy.
+        """
         self._engine = engine
         self._max_bytes = max_bytes
+        self._make_cache = make_cache
         self._read_mark = engine.marker()
         self._glance = engine.marker(waiting=False)
         self._begin()
@@ -40,7 +49,7 @@ class ValidatingLRU:
     def _begin(self) -> None:
         self._lock = Lock()  # held by whoever changes the entries or the mark
         self._mark = UNKNOWN
-        self._cache = ClockCache(self._max_bytes)
+        self._cache = self._make_cache(self._max_bytes)
         self._held = self._cache.held
         self._hits = 0
         self._misses = 0
@@ -95,7 +104,7 @@ class ValidatingLRU:
         if mark != self._mark:
             if read_mark() != mark:
                 return
-        elif self._cache.rejects(name, size):
+        elif not self._cache.admits(name, size):
             return
         with self._lock:
             if read_mark is not self._read_mark:  # the log may have begun anew, and look as it did
@@ -127,4 +136,6 @@ class ValidatingLRU:
         """Return what it did in this process."""
         with self._lock:
             cache = self._cache
-            return LRUStats(self._hits, self._misses, len(cache), cache.bytes, cache.evictions, self._invalidations)
+            return LRUStats(
+                self._hits, self._misses, len(cache), cache.used_bytes, cache.evictions, self._invalidations
+            )

@@ -784,7 +784,7 @@ def test_an_interrupt_while_it_makes_room_does_not_break_later_reads(open_cached
     n = store.ns("n")
     n.update({str(number): number for number in range(50)})
     warmed(n, "1")
-    store._context.lru._cache.bytes += 10_000  # as after an interrupt between the two lines that keep it
+    store._context.lru._cache.used_bytes += 10_000  # as after an interrupt between the two lines that keep it
     assert warmed(n, *map(str, range(50))) == list(range(50))
 
 
