@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.operations.context import Defaults, StoreContext
-from sqlitedict_kv.validation import checked_content_type, checked_namespace, checked_ttl
+from sqlitedict_kv.validation import Duration, checked_content_type, checked_namespace, checked_ttl
 
 
 class Exclusive:
@@ -17,7 +17,7 @@ class Exclusive:
         """Work with *context*, whose engine is within the transaction."""
         self._context = context
 
-    def ns(self, name: str, *, ttl: float | None = None, content_type: str | None = None) -> Namespace:
+    def ns(self, name: str, *, ttl: Duration | None = None, content_type: str | None = None) -> Namespace:
         """Return a namespace within the transaction; the arguments are those of :meth:`Store.ns`."""
         defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, self._context.codecs))
         return Namespace(self._context, checked_namespace(name), defaults)

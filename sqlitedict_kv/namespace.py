@@ -21,6 +21,7 @@ from sqlitedict_kv.validation import (
     DEFAULT,
     MAX_KEY_BYTES,
     Default,
+    Duration,
     checked_bool,
     checked_content_type,
     checked_int,
@@ -161,14 +162,15 @@ class Namespace(MutableMapping[str, Any]):
         self.set(key, value)
 
     def set(
-        self, key: str, value: Any, *, ttl: float | None | Default = DEFAULT, content_type: str | None = None
+        self, key: str, value: Any, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
     ) -> int:
         """Write a value, replacing all that was there, and return its version.
 
         Args:
             key: a str of at most 1,024 bytes of UTF-8.
             value: anything that a codec of the store keeps exactly.
-            ttl: seconds until it expires; None is never; left out, the namespace's own.
+            ttl: seconds until it expires, a timedelta, or text such as ``"30 min"``; None is never; left out, the
+                namespace's own.
             content_type: how to encode it; left out, the namespace's own, or what fits the value.
 
         Raises:
@@ -191,7 +193,7 @@ class Namespace(MutableMapping[str, Any]):
         return self._engine.put(self._name, key, body, encoded_as, expires_at, context.now())
 
     def add(
-        self, key: str, value: Any, *, ttl: float | None | Default = DEFAULT, content_type: str | None = None
+        self, key: str, value: Any, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
     ) -> int | None:
         """Write a value if the key is absent; return its version, or None if something is there."""
         return run(self._verbs().add(key, value, ttl, content_type))
@@ -202,7 +204,7 @@ class Namespace(MutableMapping[str, Any]):
         value: Any,
         version: int,
         *,
-        ttl: float | None | Default = DEFAULT,
+        ttl: Duration | None | Default = DEFAULT,
         content_type: str | None = None,
     ) -> int:
         """Write a value if the entry is still at *version*, and return the new one.
@@ -221,7 +223,7 @@ class Namespace(MutableMapping[str, Any]):
         assert written is not None
         return written
 
-    def set_many(self, mapping: Mapping[str, Any], *, ttl: float | None | Default = DEFAULT) -> dict[str, int]:
+    def set_many(self, mapping: Mapping[str, Any], *, ttl: Duration | None | Default = DEFAULT) -> dict[str, int]:
         """Write all the values of a mapping, or none, and return their versions by key."""
         return self._engine.put_many(self._edits.put_many(mapping, ttl), self._context.now())
 
@@ -260,7 +262,7 @@ class Namespace(MutableMapping[str, Any]):
         function: Callable[[Any], Any],
         *,
         default: Any = DEFAULT,
-        ttl: float | None | Default = DEFAULT,
+        ttl: Duration | None | Default = DEFAULT,
     ) -> Any:
         """Write what *function* makes of the value, and return it; nothing that others write is lost.
 
@@ -278,7 +280,7 @@ class Namespace(MutableMapping[str, Any]):
         """
         return run(self._verbs().modify(key, function, default, ttl))
 
-    def touch(self, key: str, ttl: float | None) -> bool:
+    def touch(self, key: str, ttl: Duration | None) -> bool:
         """Let an entry expire *ttl* seconds from now, None is never; return whether it was there.
 
         Its value, its version and the time of its last update stay.
@@ -286,7 +288,7 @@ class Namespace(MutableMapping[str, Any]):
         (version,) = self._commit([self._edits.touch(key, ttl)])
         return version is not None
 
-    def renew(self, key: str, ttl: float, default: Any = None) -> Any:
+    def renew(self, key: str, ttl: Duration, default: Any = None) -> Any:
         """Return the value and, if it is to expire at all, let it expire *ttl* seconds from now, in one step.
 
         An entry that never expires stays so. Value and version are not changed.

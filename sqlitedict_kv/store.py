@@ -22,6 +22,7 @@ from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.options import MEMORY, Settings, StoreOptions, check_options, with_store_options
 from sqlitedict_kv.transaction import Transaction
 from sqlitedict_kv.validation import (
+    Duration,
     checked_content_type,
     checked_layout,
     checked_namespace,
@@ -148,7 +149,7 @@ class Store:
         self,
         name: str,
         *,
-        ttl: float | None = None,
+        ttl: Duration | None = None,
         content_type: str | None = None,
         shards: int | None = None,
         ordered: bool | None = None,
@@ -157,7 +158,8 @@ class Store:
 
         Args:
             name: 1 to 255 bytes of UTF-8.
-            ttl: seconds until an entry expires where a write does not say; None is never.
+            ttl: seconds, a timedelta, or text such as ``"30 min"``, until an entry expires where a write does not say;
+                None is never.
             content_type: how values are encoded where a write does not say; None is what fits each.
             shards: how many parts of a cluster keep it, 1 to 1024, from its first entry on for ever; None is as it is
                 there, and 1 for a new one. A file keeps it whole.

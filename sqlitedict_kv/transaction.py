@@ -9,7 +9,7 @@ from typing import Any, Self
 from sqlitedict_kv.engines.protocol import Change, Edit, Put
 from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.operations.prepare import Edits
-from sqlitedict_kv.validation import DEFAULT, Default, checked_content_type, checked_namespace, checked_ttl
+from sqlitedict_kv.validation import DEFAULT, Default, Duration, checked_content_type, checked_namespace, checked_ttl
 
 
 class Transaction:
@@ -28,7 +28,7 @@ class Transaction:
         self._begun = False
         self._ended = False
 
-    def ns(self, name: str, *, ttl: float | None = None, content_type: str | None = None) -> TransactionNamespace:
+    def ns(self, name: str, *, ttl: Duration | None = None, content_type: str | None = None) -> TransactionNamespace:
         """Return what records for a namespace; the arguments are those of :meth:`Store.ns`."""
         defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, self._context.codecs))
         return TransactionNamespace(self, Edits(self._context, checked_namespace(name), defaults))
@@ -93,7 +93,7 @@ class TransactionNamespace:
         self._transaction.record(self._edits.check(key, version))
 
     def set(
-        self, key: str, value: Any, *, ttl: float | None | Default = DEFAULT, content_type: str | None = None
+        self, key: str, value: Any, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
     ) -> None:
         """Write a value; the arguments are those of :meth:`Namespace.set`."""
         self._transaction.record(self._edits.put(key, value, ttl, content_type))
@@ -103,7 +103,7 @@ class TransactionNamespace:
         self.set(key, value)
 
     def add(
-        self, key: str, value: Any, *, ttl: float | None | Default = DEFAULT, content_type: str | None = None
+        self, key: str, value: Any, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
     ) -> None:
         """Write a value, and demand that the key is absent."""
         self._transaction.record(self._edits.put(key, value, ttl, content_type, 0))
@@ -116,7 +116,7 @@ class TransactionNamespace:
         """Remove an entry, and demand that it is there."""
         self._transaction.record(self._edits.delete(key, required=True))
 
-    def touch(self, key: str, ttl: float | None) -> None:
+    def touch(self, key: str, ttl: Duration | None) -> None:
         """Let an entry, if it is there, expire *ttl* seconds from now."""
         self._transaction.record(self._edits.touch(key, ttl))
 

@@ -6,7 +6,9 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlitedict_kv.codecs.registry import Codec, Codecs
@@ -24,6 +26,11 @@ MAX_VERSION = 2**63 - 1
 MIN_MAX_BYTES = 256 * 2**10  # an empty file already takes some pages
 
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+Duration = float | timedelta | str  # seconds, or text such as "90 s", "30 min", "1.5h", "1 day 12 hours"
+UNITS_OF_TIME = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hr": 3600, "hour": 3600,
+                 "d": 86_400, "day": 86_400, "w": 604_800, "week": 604_800}  # fmt: skip
+ONE_DURATION = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([a-z]+)\s*", re.IGNORECASE | re.ASCII)
 
 
 class Default:
@@ -77,14 +84,45 @@ def checked_keys(keys: object) -> list[str]:
 
 
 def checked_ttl(ttl: object) -> float | None:
-    """Return a time to live in seconds, None for ever."""
-    if ttl is None:
-        return None
-    if isinstance(ttl, bool) or not isinstance(ttl, int | float):
-        raise TypeError(f"ttl must be a number of seconds or None, not {type(ttl).__name__}")
-    if not 0 < ttl <= MAX_TTL:  # NaN fails too
-        raise ValueError(f"ttl must be more than 0 and at most {MAX_TTL:.0f} seconds, not {shown(ttl)}; None is never")
-    return float(ttl)
+    """Return a time to live in seconds, None if it never ends."""
+    return None if ttl is None else checked_duration(ttl, "ttl", "; None is never")
+
+
+def checked_duration(value: object, name: str, hint: str = "") -> float:
+    """Return a number of seconds more than 0, given as :func:`duration_seconds` takes it."""
+    seconds = duration_seconds(value, name, hint)
+    if not 0 < seconds <= MAX_TTL:  # NaN fails too
+        raise ValueError(f"{name} must be more than 0 and at most {MAX_TTL:.0f} seconds, not {shown(seconds)}{hint}")
+    return float(seconds)
+
+
+def duration_seconds(value: object, name: str, hint: str = "") -> float:
+    """Return the seconds of a number, a timedelta or text such as ``"30 min"``, however many they are."""
+    if isinstance(value, str):
+        return _parse_duration(value, name)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        kind = type(value).__name__
+        raise TypeError(f"{name} must be a number of seconds, a timedelta or text such as '30 min', not {kind}{hint}")
+    return value
+
+
+@lru_cache(256)
+def _parse_duration(text: str, name: str) -> float:
+    """Return the seconds of a text; each text is parsed once."""
+    total, place = 0.0, 0
+    for match in ONE_DURATION.finditer(text):
+        unit = match[2].lower()
+        factor = UNITS_OF_TIME.get(unit) or UNITS_OF_TIME.get(unit.removesuffix("s"))
+        if match.start() != place or factor is None:
+            break
+        total, place = total + float(match[1]) * factor, match.end()
+    if text and place == len(text):
+        return total
+    if text.strip().replace(".", "", 1).isdigit():
+        raise TypeError(f"{name} must be a number of seconds or text with a unit, such as '30 min', not {text[:40]!r}")
+    raise ValueError(f"{name} must be text such as '90 s', '30 min', '1.5h' or '1 day 12 hours', not {text[:40]!r}")
 
 
 def checked_version(version: object, *, lowest: int = 0) -> int:

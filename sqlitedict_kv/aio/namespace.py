@@ -22,6 +22,7 @@ from sqlitedict_kv.transaction import Transaction
 from sqlitedict_kv.validation import (
     DEFAULT,
     Default,
+    Duration,
     checked_bool,
     checked_content_type,
     checked_keys,
@@ -62,7 +63,7 @@ class AsyncNamespace:
 
     __slots__ = ("_bound", "_defaults", "_door", "_name")
 
-    def __init__(self, door: LazyStore, name: str, ttl: float | None, content_type: str | None) -> None:
+    def __init__(self, door: LazyStore, name: str, ttl: Duration | None, content_type: str | None) -> None:
         """Make a view of the store behind *door*; the arguments are those of :meth:`AsyncStore.ns`."""
         self._door = door
         self._name = checked_namespace(name)
@@ -154,7 +155,7 @@ class AsyncNamespace:
     # -- writing
 
     async def set(
-        self, key: str, value: Any, *, ttl: float | None | Default = DEFAULT, content_type: str | None = None
+        self, key: str, value: Any, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
     ) -> int:
         """Write a value, replacing all that was there, and return its version; see :meth:`Namespace.set`."""
         bound = self._bound or await self._bind()
@@ -163,7 +164,7 @@ class AsyncNamespace:
         return version
 
     async def add(
-        self, key: str, value: Any, *, ttl: float | None | Default = DEFAULT, content_type: str | None = None
+        self, key: str, value: Any, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
     ) -> int | None:
         """Write a value if the key is absent; return its version, or None if something is there."""
         return await drive((await self._verbs()).add(key, value, ttl, content_type))
@@ -174,7 +175,7 @@ class AsyncNamespace:
         value: Any,
         version: int,
         *,
-        ttl: float | None | Default = DEFAULT,
+        ttl: Duration | None | Default = DEFAULT,
         content_type: str | None = None,
     ) -> int:
         """Write a value if the entry is still at *version*, and return the new one; see :meth:`Namespace.cas_set`.
@@ -187,7 +188,7 @@ class AsyncNamespace:
         assert written is not None
         return written
 
-    async def set_many(self, mapping: Mapping[str, Any], *, ttl: float | None | Default = DEFAULT) -> dict[str, int]:
+    async def set_many(self, mapping: Mapping[str, Any], *, ttl: Duration | None | Default = DEFAULT) -> dict[str, int]:
         """Write all the values of a mapping, or none, and return their versions by key."""
         bound = self._bound or await self._bind()
         edits = bound.edits.put_many(mapping, ttl)
@@ -223,7 +224,7 @@ class AsyncNamespace:
         function: Callable[[Any], Any | Awaitable[Any]],
         *,
         default: Any = DEFAULT,
-        ttl: float | None | Default = DEFAULT,
+        ttl: Duration | None | Default = DEFAULT,
     ) -> Any:
         """Write what *function* makes of the value, and return it; see :meth:`Namespace.modify`.
 
@@ -235,13 +236,13 @@ class AsyncNamespace:
         """
         return await drive((await self._verbs()).modify(key, function, default, ttl))
 
-    async def touch(self, key: str, ttl: float | None) -> bool:
+    async def touch(self, key: str, ttl: Duration | None) -> bool:
         """Let an entry expire *ttl* seconds from now, None is never; return whether it was there."""
         bound = self._bound or await self._bind()
         (version,) = await bound.commit([bound.edits.touch(key, ttl)])
         return version is not None
 
-    async def renew(self, key: str, ttl: float, default: Any = None) -> Any:
+    async def renew(self, key: str, ttl: Duration, default: Any = None) -> Any:
         """Return the value and, if it is to expire at all, move its deadline; see :meth:`Namespace.renew`."""
         return await drive((await self._verbs()).renew(key, ttl, default))
 

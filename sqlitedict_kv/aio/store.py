@@ -17,7 +17,7 @@ from sqlitedict_kv.memoization.decorator import AsyncDecorator, Memoize
 from sqlitedict_kv.operations.context import Defaults
 from sqlitedict_kv.options import MEMORY, StoreOptions, check_options, with_store_options
 from sqlitedict_kv.store import Health, Store, StoreStats
-from sqlitedict_kv.validation import checked_layout
+from sqlitedict_kv.validation import Duration, checked_layout
 
 if TYPE_CHECKING:
     from sqlitedict_kv.engines.address import Client
@@ -82,7 +82,7 @@ class AsyncStore:
         self,
         name: str,
         *,
-        ttl: float | None = None,
+        ttl: Duration | None = None,
         content_type: str | None = None,
         shards: int | None = None,
         ordered: bool | None = None,

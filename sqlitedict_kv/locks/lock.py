@@ -17,7 +17,7 @@ from sqlitedict_kv.concurrency.cancellation import finished
 from sqlitedict_kv.errors import KVError, LockLostError
 from sqlitedict_kv.locks.backoff import checked_patience, pauses
 from sqlitedict_kv.locks.lease import AsyncEntries, Entries, Lease, checked_entries, checked_lease_ttl, take
-from sqlitedict_kv.validation import checked_callable, checked_int, checked_key
+from sqlitedict_kv.validation import Duration, checked_callable, checked_int, checked_key
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class Semaphore:
         key: str,
         value: int,
         *,
-        ttl: float = 30.0,
+        ttl: Duration = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Describe a semaphore; nothing is written before it is acquired.
@@ -57,7 +57,7 @@ class Semaphore:
             namespace: the namespace that keeps it, a Namespace or an AsyncNamespace.
             key: its key there.
             value: how many owners it lets in.
-            ttl: seconds after which an owner is out, unless it renews.
+            ttl: seconds, a timedelta, or text such as ``"30 min"``, after which an owner is out, unless it renews.
             clock: returns seconds that only grow, by which timeouts are measured; leases end by the store's.
 
         Raises:
@@ -175,7 +175,7 @@ class Semaphore:
 
     # -- while it is ours
 
-    def renew(self, ttl: float | None = None) -> int:
+    def renew(self, ttl: Duration | None = None) -> int:
         """Let all that this thread or task holds end *ttl* seconds from now, and return :attr:`version`.
 
         Args:
@@ -188,7 +188,7 @@ class Semaphore:
         seconds = self._ttl if ttl is None else checked_lease_ttl(ttl)
         return [lease.renew(seconds) for lease in dict.fromkeys(self._mine())][-1]
 
-    async def renew_async(self, ttl: float | None = None) -> int:
+    async def renew_async(self, ttl: Duration | None = None) -> int:
         """Renew it as :meth:`renew` does."""
         seconds = self._ttl if ttl is None else checked_lease_ttl(ttl)
         leases = dict.fromkeys(self._mine())
@@ -272,7 +272,7 @@ class Lock(Semaphore):
         namespace: Entries | AsyncEntries,
         key: str,
         *,
-        ttl: float = 30.0,
+        ttl: Duration = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Describe a lock; the arguments are those of :class:`Semaphore`, and the entry is at *key* itself."""

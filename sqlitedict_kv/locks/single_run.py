@@ -12,14 +12,14 @@ from sqlitedict_kv.errors import LockTimeoutError
 from sqlitedict_kv.locks.backoff import checked_patience
 from sqlitedict_kv.locks.lease import AsyncEntries, Entries, checked_entries, checked_lease_ttl
 from sqlitedict_kv.locks.lock import RLock
-from sqlitedict_kv.validation import checked_callable, checked_key
+from sqlitedict_kv.validation import Duration, checked_callable, checked_key
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def single_run(
-    namespace: Entries | AsyncEntries, key: str | None = None, *, ttl: float = 30.0, timeout: float | None = None
+    namespace: Entries | AsyncEntries, key: str | None = None, *, ttl: Duration = 30.0, timeout: float | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Return a decorator: of all processes only one at a time runs the function, the others wait.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import inspect
-import os
 import re
 import sys
 from collections import OrderedDict
@@ -19,6 +18,8 @@ from enum import Enum, Flag
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
+
+from sqlitedict_kv.codecs.qualified_name import qualified_name
 
 MAX_ARGUMENTS = 200  # characters, at most 4 bytes each; what is longer is hashed
 MAX_NAME_BYTES = 200  # with the above and two brackets, below the 1,024 bytes of a key
@@ -56,11 +57,6 @@ def canonical_untyped(value: Any) -> str:
     plain = _number(value)
     write = FORMS.get(type(plain))
     return _other(plain, canonical_untyped) if write is None else write(plain, canonical_untyped)
-
-
-def qualified_name(thing: Any) -> str:
-    """Return ``module.qualname`` of a class or a function, with a lasting name for the module of a script."""
-    return f"{_module_name(thing.__module__)}.{thing.__qualname__}"
 
 
 class CallKeys:
@@ -307,21 +303,6 @@ def _blake2(body: bytes, size: int) -> str:
     from hashlib import blake2b  # noqa: PLC0415 - few keys are long, and it takes long to import
 
     return blake2b(body, digest_size=size).hexdigest()
-
-
-def _module_name(name: str) -> str:
-    """Return the name of a module; that of a script is made of its path, for each process calls it otherwise."""
-    if name not in ("__main__", "__mp_main__"):
-        return name
-    module = sys.modules.get(name)
-    spec, file = getattr(module, "__spec__", None), getattr(module, "__file__", None)
-    if spec is not None and spec.name not in ("__main__", "__mp_main__"):
-        return str(spec.name)  # python -m
-    if file is None or not os.path.exists(file):
-        return "__main__"  # a notebook or a shell
-    directory, base = os.path.split(os.path.abspath(file))
-    place = _blake2(os.fsencode(directory), 4)
-    return f"{os.path.splitext(base)[0]}-{place}"
 
 
 # -- the forms; each writes a type, and takes how to write what is inside

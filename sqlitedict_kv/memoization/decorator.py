@@ -13,12 +13,12 @@ from sqlitedict_kv.memoization.single_flight import SingleFlight
 from sqlitedict_kv.memoization.types import AsyncMemoized, CacheInfo, Memoized, MemoizedClassMethod
 from sqlitedict_kv.validation import (
     DEFAULT,
-    MAX_TTL,
     Default,
+    Duration,
     checked_bool,
     checked_callable,
     checked_choice,
-    checked_number,
+    checked_duration,
     checked_ttl,
 )
 
@@ -87,7 +87,7 @@ class Memoize(Generic[D]):
 
     def __call__(
         self,
-        ttl: float | Callable[[Any], float | None] | None | Default = DEFAULT,
+        ttl: Duration | Callable[[Any], Duration | None] | None | Default = DEFAULT,
         *,
         ns: str | None = None,
         name: str | None = None,
@@ -96,17 +96,18 @@ class Memoize(Generic[D]):
         ignore: Collection[str] = (),
         typed: bool = True,
         condition: Callable[[Any], Any] | None = None,
-        cache_exceptions: Mapping[type[Exception], float | None] | None = None,
-        refresh_before: float | None = None,
-        stale_if_error: float | None = None,
+        cache_exceptions: Mapping[type[Exception], Duration | None] | None = None,
+        refresh_before: Duration | None = None,
+        stale_if_error: Duration | None = None,
         unstorable: Literal["raise", "return"] = "raise",
-        lease: float = LEASE_SECONDS,
+        lease: Duration = LEASE_SECONDS,
         content_type: str | None = None,
     ) -> D:
         """Return a decorator for functions and ``async def`` functions.
 
         Args:
-            ttl: seconds that a result is kept, None is for ever; or a function of the result that returns them.
+            ttl: how long a result is kept: seconds, a timedelta, or text such as ``"30 min"``; None is forever; or a
+                function of the result that returns one of these.
             ns: the namespace that keeps the results; the store's memoize alone takes one, ``"memoize"`` if none.
             name: stands for module and name of the function in its keys.
             key: takes the arguments and returns what the result depends on: a str, or a tuple of such values.
@@ -225,12 +226,7 @@ def _checked_lifetime(ttl: Any) -> Any:
 
 
 def _checked_seconds(value: object, name: str) -> float | None:
-    if value is None:
-        return None
-    number = checked_number(value, name)
-    if not 0 < number <= MAX_TTL:
-        raise ValueError(f"{name} must be more than 0 and at most {MAX_TTL:.0f} seconds, not {number!r}")
-    return float(number)
+    return None if value is None else checked_duration(value, name)
 
 
 def _checked_exceptions(named: object) -> dict[type[Exception], float | None]:

@@ -13,9 +13,9 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, NoReturn, Protocol
 
+from sqlitedict_kv.codecs.qualified_name import qualified_name
 from sqlitedict_kv.concurrency.lease import Leases, LeaseSpace
 from sqlitedict_kv.errors import CodecError, ConflictError, TooLargeError
-from sqlitedict_kv.memoization.call_key import qualified_name
 from sqlitedict_kv.memoization.single_flight import KEPT
 from sqlitedict_kv.memoization.types import CacheInfo
 from sqlitedict_kv.validation import DEFAULT, checked_ttl

@@ -11,7 +11,7 @@ from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import ConflictError
 from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.prepare import Edits
-from sqlitedict_kv.validation import DEFAULT, Default, checked_callable
+from sqlitedict_kv.validation import DEFAULT, Default, Duration, checked_callable
 
 
 class Verbs(NamedTuple):
@@ -52,7 +52,9 @@ class Verbs(NamedTuple):
             if (yield from self.add(key, default, DEFAULT, None)) is not None:
                 return default
 
-    def modify(self, key: str, function: Callable[[Any], Any], default: Any, ttl: float | None | Default) -> Steps[Any]:
+    def modify(
+        self, key: str, function: Callable[[Any], Any], default: Any, ttl: Duration | None | Default
+    ) -> Steps[Any]:
         """See :meth:`Namespace.modify`."""
         checked_callable(function, "function")
         while True:
@@ -72,7 +74,7 @@ class Verbs(NamedTuple):
                 continue
             return changed
 
-    def renew(self, key: str, ttl: float, default: Any) -> Steps[Any]:
+    def renew(self, key: str, ttl: Duration, default: Any) -> Steps[Any]:
         """See :meth:`Namespace.renew`."""
         self.edits.renew(key, ttl)  # before anything is read
         while True:

@@ -1,4 +1,4 @@
-"""Keys of calls: what is one entry, what is another, and what is refused."""
+"""CallKeys of calls: what is one entry, what is another, and what is refused."""
 
 import datetime as dt
 import enum
@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqlitedict_kv.memoization.call_key import REMEMBERED, Keys, canonical, canonical_untyped
+from sqlitedict_kv.memoization.call_key import REMEMBERED, CallKeys, canonical, canonical_untyped
 from sqlitedict_kv.validation import MAX_KEY_BYTES
 from tests.support.processes import environment, run
 
@@ -82,14 +82,14 @@ class Savings(Account):
 
 
 def key(function, *args, **kwargs):
-    return Keys(function).of(args, kwargs)
+    return CallKeys(function).of(args, kwargs)
 
 
 def test_a_short_key_is_readable():
     assert key(report, "2026-11-23") == f"{__name__}.report('2026-11-23', limit=10)"
     assert key(add, 1) == f"{__name__}.add(1, 2, 3)"
-    assert Keys(add, version=2).of((1,), {}) == f"{__name__}.add@2(1, 2, 3)"
-    assert Keys(add, name="sums").of((1,), {}) == "sums(1, 2, 3)"
+    assert CallKeys(add, version=2).of((1,), {}) == f"{__name__}.add@2(1, 2, 3)"
+    assert CallKeys(add, name="sums").of((1,), {}) == "sums(1, 2, 3)"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_short_key_is_readable():
     ],
 )  # fmt: skip
 def test_calls_that_mean_the_same_are_one_entry(function, calls):
-    assert len({Keys(function).of(args, kwargs) for args, kwargs in calls}) == 1
+    assert len({CallKeys(function).of(args, kwargs) for args, kwargs in calls}) == 1
 
 
 DIFFERENT = [
@@ -195,7 +195,7 @@ def test_the_quick_way_makes_the_same_key_as_the_thorough_one(arguments):
     "one", [1, True, 1.0, 1 + 0j, Decimal(1), Decimal("1.00"), Fraction(2, 2), np.int8(1), np.float64(1)]
 )
 def test_untyped_makes_equal_numbers_one(one):
-    keys = Keys(add, typed=False)
+    keys = CallKeys(add, typed=False)
     assert keys.of((one,), {}) == keys.of((1,), {}) != keys.of(("1",), {})
     assert keys.of(([one, {"x": one}],), {}) == keys.of(([1, {"x": 1}],), {})
     assert canonical_untyped(Decimal("0.5")) == canonical_untyped(0.5) == canonical_untyped(Fraction(1, 2))
@@ -209,7 +209,7 @@ def test_arguments_of_any_number_are_told_apart():
         ((1, 2), {}), ((1, 2, 3), {}), ((1, (2, 3)), {}), ((1,), {"option": 2}), ((1,), {"a": 2}), ((1,), {"a": "2"}),
         ((1,), {"a": 2, "b": 3}), ((1,), {"a=2, b": 3}), ((1,), {"'a'": 2}), ((1, "a=2"), {}),
     ]  # fmt: skip
-    assert len({Keys(anything).of(args, kwargs) for args, kwargs in calls}) == len(calls)
+    assert len({CallKeys(anything).of(args, kwargs) for args, kwargs in calls}) == len(calls)
 
 
 def test_a_positional_only_name_may_come_again_as_a_keyword():
@@ -220,17 +220,17 @@ def test_a_positional_only_name_may_come_again_as_a_keyword():
 
 
 def test_what_is_ignored_makes_no_difference():
-    ignoring = Keys(anything, ignore=("first", "option", "x", "args"))
+    ignoring = CallKeys(anything, ignore=("first", "option", "x", "args"))
     assert ignoring.of((1, 2), {"x": 1, "y": object}) == ignoring.of((5,), {"option": 2, "y": object})
     assert ignoring.of((1,), {"y": 1}) != ignoring.of((1,), {"y": 2})
 
 
 def test_key_says_what_the_result_depends_on():
-    keys = Keys(add, key=lambda a, b=0, c=0: (a.number, b))
+    keys = CallKeys(add, key=lambda a, b=0, c=0: (a.number, b))
     assert keys.of((Account(3),), {"b": 1}) == f"{__name__}.add((3, 1))"
-    assert Keys(add, key=lambda a: a).of(("x",), {}) == f"{__name__}.add('x')"
+    assert CallKeys(add, key=lambda a: a).of(("x",), {}) == f"{__name__}.add('x')"
     with pytest.raises(TypeError, match=r"key= of .*add returned a builtins.object; let it return a str"):
-        Keys(add, key=lambda a: object()).of((1,), {})
+        CallKeys(add, key=lambda a: object()).of((1,), {})
 
 
 def test_long_arguments_are_hashed_and_the_name_stays():
@@ -241,12 +241,12 @@ def test_long_arguments_are_hashed_and_the_name_stays():
 
 
 def test_a_key_fits_its_limit_whatever_its_parts():
-    keys = Keys(add, name="m" * 300, version="9" * 50)
+    keys = CallKeys(add, name="m" * 300, version="9" * 50)
     body = keys.of(("\U0001f600" * 48, "\U0001f600" * 48, "\U0001f600" * 80), {}).encode()
     assert len(body) <= MAX_KEY_BYTES
-    assert Keys(add, name="m" * 300, version="8" * 50).of((1,), {}) != Keys(add, name="m" * 300, version="9" * 50).of(
-        (1,), {}
-    )
+    assert CallKeys(add, name="m" * 300, version="8" * 50).of((1,), {}) != CallKeys(
+        add, name="m" * 300, version="9" * 50
+    ).of((1,), {})
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_an_argument_that_holds_itself_is_refused():
 )
 def test_a_call_that_does_not_fit_is_refused_as_python_does(args, kwargs, message):
     with pytest.raises(TypeError, match=rf"{re.escape(__name__)}\.add\(\): .*{message}"):
-        Keys(add).of(args, kwargs)
+        CallKeys(add).of(args, kwargs)
 
 
 @pytest.mark.parametrize(
@@ -298,15 +298,15 @@ def test_a_call_that_does_not_fit_is_refused_as_python_does(args, kwargs, messag
 )
 def test_a_bad_option_is_refused(options, error, message):
     with pytest.raises(error, match=message):
-        Keys(add, **options)
+        CallKeys(add, **options)
 
 
 def test_what_has_no_name_that_lasts_needs_one():
     with pytest.raises(ValueError, match="all lambdas of a module share one name"):
-        Keys(lambda x: x)
+        CallKeys(lambda x: x)
     with pytest.raises(TypeError, match="a partial has no name"):
-        Keys(functools.partial(add, 1))
-    assert Keys(functools.partial(add, 1), name="one").of((5,), {}) == "one(5, 3)"
+        CallKeys(functools.partial(add, 1))
+    assert CallKeys(functools.partial(add, 1), name="one").of((5,), {}) == "one(5, 3)"
 
 
 def test_keys_are_the_same_in_every_process_whatever_the_hash_seed():
@@ -324,10 +324,10 @@ def test_keys_are_the_same_in_every_process_whatever_the_hash_seed():
 def test_functions_of_two_scripts_never_meet_and_a_spawned_child_agrees_with_its_parent(tmp_path):
     script = """
 import multiprocessing
-from sqlitedict_kv.memoization.call_key import Keys
+from sqlitedict_kv.memoization.call_key import CallKeys
 def f(x): ...
 class Thing: ...
-def show(): print(Keys(f).of((Thing,), {}), flush=True)
+def show(): print(CallKeys(f).of((Thing,), {}), flush=True)
 if __name__ == "__main__":
     show()
     child = multiprocessing.get_context("spawn").Process(target=show)
@@ -354,7 +354,7 @@ if __name__ == "__main__":
 def test_keys_that_are_remembered_are_told_apart_by_the_types_of_their_arguments():
     def function(a): ...
 
-    of = Keys(function).of
+    of = CallKeys(function).of
     for _ in range(2):
         written = [of((value,), {}) for value in (1, True, 1.0, 0.0, -0.0, "1", b"1", None)]
         assert len(set(written)) == 8
@@ -363,7 +363,7 @@ def test_keys_that_are_remembered_are_told_apart_by_the_types_of_their_arguments
 def test_more_keys_than_are_remembered_stay_the_same():
     def function(a): ...
 
-    of = Keys(function).of
+    of = CallKeys(function).of
     first = [of((number,), {}) for number in range(3 * REMEMBERED)]
     assert [of((number,), {}) for number in range(3 * REMEMBERED)] == first
     assert len(set(first)) == len(first)

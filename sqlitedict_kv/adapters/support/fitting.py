@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from sqlitedict_kv.validation import MAX_KEY_BYTES, MAX_TTL
+from sqlitedict_kv.validation import MAX_KEY_BYTES, MAX_TTL, Duration, duration_seconds
 
 HASHED = "\x01"  # the first character of a key that stands for another
 
@@ -39,6 +39,7 @@ def _is_unicode(key: str) -> bool:
     return True
 
 
-def fitting_ttl(seconds: float | None) -> float | None:
-    """Return a time to live that a store takes: more than a century is never."""
+def fitting_ttl(ttl: Duration | None) -> float | None:
+    """Return a time to live in seconds that a store takes: more than a century is never."""
+    seconds = None if ttl is None else duration_seconds(ttl, "ttl")
     return None if seconds is not None and seconds > MAX_TTL else seconds
