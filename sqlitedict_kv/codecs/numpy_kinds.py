@@ -94,7 +94,7 @@ def take_array(value: np.ndarray[Any, Any]) -> list[Any]:
     if value.dtype.hasobject or value.dtype.char == "T":  # T: strings of any length
         return [_describe_objects(value.dtype), shape, order, value.ravel(order).tolist()]
     contiguous = np.asarray(value, order=order)
-    flat = contiguous.reshape(-1, order=order)  # type: ignore[call-overload]
+    flat = contiguous.reshape(-1, order=order)
     return [describe_dtype(value.dtype), shape, order, memoryview(flat.view(np.uint8))]
 
 
