@@ -1,4 +1,4 @@
-"""Objects that begin anew in a forked child: the threads of the parent are not there, nor what they were doing."""
+"""State that starts empty in a forked child, where the threads of the parent do not exist."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from weakref import WeakSet
 
 
 class Forgetful(Protocol):
-    """What can begin anew."""
+    """An object with state that belongs to one process."""
 
     def forget_after_fork(self) -> None:
-        """Forget what is the parent's."""
+        """Drop the state of the parent."""
 
 
 def forgets_after_fork(thing: Forgetful) -> None:
-    """Let *thing* forget in each child that is forked while it is there; it is not kept for that."""
+    """Call ``forget_after_fork`` of *thing* in every child; *thing* is referenced weakly.
+
+    The order among several is not defined, so each may touch only what is its own.
+    """
     _all.add(thing)
 
 

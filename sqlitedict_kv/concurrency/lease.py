@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
+from sqlitedict_kv.concurrency.backoff import Backoff
+from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.errors import ConflictError, KVError
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.05  # seconds between two looks at the lease of another
+BACKOFF = Backoff(0.002, 0.05, growth=1.5)  # between two looks at the lease of another
 RENEWALS_PER_LEASE = 3
 IDLE_SECONDS = 10.0  # how long the renewing thread stays when there is nothing to do
 
@@ -104,14 +106,6 @@ class Leases:
             KEEPER.drop(ticket)
 
 
-def pauses() -> Iterator[float]:
-    """Yield the seconds to wait between looks at the lease of another: short ones first."""
-    pause = FIRST_PAUSE
-    while True:
-        yield pause
-        pause = min(pause * 1.5, LONGEST_PAUSE)
-
-
 def _token() -> str:
     return f"{os.getpid()}-{os.urandom(8).hex()}"
 
@@ -121,9 +115,9 @@ class Keeper:
 
     def __init__(self) -> None:
         """Begin without a thread."""
-        self.after_fork()
+        self.forget_after_fork()
 
-    def after_fork(self) -> None:
+    def forget_after_fork(self) -> None:
         """Begin anew: the thread of the parent is not here."""
         self._changed = threading.Condition()
         self._held: dict[object, tuple[float, float, Callable[[], None]]] = {}  # when next, how often, what
@@ -183,6 +177,4 @@ class Keeper:
 
 
 KEEPER = Keeper()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=KEEPER.after_fork)
+forgets_after_fork(KEEPER)

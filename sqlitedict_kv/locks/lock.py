@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import threading
 import time
@@ -14,8 +13,9 @@ from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 from sqlitedict_kv.concurrency.cancellation import finished
+from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.errors import KVError, LockLostError
-from sqlitedict_kv.locks.backoff import checked_patience, pauses
+from sqlitedict_kv.locks.backoff import checked_patience, deadline_of
 from sqlitedict_kv.locks.lease import AsyncEntries, Entries, Lease, checked_entries, checked_lease_ttl, take
 from sqlitedict_kv.validation import Duration, checked_callable, checked_int, checked_key
 
@@ -71,12 +71,16 @@ class Semaphore:
         # The leases of each owner, as often as it acquired them, the last one last. Weak, for a thread or task
         # may end without releasing; and by the object, for the number of a thread is used again.
         self._leases: WeakKeyDictionary[Owner, list[Lease]] = WeakKeyDictionary()
-        self._pid = os.getpid()
+        forgets_after_fork(self)
 
     def _keys(self, value: int) -> tuple[str, ...]:
         """Return the keys of the slots."""
         checked_key(f"{self._key}#{value - 1}")
         return tuple(f"{self._key}#{slot}" for slot in range(value))
+
+    def forget_after_fork(self) -> None:
+        """Hold nothing in a child: the leases are the parent's."""
+        self._leases = WeakKeyDictionary()
 
     # -- to acquire
 
@@ -94,7 +98,7 @@ class Semaphore:
         held = self._held()
         lease = self._again(held, patience)
         if lease is None:
-            for pause in pauses(patience, self._clock):
+            for pause in deadline_of(patience, self._clock).attempts():
                 if pause:
                     time.sleep(pause)
                 if (lease := self._take()) is not None:
@@ -112,7 +116,7 @@ class Semaphore:
         held = self._held()
         lease = await self._finished(lambda: self._again(held, patience)) if held else None
         if lease is None:
-            for pause in pauses(patience, self._clock):
+            for pause in deadline_of(patience, self._clock).attempts():
                 if pause:
                     await asyncio.sleep(pause)
                 if (lease := await self._finished(self._take, undo=_give_back)) is not None:
@@ -215,8 +219,6 @@ class Semaphore:
 
     def _held(self) -> list[Lease]:
         """Return the leases of this thread or task."""
-        if self._pid != os.getpid():  # a fork: what is held is the parent's
-            self._leases, self._pid = WeakKeyDictionary(), os.getpid()
         return self._leases.setdefault(current_owner(), [])
 
     def _mine(self) -> list[Lease]:

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from sqlitedict_kv.concurrency.cancellation import finished
 from sqlitedict_kv.errors import ConflictError
-from sqlitedict_kv.locks.backoff import SHORTEST_PAUSE, checked_patience
+from sqlitedict_kv.locks.backoff import BACKOFF, checked_patience
 from sqlitedict_kv.locks.lease import JSON, AsyncEntries, Entries, checked_entries
 from sqlitedict_kv.validation import checked_callable, checked_int, checked_key, checked_number
 
@@ -124,7 +124,7 @@ class Throttle:
                 full_at = now
             lacking = full_at + self._interval - now - self._capacity
             if lacking > 0:
-                return max(lacking / MICROSECONDS, SHORTEST_PAUSE)
+                return max(lacking / MICROSECONDS, BACKOFF.shortest)
             full_at += self._interval
             version = 0 if entry is None else entry.meta.version
             try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections.abc import Callable
 from typing import Any, Final
+
+from sqlitedict_kv.concurrency.fork import forgets_after_fork
 
 
 class _Kept:
@@ -83,7 +83,7 @@ class SingleFlight:
         """Begin with none."""
         self._lock = threading.Lock()
         self._by_key: dict[str, Flight] = {}
-        ALL.add(self)
+        forgets_after_fork(self)
 
     def __contains__(self, key: str) -> bool:
         """Return whether a computation for *key* is under way; an answer of the moment."""
@@ -133,19 +133,7 @@ class SingleFlight:
         if self._by_key.get(flight.key) is flight:
             del self._by_key[flight.key]
 
-    def after_fork(self) -> None:
+    def forget_after_fork(self) -> None:
         """Forget the flights of the parent, whose threads are not here to land them."""
         self._lock = threading.Lock()
         self._by_key = {}
-
-
-ALL: weakref.WeakSet[SingleFlight] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for flights in list(ALL):
-        flights.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

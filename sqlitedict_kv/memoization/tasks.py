@@ -15,7 +15,7 @@ from functools import partial, wraps
 from typing import Any
 
 from sqlitedict_kv.concurrency.cancellation import finished
-from sqlitedict_kv.concurrency.lease import pauses
+from sqlitedict_kv.concurrency.lease import BACKOFF
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.results import MISSING, OffLoop, Results, Shared, shared
 from sqlitedict_kv.memoization.single_flight import KEPT, Flight, SingleFlight
@@ -143,7 +143,7 @@ class Calls:
         return value
 
     async def _obtain(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-        waits = pauses()
+        waits = BACKOFF.pauses()
         while True:
             lease, value = await self._leased(key, lambda: self._results.start(key))
             if value is not MISSING:

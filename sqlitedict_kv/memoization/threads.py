@@ -10,7 +10,7 @@ from copy import deepcopy
 from functools import wraps
 from typing import Any
 
-from sqlitedict_kv.concurrency.lease import pauses
+from sqlitedict_kv.concurrency.lease import BACKOFF
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.results import MISSING, Results, Shared, shared
 from sqlitedict_kv.memoization.single_flight import KEPT, Flight, SingleFlight
@@ -103,7 +103,7 @@ class Calls:
         return value
 
     def _obtain(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-        waits = pauses()
+        waits = BACKOFF.pauses()
         while True:
             lease, value = self._results.start(key)
             if value is not MISSING:

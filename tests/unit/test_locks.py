@@ -148,9 +148,9 @@ def test_a_wait_ends_with_its_timeout(locks, kind):
 
 
 def test_pauses_grow_from_one_to_fifty_milliseconds_and_never_pass_the_deadline():
-    from sqlitedict_kv.locks.backoff import pauses
+    from sqlitedict_kv.locks.backoff import deadline_of
 
-    forever = pauses(None, ticking())
+    forever = deadline_of(None, ticking()).attempts()
     assert next(forever) == 0.0
     drawn = [next(forever) for _ in range(200)]
     assert all(0.0005 <= pause <= 0.050 for pause in drawn)
@@ -159,7 +159,7 @@ def test_pauses_grow_from_one_to_fifty_milliseconds_and_never_pass_the_deadline(
     assert len(set(drawn[6:])) > 100
 
     passed = [0.0]
-    passed.extend(pauses(0.2, lambda: sum(passed)))
+    passed.extend(deadline_of(0.2, lambda: sum(passed)).attempts())
     assert sum(passed) == pytest.approx(0.2)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from threading import RLock
 from types import TracebackType
-from weakref import WeakSet
+
+from sqlitedict_kv.concurrency.fork import forgets_after_fork
 
 
 class ForkLock:
@@ -19,7 +19,7 @@ class ForkLock:
     def __init__(self) -> None:
         """Make a lock that is free."""
         self._lock = RLock()
-        _locks.add(self)
+        forgets_after_fork(self)
 
     def __enter__(self) -> None:
         """Wait until it is free, or ours already, and take it."""
@@ -31,21 +31,9 @@ class ForkLock:
         """Let it go once."""
         self._lock.release()
 
-    def after_fork_in_child(self) -> None:
+    def forget_after_fork(self) -> None:
         """Replace what a thread of the parent holds."""
         if self._lock.acquire(blocking=False):
             self._lock.release()
         else:
             self._lock = RLock()
-
-
-_locks: WeakSet[ForkLock] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for lock in list(_locks):
-        lock.after_fork_in_child()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -8,14 +8,16 @@ while we hold the write lock cannot meet one. That is right on every release, so
 from __future__ import annotations
 
 import sqlite3
-import time
 
+from sqlitedict_kv.concurrency.backoff import Backoff
+from sqlitedict_kv.concurrency.deadline import Deadline
 from sqlitedict_kv.engines.sqlite.database import Database
 from sqlitedict_kv.engines.sqlite.error_mapping import is_busy
 
 BACKLOG_PAGES = 2000  # 8 MB of log, whoever wrote it
 EVERY_COMMITS = 1000  # of this process, where the backlog is not known
-GUARD_PATIENCE = 0.05  # seconds to wait for the write lock; a later write will try again
+GUARD_SECONDS = 0.05  # to wait for the write lock; a later write will try again
+GUARD_BACKOFF = Backoff(0.0005, 0.001)
 
 PASSIVE = "PRAGMA wal_checkpoint(PASSIVE)"
 
@@ -58,15 +60,14 @@ class Checkpointer:
 
 
 def _begun(guard: sqlite3.Cursor) -> bool:
-    deadline = time.monotonic() + GUARD_PATIENCE
+    deadline = Deadline(GUARD_SECONDS, GUARD_BACKOFF)
     while True:
         try:
             guard.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             if not is_busy(error):
                 raise
-            if time.monotonic() > deadline:
+            if not deadline.pause():
                 return False
-            time.sleep(0.0005)
         else:
             return True

@@ -147,7 +147,7 @@ class Database:
         patience = BusyTimeout(self._timeout, self.label)
         while isinstance(error, AsleepError) or is_busy(error):
             if not isinstance(error, AsleepError):
-                patience.pause(error)
+                patience.wait(error)
             try:
                 return self._attempt(work, patience)
             except sqlite3.Error as another:

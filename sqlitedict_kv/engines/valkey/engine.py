@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import Any, NoReturn
 from zlib import crc32
 
+from sqlitedict_kv.concurrency.backoff import Backoff
 from sqlitedict_kv.engines.protocol import (
     AgeRange,
     Capabilities,
@@ -59,7 +60,7 @@ MAX_EDITS = 100_000  # of one step: a server takes 2**20 arguments
 MAX_VERSION = 2**53 - 2**45  # the numbers of Lua are exact up to 2**53, and the seal is a sum with two times
 ROWS_PER_BATCH = 1000  # that are removed in one step
 WRITES_PER_PURGE = 64  # of a namespace; then twice as many that have expired are removed
-LONGEST_PAUSE = 0.02  # seconds, after somebody else was faster
+CONFLICT_BACKOFF = Backoff(0.0005, 0.02)
 
 
 class ValkeyEngine:
@@ -264,7 +265,7 @@ class ValkeyEngine:
 
     def _commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
         names = [(edit.namespace, edit.key) for edit in edits]
-        pause = 0.0005
+        pauses = CONFLICT_BACKOFF.pauses()
         while True:
             spaces = [self._registry.made(namespace) for namespace in dict(names)]
             concrete = resolved(edits, self.read, now)
@@ -277,8 +278,7 @@ class ValkeyEngine:
             elif reply[0] != b"CHANGED":
                 _raise_refusal(concrete, reply)
             else:
-                time.sleep(random.uniform(0, pause))  # noqa: S311 # no secret: so that two do not meet again
-                pause = min(2 * pause, LONGEST_PAUSE)
+                time.sleep(next(pauses))  # another client was faster
         self._wrote(len(edits), spaces[0], now)
         return [None if version < 0 else version for version in reply]
 

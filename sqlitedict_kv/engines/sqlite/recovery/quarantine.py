@@ -17,6 +17,8 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple, NoReturn
 
+from sqlitedict_kv.concurrency.backoff import Backoff
+from sqlitedict_kv.concurrency.deadline import Deadline
 from sqlitedict_kv.engines.sqlite import schema
 from sqlitedict_kv.engines.sqlite.error_mapping import primary_code
 from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE, Location
@@ -29,7 +31,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # what stands for it is never called
 
 WAIT = 2.0  # seconds for the lock, which those who only look at the file hold for moments
-PAUSE = 0.005  # seconds between two attempts
+BACKOFF = Backoff(0.005, 0.01)
 
 # https://www.sqlite.org/src/file/src/os.h: the bytes PENDING, RESERVED and the 510 of SHARED, on which every
 # connection in WAL mode holds a lock for as long as it is open.
@@ -186,16 +188,15 @@ def _sole_owner(path: str, inode: tuple[int, int] | None, error: KVError, wait: 
 
 
 def _lock(descriptor: int, error: KVError, wait: float) -> None:
-    deadline = time.monotonic() + wait
+    deadline = Deadline(wait, BACKOFF)
     while True:
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, LOCK_BYTES, LOCK_START)
         except OSError as failure:
             if failure.errno not in (errno.EACCES, errno.EAGAIN):
                 raise
-            if time.monotonic() >= deadline:
+            if not deadline.pause():
                 _refuse(error, "others have it open; close it everywhere first")
-            time.sleep(PAUSE)
         else:
             return
 

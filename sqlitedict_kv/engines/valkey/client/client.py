@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlitedict_kv.engines.valkey.client.deadline import Deadline
+from sqlitedict_kv.concurrency.deadline import Deadline
 from sqlitedict_kv.engines.valkey.client.error_mapping import redirects, said
 from sqlitedict_kv.engines.valkey.client.pipeline import Missed, Pipeline, exchanged
 from sqlitedict_kv.engines.valkey.client.pool import Node
 from sqlitedict_kv.engines.valkey.client.protocol import LARGE, Call, Endpoint, command, packed
 from sqlitedict_kv.engines.valkey.client.redis_py import DRIVER_ERRORS, ResponseError, Socket
-from sqlitedict_kv.engines.valkey.client.retry import Retry
+from sqlitedict_kv.engines.valkey.client.retry import BACKOFF, Retry
 from sqlitedict_kv.engines.valkey.client.topology import Routes
 from sqlitedict_kv.errors import NotConfirmedError, StoreClosedError
 
@@ -42,11 +42,11 @@ class ServerLink:
         node = self._routes.slots[call.slot]
         message = packed(call)
         if len(message) > LARGE or (self.confirm and call.writes):
-            return self._persist(call, Deadline(self._timeout))
+            return self._persist(call, Deadline(self._timeout, BACKOFF))
         try:
             connection = node.free.pop()
         except IndexError:
-            return self._persist(call, Deadline(self._timeout))
+            return self._persist(call, Deadline(self._timeout, BACKOFF))
         try:
             connection.send_packed_command([message], check_health=False)
             reply = connection.read_response(disable_decoding=True)
@@ -62,14 +62,14 @@ class ServerLink:
         else:
             node.free.append(connection)
             return reply
-        return self._persist(call, Deadline(self._timeout, since), missed, node)
+        return self._persist(call, Deadline(self._timeout, BACKOFF, since=since), missed, node)
 
     def many(self, calls: Sequence[Call]) -> list[Any]:
         """Return the replies of calls in order; every server gets one pipeline, and all get theirs before one is read.
 
         Raises the first error; other calls were made all the same, or not.
         """
-        patience = Deadline(self._timeout)
+        patience = Deadline(self._timeout, BACKOFF)
         replies: list[Any] = [None] * len(calls)
         pending: Sequence[int] = range(len(calls))
         doubtful: set[int] = set()  # those that an attempt without an answer may have executed

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
-from sqlitedict_kv.engines.valkey.client.deadline import Deadline
+from sqlitedict_kv.concurrency.deadline import Deadline
 from sqlitedict_kv.engines.valkey.client.error_mapping import Verdict, said, translate, verdict_of
 from sqlitedict_kv.engines.valkey.client.protocol import Call, Link
 from sqlitedict_kv.engines.valkey.client.redis_py import DRIVER_ERRORS, ResponseError
+from sqlitedict_kv.engines.valkey.client.retry import BACKOFF
 from sqlitedict_kv.engines.valkey.client.topology import Routes
 from sqlitedict_kv.errors import AccessDeniedError, OpenError, StoreError, UnreachableError
 
@@ -23,7 +24,7 @@ def greet(link: Link, routes: Routes, timeout: float, *, sentinel: bool) -> None
         AccessDeniedError: it refuses the user or the password.
         UnreachableError: nobody answered for the whole timeout.
     """
-    patience = Deadline(timeout)
+    patience = Deadline(timeout, BACKOFF)
     _locate(link, routes, patience)
     if link.clustered:
         return

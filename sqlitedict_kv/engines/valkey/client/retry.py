@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import NoReturn
 
-from sqlitedict_kv.engines.valkey.client.deadline import Deadline
+from sqlitedict_kv.concurrency.backoff import Backoff
+from sqlitedict_kv.concurrency.deadline import Deadline
 from sqlitedict_kv.engines.valkey.client.error_mapping import Verdict, code_of, redirection, said, translate, verdict_of
 from sqlitedict_kv.engines.valkey.client.pipeline import Missed
 from sqlitedict_kv.engines.valkey.client.pool import Node
@@ -14,6 +15,7 @@ from sqlitedict_kv.engines.valkey.client.redis_py import LostError
 from sqlitedict_kv.engines.valkey.client.topology import Routes
 from sqlitedict_kv.errors import OutcomeUnknownError, UnreachableError
 
+BACKOFF = Backoff(0.005, 0.25)
 REDIRECTIONS = 5  # in a row that are followed without a pause
 
 

@@ -17,6 +17,7 @@ import selectors
 from threading import Event, Lock, Thread
 from weakref import ref
 
+from sqlitedict_kv.concurrency.backoff import Backoff
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.engines.protocol import Memory
 from sqlitedict_kv.engines.valkey.client.error_mapping import Verdict, said, verdict_of
@@ -27,7 +28,7 @@ from sqlitedict_kv.engines.valkey.tracking.listener import Listener, RefusedErro
 
 QUESTIONS = 4  # within the staleness
 SHORTEST_INTERVAL, LONGEST_INTERVAL = 0.005, 1.0  # seconds between two of them
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds until it tries again after a connection was lost
+BACKOFF = Backoff(0.05, 1.0)  # after a connection was lost
 REFUSED_PAUSE = 60.0  # seconds, after a server refused
 
 
@@ -53,7 +54,7 @@ class Tracking:
         self._selector: selectors.BaseSelector | None = None
         self._endpoints: frozenset[Endpoint] = frozenset()  # of the listeners
         self._changes = -1  # of the link, when its endpoints were compared with these
-        self._pause = SHORTEST_PAUSE
+        self._pauses, self._pause = BACKOFF.pauses(), BACKOFF.shortest
         self._bell = Event()  # ends a pause
         self.problem: str | None = "nobody listens yet"  # why nothing is told; None if all is well
 
@@ -142,7 +143,7 @@ class Tracking:
                 listener.close()
             raise
         self.problem = None
-        self._pause = SHORTEST_PAUSE
+        self._pauses = BACKOFF.pauses()
 
     def _hear(self, listener: Listener) -> None:
         for keys in listener.heard():
@@ -167,7 +168,7 @@ class Tracking:
         is_refusal = isinstance(error, RefusedError)
         if isinstance(error, ResponseError):
             is_refusal = verdict_of(error) is Verdict.FATAL
-        self._pause = REFUSED_PAUSE if is_refusal else min(2 * self._pause, LONGEST_PAUSE)
+        self._pause = REFUSED_PAUSE if is_refusal else next(self._pauses)
         with self._lock:
             self._memory.end()
             selector, self._selector = self._selector, None
