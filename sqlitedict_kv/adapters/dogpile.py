@@ -22,7 +22,7 @@ from sqlitedict_kv.adapters.support.shared_stores import OPTIONS, shared_store
 from sqlitedict_kv.codecs import msgpack
 from sqlitedict_kv.errors import DecodeError, LockLostError
 from sqlitedict_kv.locks import Lease, Lock
-from sqlitedict_kv.locks.lease import Entries
+from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.validation import checked_bool
 
 NAMESPACE = "dogpile"
@@ -122,7 +122,7 @@ class Mutex(CacheMutex):
     dogpile acquires it in one thread and, where values are made in the background, releases it in another.
     """
 
-    def __init__(self, namespace: Entries, key: str, ttl: float) -> None:
+    def __init__(self, namespace: Namespace, key: str, ttl: float) -> None:
         """Describe a lock; nothing is written before it is acquired."""
         self._lock = Lock(namespace, key, ttl=ttl)
         self._leases: list[tuple[threading.Thread, Lease]] = []  # the oldest first

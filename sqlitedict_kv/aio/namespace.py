@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from typing import Any, TypeVar
 
 from sqlitedict_kv.aio.lazy import Access, LazyStore
+from sqlitedict_kv.concurrency.async_driver import drive
 from sqlitedict_kv.concurrency.cancellation import in_thread
-from sqlitedict_kv.concurrency.sansio import drive
 from sqlitedict_kv.engines.protocol import Edit, KeyRange
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.lru import NotHeldError

@@ -1,180 +1,198 @@
-"""The right to compute a result, held by one process at a time for as long as it lives."""
+"""Leases: entries that say who holds a key, and until when."""
 
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from datetime import timedelta
+from typing import Any, Protocol, runtime_checkable
 
 from sqlitedict_kv.concurrency.backoff import Backoff
-from sqlitedict_kv.concurrency.fork import forgets_after_fork
-from sqlitedict_kv.errors import ConflictError, KVError
+from sqlitedict_kv.concurrency.renewal import KEEPER
+from sqlitedict_kv.errors import ConflictError, LockLostError
 
 BACKOFF = Backoff(0.002, 0.05, growth=1.5)  # between two looks at the lease of another
 RENEWALS_PER_LEASE = 3
-IDLE_SECONDS = 10.0  # how long the renewing thread stays when there is nothing to do
+JSON = "application/json"  # whatever the namespace's default is: tokens are text, and readable in the file
 
 
+Duration = float | timedelta | str  # what the verbs of a namespace take as ttl
+
+
+@runtime_checkable
 class LeaseSpace(Protocol):
-    """What is used of the namespace that keeps the leases."""
+    """The part of a namespace that leases use."""
 
-    def __contains__(self, key: object, /) -> bool:
-        """Return whether there is an entry."""
+    @property
+    def name(self) -> str:
+        """The name of the namespace."""
 
-    def add(self, key: str, value: Any, *, ttl: float | None) -> int | None:
-        """Write an entry if there is none, and return its version."""
-
-    def set(self, key: str, value: Any, *, ttl: float | None) -> int:
-        """Write an entry and return its version."""
-
-    def cas_set(self, key: str, value: Any, version: int, *, ttl: float | None) -> int:
-        """Write an entry if it is at a version."""
+    def __contains__(self, key: object, /) -> bool: ...
 
     def get_with_meta(self, key: str) -> Any:
         """Return an entry with its version, or None."""
 
+    def add(self, key: str, value: Any, *, ttl: Duration, content_type: str) -> int | None:
+        """Write an entry if the key is absent; return its version."""
+
+    def set(self, key: str, value: Any, *, ttl: Duration, content_type: str) -> int:
+        """Write an entry and return its version."""
+
+    def cas_set(self, key: str, value: Any, version: int, *, ttl: Duration, content_type: str) -> int:
+        """Write an entry that is at *version*, or raise ConflictError; return the new version."""
+
     def delete(self, key: str, *, version: int) -> bool:
-        """Remove an entry if it is at a version."""
+        """Remove an entry that is at *version*, or raise ConflictError."""
 
 
 class Leases:
-    """The leases of a store: entries that expire, each with a token of its owner.
+    """The leases of one namespace."""
 
-    A lease is known by the version of its entry. What its owner commits checks that version, so an owner that
-    was stopped for longer than its lease changes nothing. While the owner works, a thread renews the lease.
-    """
+    __slots__ = ("extend", "seconds", "space")
 
-    def __init__(self, space: LeaseSpace, renew: Callable[[str, int, float], None], seconds: float) -> None:
-        """Keep leases of *seconds* in *space*; *renew* extends one if it is at the version it is given."""
-        self._space = space
-        self._renew = renew
-        self._seconds = seconds
+    def __init__(
+        self, space: LeaseSpace, seconds: float, extend: Callable[[str, int, Duration], None] | None = None
+    ) -> None:
+        """Keep leases of *seconds* in *space*.
 
-    def take(self, key: str, *, after_failure: bool = True) -> int | None:
-        """Return a new lease, None while somebody else has it; that of one who failed is free *after_failure*."""
-        version = self._space.add(key, _token(), ttl=self._seconds)
-        if version is not None or not after_failure:
-            return version
-        entry = self._space.get_with_meta(key)
-        if entry is None or entry.value is not None:
-            return None
-        try:
-            return self._space.cas_set(key, _token(), entry.meta.version, ttl=self._seconds)
-        except ConflictError:
-            return None
+        Args:
+            space: the namespace.
+            seconds: how long a lease lasts unless it is renewed.
+            extend: moves the deadline of the entry with a key and a version, which stays; or raises ConflictError.
+                None: to renew is to write the entry again, with a higher version.
+        """
+        self.space = space
+        self.seconds = seconds
+        self.extend = extend
 
-    def seize(self, key: str) -> int:
-        """Return a new lease, whoever has one: what its owner computes is not new enough."""
-        return self._space.set(key, _token(), ttl=self._seconds)
+    def take(self, key: str, *, after_failure: bool = True) -> Lease | None:
+        """Return a new lease, None while another owner has one; that of a failed owner is free *after_failure*."""
+        token = _new_token()
+        version = self.space.add(key, token, ttl=self.seconds, content_type=JSON)
+        if version is None and after_failure:
+            entry = self.space.get_with_meta(key)
+            if entry is None or entry.value is not None:
+                return None
+            with suppress(ConflictError):
+                version = self.space.cas_set(key, token, entry.meta.version, ttl=self.seconds, content_type=JSON)
+        return None if version is None else Lease(self, key, token, version)
+
+    def seize(self, key: str) -> Lease:
+        """Return a new lease, also if another owner has one: what that one computes is not new enough."""
+        token = _new_token()
+        return Lease(self, key, token, self.space.set(key, token, ttl=self.seconds, content_type=JSON))
 
     def is_held(self, key: str) -> bool:
-        """Return whether somebody has a lease, or has failed so recently that nobody should try in the background."""
-        return key in self._space
+        """Return whether there is a lease, or one that was marked as failed and has not ended."""
+        return key in self.space
 
     def is_busy(self, key: str) -> bool:
-        """Return whether somebody has a lease and computes."""
-        if key not in self._space:
+        """Return whether there is a lease whose owner is at work."""
+        if key not in self.space:
             return False
-        entry = self._space.get_with_meta(key)
+        entry = self.space.get_with_meta(key)
         return entry is not None and entry.value is not None
 
-    def release(self, key: str, version: int) -> None:
-        """Give a lease back; one that another has by now stays as it is."""
-        try:
-            self._space.delete(key, version=version)
-        except ConflictError:
-            return
 
-    def mark_failed(self, key: str, version: int) -> None:
-        """Give a lease back, but let nobody try in the background before it would have ended."""
-        try:
-            self._space.cas_set(key, None, version, ttl=self._seconds)
-        except ConflictError:
+class Lease:
+    """One acquisition of a key, until it is released or ends; any thread may renew it.
+
+    Attributes:
+        key: the key of the entry.
+        version: the version of the entry, larger than that of every earlier owner. To renew a lock raises it.
+    """
+
+    __slots__ = ("_leases", "_space", "_ticket", "_token", "key", "version")
+
+    def __init__(self, leases: Leases, key: str, token: str, version: int) -> None:
+        """Describe what :class:`Leases` wrote."""
+        self._leases = leases
+        self._space = leases.space
+        self._token = token  # a new one for each lease, so that it is never another's whatever happened to the file
+        self._ticket: object = None
+        self.key = key
+        self.version = version
+
+    def owned(self) -> bool:
+        """Return whether the lease has not ended yet; it asks the store."""
+        return self._current() is not None
+
+    def renew(self, ttl: Duration | None = None) -> int:
+        """Let the lease end *ttl* seconds from now and return its version.
+
+        Args:
+            ttl: seconds, a timedelta or a text such as ``"1 min"``; None is what it was taken with.
+
+        Raises:
+            LockLostError: it has ended already.
+        """
+        seconds = self._leases.seconds if ttl is None else ttl
+        while (version := self._current()) is not None:
+            try:
+                written = self._write(version, seconds)
+            except ConflictError:
+                continue  # another thread renewed it, or it is lost: look again
+            self.version = max(self.version, written)
+            return written
+        raise LockLostError(self._space.name, self.key)
+
+    def _write(self, version: int, seconds: Duration) -> int:
+        extend = self._leases.extend
+        if extend is None:
+            return self._space.cas_set(self.key, self._token, version, ttl=seconds, content_type=JSON)
+        extend(self.key, version, seconds)
+        return version
+
+    def release(self) -> None:
+        """Free the key.
+
+        Raises:
+            LockLostError: the lease has ended already; what is there now stays.
+        """
+        self.stop_renewing()
+        while (version := self._current()) is not None:
+            try:
+                self._space.delete(self.key, version=version)
+            except ConflictError:
+                continue  # as above
             return
+        raise LockLostError(self._space.name, self.key)
+
+    def give_back(self) -> None:
+        """Free the key if the lease has not ended yet."""
+        with suppress(LockLostError):
+            self.release()
+
+    def mark_failed(self) -> None:
+        """Give the lease back, but keep others from work in the background before it would have ended."""
+        with suppress(ConflictError):
+            self._space.cas_set(self.key, None, self.version, ttl=self._leases.seconds, content_type=JSON)
+
+    def keep_renewing(self, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Renew it from a background thread, whenever *wanted* returns True, until that is stopped."""
+        self._ticket = KEEPER.hold(self.renew, self._leases.seconds / RENEWALS_PER_LEASE, wanted)
+
+    def stop_renewing(self) -> None:
+        """End what :meth:`keep_renewing` began."""
+        if self._ticket is not None:
+            KEEPER.drop(self._ticket)
+            self._ticket = None
 
     @contextmanager
-    def kept(self, key: str, version: int) -> Iterator[None]:
-        """Renew a lease for as long as the block takes."""
-        every = self._seconds / RENEWALS_PER_LEASE
-        ticket = KEEPER.hold(lambda: self._renew(key, version, self._seconds), every)
+    def kept(self, wanted: Callable[[], bool] = lambda: True) -> Iterator[None]:
+        """Renew the lease for as long as the block takes."""
+        self.keep_renewing(wanted)
         try:
             yield
         finally:
-            KEEPER.drop(ticket)
+            self.stop_renewing()
+
+    def _current(self) -> int | None:
+        """Return the version of the entry if it is still ours."""
+        entry = self._space.get_with_meta(self.key)
+        return entry.meta.version if entry is not None and entry.value == self._token else None
 
 
-def _token() -> str:
-    return f"{os.getpid()}-{os.urandom(8).hex()}"
-
-
-class Keeper:
-    """Calls things again and again from one thread, which is there only while it is needed."""
-
-    def __init__(self) -> None:
-        """Begin without a thread."""
-        self.forget_after_fork()
-
-    def forget_after_fork(self) -> None:
-        """Begin anew: the thread of the parent is not here."""
-        self._changed = threading.Condition()
-        self._held: dict[object, tuple[float, float, Callable[[], None]]] = {}  # when next, how often, what
-        self._thread: threading.Thread | None = None
-        self._wakes_at = 0.0
-
-    def hold(self, call: Callable[[], None], every: float) -> object:
-        """Make *call* every so many seconds until it raises ConflictError or is dropped; return a ticket for that."""
-        ticket, due = object(), time.monotonic() + every
-        with self._changed:
-            self._held[ticket] = (due, every, call)
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="sqlitedict_kv leases", daemon=True)
-                with suppress(RuntimeError):  # the interpreter is about to end: too late to renew anything
-                    thread.start()
-                    self._thread = thread
-            elif due < self._wakes_at:
-                self._changed.notify()
-        return ticket
-
-    def drop(self, ticket: object) -> None:
-        """Make a call no more."""
-        with self._changed:
-            self._held.pop(ticket, None)
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                now = time.monotonic()
-                due = [(ticket, call) for ticket, (at, _, call) in self._held.items() if at <= now]
-                if not due and not self._sleep(now):
-                    self._thread = None
-                    return
-            for ticket, call in due:
-                self._make(ticket, call)
-
-    def _sleep(self, now: float) -> bool:
-        """Wait for the next one that is due; return False if nothing came for long."""
-        idle = not self._held
-        self._wakes_at = now + IDLE_SECONDS if idle else min(at for at, _, _ in self._held.values())
-        notified = self._changed.wait(self._wakes_at - now)
-        return bool(self._held) or not idle or notified
-
-    def _make(self, ticket: object, call: Callable[[], None]) -> None:
-        try:
-            call()
-            again = True
-        except ConflictError:  # the lease is another's: its owner will find out when it commits
-            again = False
-        except KVError:  # busy, or closed meanwhile; the lease ends by itself if this goes on
-            again = True
-        with self._changed:
-            if ticket in self._held:
-                _, every, _ = self._held.pop(ticket)
-                if again:
-                    self._held[ticket] = (time.monotonic() + every, every, call)
-
-
-KEEPER = Keeper()
-forgets_after_fork(KEEPER)
+def _new_token() -> str:
+    return f"{os.getpid()}-{os.urandom(12).hex()}"

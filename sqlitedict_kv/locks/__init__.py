@@ -27,8 +27,8 @@ only with it::
 A clock that is set forward ends leases early, and one that is set back lets them live longer.
 """
 
+from sqlitedict_kv.concurrency.lease import Lease
 from sqlitedict_kv.errors import LockLostError, LockTimeoutError
-from sqlitedict_kv.locks.lease import Lease
 from sqlitedict_kv.locks.lock import Lock, RLock, Semaphore
 from sqlitedict_kv.locks.single_run import single_run
 from sqlitedict_kv.locks.throttle import Throttle

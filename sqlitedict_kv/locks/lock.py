@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from weakref import WeakKeyDictionary
 
-from sqlitedict_kv.concurrency.cancellation import finished
+from sqlitedict_kv.concurrency.async_driver import drive
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
+from sqlitedict_kv.concurrency.lease import Lease, Leases, LeaseSpace
+from sqlitedict_kv.concurrency.sansio import Blocking, Pause, Steps, run
 from sqlitedict_kv.errors import KVError, LockLostError
 from sqlitedict_kv.locks.backoff import checked_patience, deadline_of
-from sqlitedict_kv.locks.lease import AsyncEntries, Entries, Lease, checked_entries, checked_lease_ttl, take
+from sqlitedict_kv.locks.faces import AwaitedSpace, checked_lease_ttl, checked_space
 from sqlitedict_kv.validation import Duration, checked_callable, checked_int, checked_key
-
-T = TypeVar("T")
 
 MAX_SLOTS = 10_000  # each is an entry, and a full semaphore is asked for all of them
 
@@ -44,7 +44,7 @@ class Semaphore:
 
     def __init__(
         self,
-        namespace: Entries | AsyncEntries,
+        namespace: LeaseSpace | AwaitedSpace,
         key: str,
         value: int,
         *,
@@ -63,10 +63,11 @@ class Semaphore:
         Raises:
             TypeError, ValueError: an argument is not as described.
         """
-        self._namespace, self._in_thread = checked_entries(namespace)
+        self._namespace, self.in_thread = checked_space(namespace)
         self._key = checked_key(key)
         self._slots = self._keys(checked_int(value, "value", lowest=1, highest=MAX_SLOTS))
         self._ttl = checked_lease_ttl(ttl)
+        self._kind = Leases(self._namespace, self._ttl)
         self._clock: Callable[[], float] = checked_callable(clock, "clock")
         # The leases of each owner, as often as it acquired them, the last one last. Weak, for a thread or task
         # may end without releasing; and by the object, for the number of a thread is used again.
@@ -94,16 +95,7 @@ class Semaphore:
         Raises:
             StoreBusyError: others held the lock of the whole file for the store's own timeout.
         """
-        patience = checked_patience(timeout, blocking)
-        held = self._held()
-        lease = self._again(held, patience)
-        if lease is None:
-            for pause in deadline_of(patience, self._clock).attempts():
-                if pause:
-                    time.sleep(pause)
-                if (lease := self._take()) is not None:
-                    break
-        return self._keep(held, lease)
+        return run(self.acquiring(checked_patience(timeout, blocking)))
 
     async def acquire_async(  # as threading has it, False being no error
         self,
@@ -112,22 +104,19 @@ class Semaphore:
         blocking: bool = True,
     ) -> bool:
         """Take it as :meth:`acquire` does, for the task that runs; a cancelled wait leaves nothing behind."""
-        patience = checked_patience(timeout, blocking)
+        return await drive(self.acquiring(checked_patience(timeout, blocking)), self.in_thread)
+
+    def acquiring(self, patience: float | None) -> Steps[bool]:
+        """Take it within *patience* seconds and return whether it is ours; the flow of acquire."""
         held = self._held()
-        lease = await self._finished(lambda: self._again(held, patience)) if held else None
+        lease = (yield Blocking(lambda: self._again(held, patience))) if held else None
         if lease is None:
             for pause in deadline_of(patience, self._clock).attempts():
                 if pause:
-                    await asyncio.sleep(pause)
-                if (lease := await self._finished(self._take, undo=_give_back)) is not None:
+                    yield Pause(pause)
+                if (lease := (yield Blocking(self._take, undo=_give_back))) is not None:
                     break
         return self._keep(held, lease)
-
-    async def _finished(self, function: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
-        """Return what a function returns that asks the store; see :func:`.cancellation.finished`."""
-        if undo is None:
-            return await finished(self._in_thread(function))
-        return await finished(self._in_thread(function), lambda result: self._in_thread(lambda: undo(result)))
 
     def _again(self, held: list[Lease], patience: float | None) -> Lease | None:  # noqa: ARG002 # it has no rule
         """Return what an owner gets that has a lease already; None: it asks for one as everybody does."""
@@ -137,7 +126,8 @@ class Semaphore:
         """Return a lease of a free slot; who comes begins anywhere, so that not all want the same one."""
         first = random.randrange(len(self._slots))  # noqa: S311 # no secret
         for key in self._slots[first:] + self._slots[:first]:
-            if (lease := take(self._namespace, key, self._ttl)) is not None:
+            # A read is cheaper than a write that is refused, above all for those who wait.
+            if key not in self._namespace and (lease := self._kind.take(key, after_failure=False)) is not None:
                 return lease
         return None
 
@@ -161,15 +151,17 @@ class Semaphore:
             RuntimeError: it has acquired nothing.
             LockLostError: the lease had ended; what others have taken since stays theirs.
         """
-        lease = self._let_go()
-        if lease is not None:
-            lease.release()
+        run(self.releasing())
 
     async def release_async(self) -> None:
         """Free it as :meth:`release` does; a cancellation takes effect when that is done."""
+        await drive(self.releasing(), self.in_thread)
+
+    def releasing(self) -> Steps[None]:
+        """Free what was acquired last; the flow of release."""
         lease = self._let_go()
         if lease is not None:
-            await self._finished(lease.release)
+            yield Blocking(lease.release)
 
     def _let_go(self) -> Lease | None:
         """Forget the last acquisition and return the lease that is to be released, if it was its only one."""
@@ -189,14 +181,17 @@ class Semaphore:
             RuntimeError: nothing is held.
             LockLostError: a lease had ended.
         """
-        seconds = self._ttl if ttl is None else checked_lease_ttl(ttl)
-        return [lease.renew(seconds) for lease in dict.fromkeys(self._mine())][-1]
+        return run(self._renewing(ttl))
 
     async def renew_async(self, ttl: Duration | None = None) -> int:
         """Renew it as :meth:`renew` does."""
+        return await drive(self._renewing(ttl), self.in_thread)
+
+    def _renewing(self, ttl: Duration | None) -> Steps[int]:
         seconds = self._ttl if ttl is None else checked_lease_ttl(ttl)
         leases = dict.fromkeys(self._mine())
-        return (await self._finished(lambda: [lease.renew(seconds) for lease in leases]))[-1]
+        versions: list[int] = yield Blocking(lambda: [lease.renew(seconds) for lease in leases])
+        return versions[-1]
 
     def owned(self) -> bool:
         """Return whether this thread or task holds it and nothing of it has ended; it asks the store."""
@@ -242,7 +237,7 @@ class Semaphore:
         try:
             self.release()
         except LockLostError as lost:
-            _report(lost, error)
+            report(lost, error)
 
     async def __aenter__(self) -> Self:
         """Wait until it is ours."""
@@ -256,7 +251,7 @@ class Semaphore:
         try:
             await self.release_async()
         except LockLostError as lost:
-            _report(lost, error)
+            report(lost, error)
 
     def __repr__(self) -> str:
         """Return the key and the namespace."""
@@ -271,7 +266,7 @@ class Lock(Semaphore):
 
     def __init__(
         self,
-        namespace: Entries | AsyncEntries,
+        namespace: LeaseSpace | AwaitedSpace,
         key: str,
         *,
         ttl: Duration = 30.0,
@@ -315,7 +310,7 @@ def _give_back(lease: Lease | None) -> None:
             lease.release()
 
 
-def _report(lost: LockLostError, error: BaseException | None) -> None:
+def report(lost: LockLostError, error: BaseException | None) -> None:
     """Raise, or where another error is on its way add to that one: it must not be hidden."""
     if error is None:
         raise lost

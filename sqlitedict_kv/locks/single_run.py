@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from contextlib import AsyncExitStack, ExitStack
 from typing import Any, ParamSpec, TypeVar, cast
 
-from sqlitedict_kv.errors import LockTimeoutError
+from sqlitedict_kv.concurrency.async_driver import drive
+from sqlitedict_kv.concurrency.lease import LeaseSpace
+from sqlitedict_kv.concurrency.sansio import Invoke, Steps, run
+from sqlitedict_kv.errors import LockLostError, LockTimeoutError
 from sqlitedict_kv.locks.backoff import checked_patience
-from sqlitedict_kv.locks.lease import AsyncEntries, Entries, checked_entries, checked_lease_ttl
-from sqlitedict_kv.locks.lock import RLock
+from sqlitedict_kv.locks.faces import AwaitedSpace, checked_lease_ttl, checked_space
+from sqlitedict_kv.locks.lock import RLock, report
 from sqlitedict_kv.validation import Duration, checked_callable, checked_key
 
 P = ParamSpec("P")
@@ -19,7 +21,7 @@ R = TypeVar("R")
 
 
 def single_run(
-    namespace: Entries | AsyncEntries, key: str | None = None, *, ttl: Duration = 30.0, timeout: float | None = None
+    namespace: LeaseSpace | AwaitedSpace, key: str | None = None, *, ttl: Duration = 30.0, timeout: float | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Return a decorator: of all processes only one at a time runs the function, the others wait.
 
@@ -35,7 +37,7 @@ def single_run(
         LockTimeoutError: (from a call) others ran it for the whole timeout.
         LockLostError: (from a call) the function returned, but took longer than *ttl*.
     """
-    checked_entries(namespace)
+    checked_space(namespace)
     seconds, patience = checked_lease_ttl(ttl), checked_patience(timeout, True)
     name = None if key is None else checked_key(key)
 
@@ -45,28 +47,37 @@ def single_run(
             raise TypeError("function must not be a generator: it runs after the call, when the lock is gone")
         lock = RLock(namespace, _name_of(function) if name is None else name, ttl=seconds)
 
-        def refused() -> LockTimeoutError:
-            return LockTimeoutError(f"{lock!r} was held by others for {patience} s; nothing was run")
+        def steps(args: Any, kwargs: Any) -> Steps[Any]:
+            if not (yield from lock.acquiring(patience)):
+                raise LockTimeoutError(f"{lock!r} was held by others for {patience} s; nothing was run")
+            try:
+                result = yield Invoke(function, args, kwargs)
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                yield from _release(lock, error)
+                raise
+            yield from _release(lock, None)
+            return result
 
         @functools.wraps(function)
         async def run_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-            if not await lock.acquire_async(timeout=patience):
-                raise refused()
-            async with AsyncExitStack() as stack:
-                stack.push_async_exit(lock)  # entered already
-                return await cast("Any", function(*args, **kwargs))
+            return await drive(steps(args, kwargs), lock.in_thread)
 
         @functools.wraps(function)
-        def run(*args: P.args, **kwargs: P.kwargs) -> R:
-            if not lock.acquire(timeout=patience):
-                raise refused()
-            with ExitStack() as stack:
-                stack.push(lock)  # entered already
-                return function(*args, **kwargs)
+        def run_here(*args: P.args, **kwargs: P.kwargs) -> R:
+            return cast("R", run(steps(args, kwargs)))
 
-        return cast("Callable[P, R]", run_async) if inspect.iscoroutinefunction(function) else run
+        return cast("Callable[P, R]", run_async) if inspect.iscoroutinefunction(function) else run_here
 
     return decorate
+
+
+def _release(lock: RLock, error: BaseException | None) -> Steps[None]:
+    try:
+        yield from lock.releasing()
+    except LockLostError as lost:
+        report(lost, error)
 
 
 def _name_of(function: Callable[..., Any]) -> str:

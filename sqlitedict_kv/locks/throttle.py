@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import math
@@ -10,10 +9,12 @@ import time
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
-from sqlitedict_kv.concurrency.cancellation import finished
+from sqlitedict_kv.concurrency.async_driver import drive
+from sqlitedict_kv.concurrency.lease import JSON, LeaseSpace
+from sqlitedict_kv.concurrency.sansio import Blocking, Pause, Steps, run
 from sqlitedict_kv.errors import ConflictError
 from sqlitedict_kv.locks.backoff import BACKOFF, checked_patience
-from sqlitedict_kv.locks.lease import JSON, AsyncEntries, Entries, checked_entries
+from sqlitedict_kv.locks.faces import AwaitedSpace, checked_space
 from sqlitedict_kv.validation import checked_callable, checked_int, checked_key, checked_number
 
 P = ParamSpec("P")
@@ -32,7 +33,7 @@ class Throttle:
 
     def __init__(
         self,
-        namespace: Entries | AsyncEntries,
+        namespace: LeaseSpace | AwaitedSpace,
         key: str,
         *,
         count: int,
@@ -53,7 +54,7 @@ class Throttle:
         Raises:
             TypeError, ValueError: an argument is not as described.
         """
-        self._namespace, self._in_thread = checked_entries(namespace)
+        self._namespace, self._in_thread = checked_space(namespace)
         self._key = checked_key(key)
         tokens = checked_int(count, "count", lowest=1)
         period = checked_number(seconds, "seconds")
@@ -73,12 +74,7 @@ class Throttle:
             timeout: seconds to wait; None is as long as it takes. Where that cannot be enough it returns at once.
             blocking: whether to wait at all.
         """
-        patience = checked_patience(timeout, blocking)
-        while pause := self._take():
-            if patience is not None and (patience := patience - pause) < 0:
-                return False
-            self._sleep(pause)
-        return True
+        return run(self._acquiring(checked_patience(timeout, blocking)), self._sleep)
 
     async def acquire_async(  # False is no error
         self,
@@ -87,11 +83,13 @@ class Throttle:
         blocking: bool = True,
     ) -> bool:
         """Take a token as :meth:`acquire` does; a task that is cancelled while it waits takes none."""
-        patience = checked_patience(timeout, blocking)
-        while pause := await finished(self._in_thread(self._take)):
+        return await drive(self._acquiring(checked_patience(timeout, blocking)), self._in_thread)
+
+    def _acquiring(self, patience: float | None) -> Steps[bool]:
+        while pause := (yield Blocking(self._take)):
             if patience is not None and (patience := patience - pause) < 0:
                 return False
-            await asyncio.sleep(pause)
+            yield Pause(pause)
         return True
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:

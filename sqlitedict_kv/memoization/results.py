@@ -7,18 +7,21 @@ its key with a mark before it, an exception (``!``) or a copy that outlives it (
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Protocol
 
 from sqlitedict_kv.codecs.qualified_name import qualified_name
-from sqlitedict_kv.concurrency.lease import Leases, LeaseSpace
+from sqlitedict_kv.concurrency.lease import Lease, Leases, LeaseSpace
 from sqlitedict_kv.errors import CodecError, ConflictError, TooLargeError
 from sqlitedict_kv.memoization.single_flight import KEPT
 from sqlitedict_kv.memoization.types import CacheInfo
-from sqlitedict_kv.validation import DEFAULT, checked_ttl
+from sqlitedict_kv.validation import DEFAULT, Duration, checked_ttl
+
+if TYPE_CHECKING:
+    from sqlitedict_kv.concurrency.cancellation import InThread
 
 EXCEPTION_MARK, STALE_MARK = "!", "~"
 KEYS_PER_STEP = 500
@@ -57,7 +60,7 @@ class OffLoop(NamedTuple):
 
     get: Callable[[str, Any], Awaitable[Any]]
     get_with_meta: Callable[[str], Awaitable[Any]]
-    in_thread: Callable[[Callable[[], Any]], Awaitable[Any]]
+    in_thread: InThread
 
 
 class ResultStore(NamedTuple):
@@ -136,7 +139,7 @@ class Results:
         """Keep results at *place*."""
         self._result_store = place
         self._policy = policy
-        self.leases = Leases(place.leases, self._renew, policy.lease)
+        self.leases = Leases(place.leases, policy.lease, self._extend)
         self.counters = MemoizeCounters()
         self.get = place.results.get
         self.off_loop = place.off_loop
@@ -154,7 +157,7 @@ class Results:
                 raise error
         return value
 
-    def start(self, key: str) -> tuple[int | None, Any]:
+    def start(self, key: str) -> tuple[Lease | None, Any]:
         """Return the lease to compute, or the result that came meanwhile; neither while another computes."""
         lease = self.leases.take(key)
         # Look again, lease in hand: since the caller looked, its last owner may have written and gone. Without
@@ -162,21 +165,22 @@ class Results:
         try:
             value = self.look(key)
         except BaseException:
-            self._release(key, lease)
+            if lease is not None:
+                lease.give_back()
             raise
-        if value is not MISSING:
-            self._release(key, lease)
+        if value is not MISSING and lease is not None:
+            lease.give_back()
             lease = None
         return lease, value
 
-    def start_refresh(self, key: str) -> int | None:
+    def start_refresh(self, key: str) -> Lease | None:
         """Return the lease to compute in the background, None if that is not needed any more."""
         lease = self.leases.take(key, after_failure=False)
         if lease is None:
             return None
         entry = self._result_store.results.get_with_meta(key)
         if entry is None or not self.is_due(entry):
-            self.leases.release(key, lease)
+            lease.give_back()
             return None
         return lease
 
@@ -189,22 +193,19 @@ class Results:
             and expires_at.timestamp() - before <= self._result_store.clock()
         )
 
-    def _release(self, key: str, lease: int | None) -> None:
-        if lease is not None:
-            self.leases.release(key, lease)
-
     # -- around the call
 
     @contextmanager
-    def computing(self, key: str, lease: int) -> Iterator[None]:
+    def computing(self, lease: Lease) -> Iterator[None]:
         """Keep the lease for as long as the block takes, and give it back if the block is broken off."""
-        token = COMPUTING.set(COMPUTING.get() | {self._identity(key)})
+        token = COMPUTING.set(COMPUTING.get() | {self._identity(lease.key)})
         self.counters.computed += 1
         try:
-            with self.leases.kept(key, lease):
+            with lease.kept():
                 yield
         finally:
-            COMPUTING.reset(token)
+            with suppress(ValueError):  # the garbage collector ended it, in another context
+                COMPUTING.reset(token)
 
     def refuse_recursion(self, key: str) -> None:
         """Raise RuntimeError if the caller is itself what computes this key, and would wait for itself."""
@@ -219,7 +220,7 @@ class Results:
 
     # -- after the call
 
-    def finish(self, key: str, lease: int, value: Any) -> Any:
+    def finish(self, lease: Lease, value: Any) -> Any:
         """Keep a result, unless it should not or cannot be, and give the lease back.
 
         Returns:
@@ -231,31 +232,31 @@ class Results:
         try:
             if self._policy.condition is not None and not self._policy.condition(value):
                 self.counters.not_kept += 1
-                self.leases.release(key, lease)
+                lease.give_back()
                 return Shared(value)
-            self._write(key, lease, value)
+            self._write(lease, value)
         except ConflictError:  # the lease ended, or somebody forgot or refreshes the entry: this may be too old
             self.counters.lost += 1
             return Shared(value)
         except (CodecError, TooLargeError) as error:
             self.counters.unstorable += 1
-            self.leases.release(key, lease)
+            lease.give_back()
             if self._policy.return_unstorable:
                 return ALONE
             raise type(error)(
-                f"the result of {key} cannot be kept: {error}; or return it without keeping it with "
+                f"the result of {lease.key} cannot be kept: {error}; or return it without keeping it with "
                 f"memoize(unstorable='return')"
             ) from error
         except BaseException:
-            self.leases.release(key, lease)
+            lease.give_back()
             raise
         return KEPT
 
-    def _write(self, key: str, lease: int, value: Any) -> None:
-        policy = self._policy
+    def _write(self, lease: Lease, value: Any) -> None:
+        policy, key = self._policy, lease.key
         ttl = checked_ttl(policy.ttl(value) if callable(policy.ttl) else policy.ttl)
         with self._result_store.atomic() as tx:
-            results = self._end_lease(tx, key, lease)
+            results = self._end_lease(tx, lease)
             results.set(key, value, ttl=ttl, content_type=policy.content_type)
             if policy.stale_if_error is not None and ttl is not None:
                 longer = ttl + policy.stale_if_error
@@ -263,42 +264,42 @@ class Results:
             if policy.cache_exceptions:
                 results.delete(EXCEPTION_MARK + key)
 
-    def _end_lease(self, tx: Any, key: str, lease: int) -> Any:
+    def _end_lease(self, tx: Any, lease: Lease) -> Any:
         """Demand in a transaction that the lease is still held, and give it back; return where to write."""
         leases = tx.ns(self._result_store.leases.name)
-        leases.check(key, lease)
-        leases.delete(key)
+        leases.check(lease.key, lease.version)
+        leases.delete(lease.key)
         return tx.ns(self._result_store.results.name)
 
-    def _renew(self, key: str, lease: int, seconds: float) -> None:
+    def _extend(self, key: str, version: int, seconds: Duration) -> None:
         with self._result_store.atomic() as tx:
             leases = tx.ns(self._result_store.leases.name)
-            leases.check(key, lease)
+            leases.check(key, version)
             leases.touch(key, seconds)
 
-    def fail(self, key: str, lease: int, error: Exception) -> Any:
+    def fail(self, lease: Lease, error: Exception) -> Any:
         """Return the expired result that stands in for one that could not be computed, or raise *error*."""
         stale = MISSING
         try:
             if self._policy.stale_if_error is not None:
-                stale = self.get(STALE_MARK + key, MISSING)
+                stale = self.get(STALE_MARK + lease.key, MISSING)
             if stale is MISSING:
-                self._write_exception(key, lease, error)
+                self._write_exception(lease, error)
         finally:
-            self.leases.release(key, lease)
+            lease.give_back()
         if stale is MISSING:
             raise error
         self.counters.stale += 1
         return stale
 
-    def give_up(self, key: str, lease: int, error: Exception) -> NoReturn:
+    def give_up(self, lease: Lease, error: Exception) -> NoReturn:
         """Give the lease back and raise *error*: what refresh was to compute, nothing stands in for."""
-        self.leases.release(key, lease)
+        lease.give_back()
         raise error
 
-    def fail_refresh(self, key: str, lease: int, error: Exception) -> NoReturn:
+    def fail_refresh(self, lease: Lease, error: Exception) -> NoReturn:
         """Let nobody try again in the background while the lease would last, and raise *error*."""
-        self.leases.mark_failed(key, lease)
+        lease.mark_failed()
         raise error
 
     @contextmanager
@@ -314,7 +315,7 @@ class Results:
 
     # -- exceptions
 
-    def _write_exception(self, key: str, lease: int, error: Exception) -> None:
+    def _write_exception(self, lease: Lease, error: Exception) -> None:
         ttls = [ttl for kind, ttl in self._policy.cache_exceptions.items() if isinstance(error, kind)]
         if not ttls:
             return
@@ -325,7 +326,7 @@ class Results:
                 self.counters.unstorable += 1
                 return
             with self._result_store.atomic() as tx:
-                self._end_lease(tx, key, lease).set(EXCEPTION_MARK + key, kept, ttl=ttls[0])
+                self._end_lease(tx, lease).set(EXCEPTION_MARK + lease.key, kept, ttl=ttls[0])
         except (CodecError, TooLargeError):
             self.counters.unstorable += 1
         except ConflictError:

@@ -303,7 +303,7 @@ def test_a_late_release_frees_nothing_even_where_versions_begin_again(make_store
     kind(second, "k").acquire()
     assert second.get_with_meta("k").meta.version == lock.version
 
-    lock.lease._namespace = second
+    lock.lease._space = second
     with pytest.raises(LockLostError):
         lock.release()
     assert "k" in second
@@ -959,7 +959,7 @@ def test_a_throttled_async_function_waits_without_blocking(limit, clock, monkeyp
 
     assert inspect.iscoroutinefunction(double)
     with monkeypatch.context() as patched:
-        patched.setattr("sqlitedict_kv.locks.throttle.asyncio.sleep", sleep)
+        patched.setattr("sqlitedict_kv.concurrency.async_driver.asyncio.sleep", sleep)
         assert asyncio.run(main()) == [0, 2, 4, 6]
     assert slept == [0.5, 0.5]
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from sqlitedict_kv import CodecError, ReadOnlyError, Store, StoreClosedError, TooLargeError
-from sqlitedict_kv.concurrency.lease import Leases
+from sqlitedict_kv.concurrency.lease import Lease, Leases
 from sqlitedict_kv.memoization.results import ALONE, Shared, shared
 from tests.conftest import on_shared
 from tests.support.memoizing import memoize
@@ -1139,19 +1139,19 @@ def test_an_async_result_is_refreshed_in_the_background(store, clock, caplog):
 
 
 def test_the_lease_of_a_computation_that_failed_is_free_for_those_who_wait_alone(store, clock):
-    leases = Leases(store.ns("leases"), None, 10.0)
-    leases.mark_failed("k", leases.take("k"))
+    leases = Leases(store.ns("leases"), 10.0)
+    leases.take("k").mark_failed()
     assert leases.take("k", after_failure=False) is None
     assert not leases.is_busy("k")
-    version = leases.take("k")
-    assert version is not None
+    lease = leases.take("k")
+    assert lease is not None
     assert leases.is_busy("k")
     assert leases.take("k") is None
-    leases.release("k", version - 1)
+    Lease(leases, "k", "another's", lease.version).give_back()
     assert leases.is_busy("k")
     clock.advance(10)
     assert not leases.is_busy("k")
-    leases.mark_failed("k", version)
+    lease.mark_failed()
     assert not leases.is_held("k")
 
 

@@ -1,0 +1,93 @@
+"""Periodic calls from one background thread, which lives only while it is needed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from sqlitedict_kv.concurrency.fork import forgets_after_fork
+from sqlitedict_kv.errors import ConflictError, KVError, LockLostError
+
+IDLE_SECONDS = 10.0  # how long the thread stays when there is nothing to do
+
+
+class _Renewal(NamedTuple):
+    due: float  # of time.monotonic()
+    every: float  # seconds
+    call: Callable[[], object]
+    wanted: Callable[[], bool]
+
+
+class Keeper:
+    """Renews leases for as long as their owners work."""
+
+    def __init__(self) -> None:
+        """Begin without a thread."""
+        self.forget_after_fork()
+
+    def forget_after_fork(self) -> None:
+        """Renew nothing: the leases and the thread are the parent's."""
+        self._changed = threading.Condition()
+        self._held: dict[object, _Renewal] = {}  # by ticket
+        self._thread: threading.Thread | None = None
+        self._wakes_at = 0.0
+
+    def hold(self, call: Callable[[], object], every: float, wanted: Callable[[], bool] = lambda: True) -> object:
+        """Call *call* every so many seconds, and return a ticket to end that.
+
+        It also ends when *call* raises ConflictError or LockLostError. While *wanted* returns False there is no call.
+        """
+        ticket, due = object(), time.monotonic() + every
+        with self._changed:
+            self._held[ticket] = _Renewal(due, every, call, wanted)
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="sqlitedict_kv leases", daemon=True)
+                with suppress(RuntimeError):  # the interpreter is about to end: too late to renew anything
+                    thread.start()
+                    self._thread = thread
+            elif due < self._wakes_at:
+                self._changed.notify()
+        return ticket
+
+    def drop(self, ticket: object) -> None:
+        """End the calls of a ticket."""
+        with self._changed:
+            self._held.pop(ticket, None)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                now = time.monotonic()
+                due = [(ticket, renewal) for ticket, renewal in self._held.items() if renewal.due <= now]
+                if not due and not self._sleep(now):
+                    self._thread = None
+                    return
+            for ticket, renewal in due:
+                self._make(ticket, renewal)
+
+    def _sleep(self, now: float) -> bool:
+        """Wait for the next call that is due; return False if nothing came for a long time."""
+        idle = not self._held
+        self._wakes_at = now + IDLE_SECONDS if idle else min(renewal.due for renewal in self._held.values())
+        notified = self._changed.wait(self._wakes_at - now)
+        return bool(self._held) or not idle or notified
+
+    def _make(self, ticket: object, renewal: _Renewal) -> None:
+        again = True
+        try:
+            if renewal.wanted():
+                renewal.call()
+        except (ConflictError, LockLostError):  # the lease is another's: its owner will find out when it commits
+            again = False
+        except KVError:  # busy, or closed meanwhile; the lease ends by itself if this goes on
+            again = True
+        with self._changed:
+            if self._held.pop(ticket, None) is not None and again:
+                self._held[ticket] = renewal._replace(due=time.monotonic() + renewal.every)
+
+
+KEEPER = Keeper()
+forgets_after_fork(KEEPER)

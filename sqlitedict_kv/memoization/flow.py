@@ -1,0 +1,155 @@
+"""The flow of a call that is not a hit: one computation per key, in this process and among all of them.
+
+It is sans-I/O (see :mod:`.concurrency.sansio`), so threads and tasks share it; what differs is in their drivers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
+from typing import Any, Protocol
+
+from sqlitedict_kv.concurrency.lease import BACKOFF, Lease
+from sqlitedict_kv.concurrency.sansio import Blocking, Invoke, Pause, Steps
+from sqlitedict_kv.memoization.call_key import CallKeys
+from sqlitedict_kv.memoization.results import MISSING, Results, Shared, shared
+from sqlitedict_kv.memoization.single_flight import KEPT, Flight, SingleFlight
+
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
+Outcome = tuple[Any, Any]  # the result, and what those who wait get; see Results.finish
+
+
+class Driver(Protocol):
+    """How threads, or tasks, run a flow."""
+
+    def launch(self, flight: Flight, steps: Steps[Any]) -> Steps[Any]:
+        """Run the computation of a flight for all who wait, and return its result."""
+
+    def launch_in_background(self, flight: Flight, steps: Steps[Any]) -> None:
+        """Run the computation of a flight that this caller does not wait for."""
+
+    def ride(self, flight: Flight) -> Any:
+        """Return a request to wait until a flight has landed."""
+
+    def read(self, function: Callable[[], Any]) -> Any:
+        """Return a request for a call that reads a little."""
+
+
+class Flow:
+    """The misses and refreshes of one function."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        keys: CallKeys,
+        results: Results,
+        flights: SingleFlight,
+        driver: Driver,
+    ) -> None:
+        """Serve the calls of *function*."""
+        self._function = function
+        self._keys = keys
+        self._results = results
+        self._flights = flights
+        self._driver = driver
+
+    def miss(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Any]:
+        """Return the result that this caller, another one or another process computes."""
+        self._results.refuse_recursion(key)
+        self._results.counters.misses += 1
+        while True:
+            flight, first = self._flights.board(key)
+            if first:
+                return (yield from self._launch(flight, self._obtain(key, args, kwargs)))
+            yield self._driver.ride(flight)
+            outcome = flight.result()
+            if isinstance(outcome, Shared):
+                return deepcopy(outcome.value)
+            if outcome is not KEPT:
+                self._results.counters.computed += 1
+                return (yield Invoke(self._function, args, kwargs))
+            value = yield self._driver.read(partial(self._results.look, key))
+            if value is not MISSING:
+                return value
+
+    def refresh(self, args: Args, kwargs: Kwargs) -> Steps[Any]:
+        """Compute a result again and return it."""
+        key = self._keys.of(args, kwargs)
+        self._results.refuse_recursion(key)
+        return (yield from self._launch(self._flights.start(key), self._recompute(key, args, kwargs)))
+
+    def refresh_soon(self, key: str, args: Args, kwargs: Kwargs) -> None:
+        """Compute a result again in the background, unless somebody does already."""
+        if key in self._flights:
+            return
+        flight, first = self._flights.board(key)
+        if first:
+            steps = self._fly(flight, self._recompute_in_background(key, args, kwargs))
+            self._driver.launch_in_background(flight, steps)
+        else:
+            self._flights.leave(flight)
+
+    def _launch(self, flight: Flight, computation: Steps[Outcome]) -> Steps[Any]:
+        return self._driver.launch(flight, self._fly(flight, computation))
+
+    def _fly(self, flight: Flight, computation: Steps[Outcome]) -> Steps[Any]:
+        """Compute for all who wait."""
+        outcome: Any = KEPT
+        error = None
+        try:
+            value, outcome = yield from computation
+        except Exception as raised:
+            error = raised
+            raise
+        finally:  # also after an interrupt or a cancellation: then the others look, and one of them computes
+            flight.land(shared(outcome, self._flights.close(flight)), error)
+        return value
+
+    def _obtain(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
+        """Compute, or wait for the process that does."""
+        pauses = BACKOFF.pauses()
+        while True:
+            lease, value = yield Blocking(lambda: self._results.start(key), undo=_give_back)
+            if value is not MISSING:
+                return value, KEPT
+            if lease is not None:
+                return (yield from self._compute(lease, args, kwargs, self._results.fail))
+            while (yield self._driver.read(partial(self._results.leases.is_busy, key))):
+                yield Pause(next(pauses))
+
+    def _recompute(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
+        lease, _ = yield Blocking(lambda: (self._results.leases.seize(key), MISSING), undo=_give_back)
+        return (yield from self._compute(lease, args, kwargs, self._results.give_up))
+
+    def _recompute_in_background(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
+        with self._results.in_background(key):
+            if (yield self._driver.read(partial(self._results.leases.is_held, key))):
+                return None, KEPT
+            lease, _ = yield Blocking(lambda: (self._results.start_refresh(key), MISSING), undo=_give_back)
+            if lease is not None:
+                return (yield from self._compute(lease, args, kwargs, self._results.fail_refresh))
+        return None, KEPT
+
+    def _compute(
+        self, lease: Lease, args: Args, kwargs: Kwargs, fail: Callable[[Lease, Exception], Any]
+    ) -> Steps[Outcome]:
+        try:
+            with self._results.computing(lease):
+                value = yield Invoke(self._function, args, kwargs)
+        except Exception as error:
+            return Shared.twice((yield Blocking(partial(fail, lease, error))))
+        except GeneratorExit:  # nothing can be called any more; the lease ends by itself
+            raise
+        except BaseException:
+            yield Blocking(lease.give_back)
+            raise
+        return value, (yield Blocking(partial(self._results.finish, lease, value)))
+
+
+def _give_back(taken: tuple[Lease | None, Any]) -> None:
+    """Free what was taken for a caller that was cancelled meanwhile."""
+    lease, _ = taken
+    if lease is not None:
+        lease.give_back()
