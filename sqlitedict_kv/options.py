@@ -222,7 +222,7 @@ def check_options(path: str | os.PathLike[str] | Client, given: StoreOptions, ki
         lru_bytes=validation.checked_size(options["lru_bytes"], "lru_bytes", lowest=1),
         lru_policy=_checked_policy(options["lru_policy"], options["lru_bytes"]),
         durability=validation.checked_choice(options["durability"], "durability", ("process", "power")),
-        codecs=Codecs(validation.checked_codecs(options["codecs"])),
+        codecs=Codecs(validation.checked_codecs(options["codecs"]), min(largest, limit // 2) if limit else largest),
         clock=validation.checked_callable(options["clock"], "clock"),
         timeout=validation.checked_timeout(options["timeout"]),
         max_bytes=limit,

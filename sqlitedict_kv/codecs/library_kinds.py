@@ -1,4 +1,4 @@
-"""Kinds of values of other libraries: one module per library, imported when its first value is met."""
+"""Kinds of values of libraries: one module per library, imported when its first value is met."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from sqlitedict_kv.errors import DecodeError
+
+STDLIB = ("array", "collections", "datetime", "fractions", "ipaddress", "pathlib", "types", "zoneinfo")
 MODULES = {
+    **dict.fromkeys(STDLIB, "stdlib_kinds"),
     "PIL": "pillow_kinds",
     "numpy": "numpy_kinds",
     "pandas": "pandas_kinds",
@@ -30,16 +34,20 @@ class LibraryKind(NamedTuple):
         build: makes a value of parts that come from a file: anybody may have chosen them. It checks their types
             before it uses them, allocates no more than they are large, and raises for what does not fit.
             A buffer is bytes or a memoryview here; what build makes of it is its own copy.
+        raw_parts: whether parts may be memoryviews; False for a container, whose parts are the user's.
+        fields: the names of the parts, if they are to be stored with the name.
     """
 
     name: str
     take_apart: Callable[[Any], list[Any]]
     build: Callable[[list[Any]], Any]
+    raw_parts: bool = True
+    fields: tuple[str, ...] = ()
 
 
 def kind_of(cls: type) -> LibraryKind | None:
     """Return how values of exactly this class are kept, None if no module here does."""
-    module = MODULES.get(cls.__module__.partition(".")[0])
+    module = MODULES.get(str(cls.__module__).partition(".")[0])
     return _load(module).kind_of(cls) if module else None
 
 
@@ -47,10 +55,14 @@ def kind_named(name: str) -> LibraryKind | None:
     """Return how values of a stored name are made, None if no module here does.
 
     Raises:
-        ImportError: the library is not installed.
+        DecodeError: the library cannot be imported.
     """
-    module = MODULES.get(name.partition(".")[0])
-    return _load(module).kind_named(name) if module else None
+    library = name.partition(".")[0]
+    module = MODULES.get(library)
+    try:
+        return _load(module).kind_named(name) if module else None
+    except ImportError:
+        raise DecodeError(f"holds {name}, and {library} cannot be imported here; install it") from None
 
 
 def _load(module: str) -> Any:

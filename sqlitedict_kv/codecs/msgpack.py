@@ -61,7 +61,7 @@ def _unpacked(body: bytes, hook: Callable[[int, bytes], Any]) -> Any:
     return msgpack.unpackb(body, raw=False, use_list=True, strict_map_key=False, ext_hook=hook)
 
 
-class _NestedError(Exception):
+class _NestedError(ValueError):
     """Says that a container is within another one."""
 
 
@@ -94,7 +94,7 @@ def _resolved(value: Any) -> Any:
 
 
 def _packed(value: Any) -> bytes:
-    packed: bytes = msgpack.packb(value, strict_types=True, use_bin_type=True, default=_to_extension)
+    packed: bytes = msgpack.packb(value, strict_types=True, use_bin_type=True, default=to_extension)
     return packed
 
 
@@ -118,22 +118,24 @@ def _require_exact_types(value: Any) -> None:
         )
 
 
-def _to_extension(value: Any) -> msgpack.ExtType:
+def to_extension(value: Any) -> msgpack.ExtType:
+    """Return the extension of a value that MessagePack itself does not have."""
     code, encode = ENCODERS[type(value)]
     return msgpack.ExtType(code, encode(value))
 
 
 def _from_shallow_extension(code: int, body: bytes) -> Any:
     if code in CONTAINERS:
-        return CONTAINERS[code](_unpacked(body, _from_leaf))
-    return _from_leaf(code, body)
+        return CONTAINERS[code](_unpacked(body, from_leaf))
+    return from_leaf(code, body)
 
 
 def _from_any_extension(code: int, body: bytes) -> Any:
-    return _Pending(code, body) if code in CONTAINERS else _from_leaf(code, body)
+    return _Pending(code, body) if code in CONTAINERS else from_leaf(code, body)
 
 
-def _from_leaf(code: int, body: bytes) -> Any:
+def from_leaf(code: int, body: bytes) -> Any:
+    """Return the value of an extension that holds no other values."""
     if code in DECODERS:
         return DECODERS[code](body)
     if code in CONTAINERS:

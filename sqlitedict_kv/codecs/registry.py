@@ -8,11 +8,15 @@ from typing import Any, NamedTuple
 import orjson
 from msgpack import Packer
 
-from sqlitedict_kv.codecs import msgpack, scientific
-from sqlitedict_kv.errors import CodecError, DecodeError
+from sqlitedict_kv.codecs import bundle, scientific, tags
+from sqlitedict_kv.codecs.catalog import Catalog
+from sqlitedict_kv.codecs.limits import too_large
+from sqlitedict_kv.codecs.refusal import RefusalError
+from sqlitedict_kv.errors import CodecError, DecodeError, TooLargeError
 
 JSON = "application/json"
 MSGPACK = "application/msgpack"
+BUNDLE = "application/vnd.sqlitedict-kv.bundle"
 BYTES = "application/octet-stream"
 TEXT = "text/plain; charset=utf-8"
 
@@ -78,7 +82,6 @@ def encode_text(value: Any) -> bytes:
 
 BUILT_IN = (
     Codec(JSON, encode_json, orjson.loads),
-    Codec(MSGPACK, msgpack.pack, msgpack.unpack),
     Codec(BYTES, encode_bytes, bytes, (bytes,)),
     Codec(TEXT, encode_text, bytes.decode),
     Codec(scientific.NPY, scientific.encode_array, scientific.decode_array),
@@ -90,14 +93,35 @@ BUILT_IN = (
 class Codecs:
     """The codecs of one store: the user's, then the built-in ones."""
 
-    def __init__(self, custom: Sequence[Codec] = ()) -> None:
-        """Put *custom* codecs beside the built-in ones."""
-        ordered = {codec.content_type: codec for codec in (*BUILT_IN, *custom)}
+    def __init__(self, custom: Sequence[Codec] = (), limit: int | None = None) -> None:
+        """Put *custom* codecs beside the built-in ones; *limit* is the most bytes of a value, None without."""
+        self._catalog = Catalog()
+        self._limit = limit
+        ordered = {codec.content_type: codec for codec in (*BUILT_IN, *self._of_kinds(), *custom)}
         self._by_content_type = ordered
         self._by_type = {kind: codec for codec in ordered.values() for kind in codec.types}
         self._last = self._by_type.pop(object, None)
         # for Namespace.get, which calls them itself
         self.decoders = {content_type: codec.decode for content_type, codec in ordered.items()}
+
+    def _of_kinds(self) -> tuple[Codec, ...]:
+        """Return the codecs of values of any kind that is allowed."""
+        catalog, limit = self._catalog, self._limit
+
+        def pack(value: Any) -> bytes:
+            return tags.pack(value, catalog, limit=limit, inline=True).head
+
+        def unpack(body: bytes) -> Any:
+            return tags.unpack(body, catalog)
+
+        def pack_bundle(value: Any) -> bytes:
+            return bundle.pack(*tags.pack(value, catalog, limit=limit))
+
+        def unpack_bundle(body: bytes) -> Any:
+            head, buffers = bundle.unpack(body)
+            return tags.unpack(head, catalog, buffers)
+
+        return Codec(MSGPACK, pack, unpack), Codec(BUNDLE, pack_bundle, unpack_bundle)
 
     def __contains__(self, content_type: object) -> bool:
         """Return whether there is a codec for a content type."""
@@ -108,24 +132,42 @@ class Codecs:
 
         Raises:
             CodecError: the value would not come back as it is.
+            TooLargeError: it is seen before all of it is encoded that it is over the limit.
         """
         if content_type is not None:
             return self._encoded(self._by_content_type[content_type], value), content_type
-        kind = type(value)
-        if codec := self._by_type.get(kind):
+        if codec := self._by_type.get(type(value)):
             return self._encoded(codec, value), codec.content_type
         body = exact_json(value)
         if body is not None:
             return body, JSON
-        name = scientific.content_type_of(kind)
-        if name is not None:
-            return self._encoded(self._by_content_type[name], value), name
         try:
-            return msgpack.pack(value), MSGPACK
+            return self._encoded_by_kind(value)
         except CodecError:
             if self._last is None:
                 raise
         return self._encoded(self._last, value), self._last.content_type
+
+    def _encoded_by_kind(self, value: Any) -> tuple[bytes, str]:
+        """Return a value that JSON cannot keep: in the format of its library, as MessagePack or as a bundle."""
+        whole = scientific.content_type_of(type(value))
+        refused = None
+        if whole is not None:
+            self._refuse_if_too_large(value, whole)
+            try:
+                return self._encoded(self._by_content_type[whole], value), whole
+            except CodecError as error:
+                refused = error  # what the library's format cannot hold, its parts may
+        try:
+            head, buffers = tags.pack(value, self._catalog, limit=self._limit)
+        except RefusalError as refusal:
+            raise (refusal if refused is None or refusal.within else refused) from None
+        return (bundle.pack(head, buffers), BUNDLE) if buffers else (head, MSGPACK)
+
+    def _refuse_if_too_large(self, value: Any, content_type: str) -> None:
+        size = getattr(value, "nbytes", None)
+        if type(size) is int and self._limit is not None and size > self._limit:
+            raise TooLargeError(too_large(size, self._limit, content_type, least=True))
 
     def _encoded(self, codec: Codec, value: Any) -> bytes:
         try:

@@ -8,6 +8,7 @@ from copy import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
+from sqlitedict_kv.codecs.limits import too_large
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.engines.protocol import Engine, KeyRange, Put, Value
 from sqlitedict_kv.engines.record import Record
@@ -121,10 +122,7 @@ class StoreContext:
 
     def refuse(self, body: bytes, content_type: str) -> NoReturn:
         """Raise the error for a value over the limit."""
-        raise TooLargeError(
-            f"value takes {len(body)} bytes as {content_type}, and this store allows {self.max_value_bytes}; "
-            f"raise max_value_bytes, or max_bytes if that is what limits it"
-        )
+        raise TooLargeError(too_large(len(body), self.max_value_bytes, content_type))
 
     def read(self, namespace: str, key: object) -> Record | None:
         """Return the live record of a key and count the read."""

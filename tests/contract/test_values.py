@@ -12,6 +12,7 @@ from tests.contract.conftest import on_shared
 
 JSON = "application/json"
 MSGPACK = "application/msgpack"
+BUNDLE = "application/vnd.sqlitedict-kv.bundle"
 BYTES = "application/octet-stream"
 TEXT = "text/plain; charset=utf-8"
 
@@ -39,6 +40,10 @@ CHOSEN = [
     (1j, MSGPACK),
     (Decimal("1.10"), MSGPACK),
     (datetime.date(2024, 2, 29), MSGPACK),
+    (bytearray(b"x"), MSGPACK),
+    (bytearray(b"x" * 1024), BUNDLE),
+    ({"deep": ({"deeper": [range(3)]},)}, MSGPACK),
+    ({(1, 2): [frozenset({1})]}, MSGPACK),
 ]
 
 
@@ -92,7 +97,7 @@ WRONG = [
     (JSON, {"a": {1}}),
     (JSON, "\ud800"),
     (MSGPACK, object()),
-    (MSGPACK, bytearray(b"x")),
+    (MSGPACK, memoryview(b"x")),
     (MSGPACK, "\ud800"),
     (BYTES, "x"),
     (BYTES, bytearray(b"x")),
@@ -106,11 +111,11 @@ WRONG = [
     ("application/vnd.apache.arrow.stream", [1]),
     (None, object()),
     (None, [object()]),
-    (None, bytearray(b"x")),
+    (None, memoryview(b"x")),
     (None, "a\udfff"),
     (None, type),
     (None, len),
-    (None, {"deep": ({"deeper": [range(3)]},)}),
+    (None, {"deep": ({"deeper": [iter(())]},)}),
 ]
 
 
