@@ -234,11 +234,11 @@ for value, words in (
     (object(), "object"),
     (len, "builtin_function"),
     (iter([]), "list_iterator"),
-    (bytearray(b"x"), "bytearray"),
-    (range(3), "range"),
+    (memoryview(b"x"), "memoryview"),
+    (type, "type"),
     (SURROGATE, "str"),
     ([object()], "object"),
-    ({"deep": [{"er": {1, range(2)}}]}, "range"),
+    ({"deep": [{"er": {1, len}}]}, "builtin_function"),
 ):
     case(f"set(value={value!r:.20})", lambda env, v=value: env.users.set("k", v), CodecError, words)
     case(f"tx.set(value={value!r:.20})", lambda env, v=value: in_tx(env, "set", "k", v), CodecError, words)
