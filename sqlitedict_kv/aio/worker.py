@@ -47,7 +47,7 @@ class WorkerCall:
         self.error = None
 
     def make(self) -> None:
-        """WorkerCall the function and note what comes of it."""
+        """Call the function and note what comes of it."""
         assert self.function is not None
         try:
             self.result = self.function()

@@ -9,6 +9,7 @@ import pytest
 
 from sqlitedict_kv import Codec, CodecError, DecodeError, TooLargeError
 from tests.contract.conftest import on_shared
+from tests.support.ids import shown
 
 JSON = "application/json"
 MSGPACK = "application/msgpack"
@@ -47,7 +48,7 @@ CHOSEN = [
 ]
 
 
-@pytest.mark.parametrize(("value", "content_type"), CHOSEN, ids=repr)
+@pytest.mark.parametrize(("value", "content_type"), CHOSEN, ids=shown)
 def test_the_content_type_is_the_plainest_that_keeps_the_value(store, value, content_type):
     users = store.ns("users")
     users["k"] = value
@@ -119,7 +120,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("content_type", "value"), WRONG, ids=repr)
+@pytest.mark.parametrize(("content_type", "value"), WRONG, ids=shown)
 def test_an_error_leaves_the_old_value_and_version(store, content_type, value):
     users = store.ns("users")
     version = users.set("k", "old", ttl=100)

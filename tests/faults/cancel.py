@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlitedict_kv import AsyncStore, ConflictError, KVError, Store
 from sqlitedict_kv.aio.lazy import Access
-from sqlitedict_kv.aio.worker import Call, Worker
+from sqlitedict_kv.aio.worker import Worker, WorkerCall
 from sqlitedict_kv.engines.sqlite.mutations import apply
 from tests.faults.campaign import Campaign, Round
 
@@ -230,7 +230,7 @@ async def _commit_in_two_calls(access: Access, edits: Any) -> list[int | None]:
     return await access.write(end)
 
 
-def _let_go(lane: Worker, call: Call) -> bool:
+def _let_go(worker: Worker, call: WorkerCall) -> bool:
     """Raise the cancellation at once, whatever the thread does."""
     return True
 

@@ -487,7 +487,7 @@ class SlotMigration:
         self._names = [node.ask("CLUSTER MYID") for node in (self.source, to)]
 
     def begin(self):
-        """DataVersion the slot at both ends: from now on there are ASK answers for keys that are not at the source."""
+        """Mark the slot at both ends: from now on there are ASK answers for keys that are not at the source."""
         source, to = self._names
         self.to.ask("CLUSTER SETSLOT", self.slot, "IMPORTING", source)
         self.source.ask("CLUSTER SETSLOT", self.slot, "MIGRATING", to)

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sqlitedict_kv import Codec, CodecError, DecodeError, Store
+from tests.support.ids import shown
 
 JSON = "application/json"
 SECRET = "secret-value"
@@ -157,7 +158,7 @@ def test_whatever_a_codec_raises_on_reading_is_a_decode_error_that_shows_no_valu
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("result", [None, "text", 5, bytearray(b"x"), memoryview(b"x"), [b"x"]], ids=repr)
+@pytest.mark.parametrize("result", [None, "text", 5, bytearray(b"x"), memoryview(b"x"), [b"x"]], ids=shown)
 def test_a_codec_must_make_bytes(make_store, result):
     users = make_store(codecs=[Codec("application/x-odd", lambda value: result, bytes)]).ns("users")
     with pytest.raises(CodecError, match=f"application/x-odd made {type(result).__name__}"):

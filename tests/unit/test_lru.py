@@ -16,6 +16,7 @@ from sqlitedict_kv import LocationError, Store, StoreClosedError, StoreDetachedE
 from sqlitedict_kv.engines.sqlite import data_version
 from sqlitedict_kv.engines.sqlite.data_version import QueriedDataVersion, WalIndexDataVersion
 from sqlitedict_kv.lru import ENTRY_OVERHEAD
+from tests.support.ids import shown
 from tests.support.linearizability import Plan, first_fault, record
 from tests.support.processes import run
 
@@ -155,7 +156,7 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize("value", VALUES, ids=repr)
+@pytest.mark.parametrize("value", VALUES, ids=shown)
 def test_nobody_can_change_what_another_reads(store, value):
     n = store.ns("n")
     try:

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from sqlitedict_kv import CodecError, DecodeError, Store
 from sqlitedict_kv.codecs.msgpack import pack, unpack
+from tests.support.ids import shown
 from tests.support.processes import run
 
 
@@ -206,7 +207,7 @@ EXACT = [
 ]
 
 
-@pytest.mark.parametrize("value", EXACT, ids=lambda value: f"{value!r:.60}")
+@pytest.mark.parametrize("value", EXACT, ids=shown)
 def test_values_at_the_edges_come_back_as_they_were(value):
     assert picture(kept(value)) == picture(value)
     assert picture(unpack(pack(value))) == picture(value)
@@ -374,7 +375,7 @@ def test_what_a_tag_keeps_comes_back_and_is_refused_without_it(value, wrap):
 
 
 @pytest.mark.parametrize(
-    "value", [Colour.RED, Word.A, MyInt(1), MyStr("a"), MyFloat(1.0), Point(1, 2), MyBytes(b"a")], ids=repr
+    "value", [Colour.RED, Word.A, MyInt(1), MyStr("a"), MyFloat(1.0), Point(1, 2), MyBytes(b"a")], ids=shown
 )
 def test_a_key_or_an_element_that_would_come_back_as_something_else_is_refused(value):
     for wrong in ({value: 1}, {"a": {value: 1}}, {value}, frozenset([value]), {(value,): 1}):
