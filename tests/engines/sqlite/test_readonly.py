@@ -28,7 +28,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX
 
 # The interpreter of a test run may not be readable for others, so the worker gives up its rights when it has started.
 NOBODY = """
-from sqlitedict_kv import codecs, packing
+from sqlitedict_kv.codecs import msgpack, registry
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
