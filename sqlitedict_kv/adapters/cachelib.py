@@ -17,11 +17,8 @@ from typing import Any, NamedTuple
 
 from cachelib.base import BaseCache
 
-from sqlitedict_kv.adapters.support import markup
-from sqlitedict_kv.adapters.support.fitting import fitting_key, fitting_ttl
-from sqlitedict_kv.adapters.support.shared_stores import OPTIONS, shared_store
-from sqlitedict_kv.codecs.registry import Codec
-from sqlitedict_kv.errors import CodecError, DecodeError
+from sqlitedict_kv import Codec, CodecError, DecodeError
+from sqlitedict_kv.adapters.support import MARKUP_CODEC, STORE_OPTIONS, fitting_key, fitting_ttl, shared_store
 
 NAMESPACE = "cachelib"
 SERIALIZED = "application/x-cachelib-serialized"
@@ -78,10 +75,12 @@ class SQLiteCache(BaseCache):
         super().__init__(default_timeout)  # releases before 0.16 take no more
         self.ignore_delete_many_errors = ignore_delete_many_errors
         chosen = dict(options or {})
-        if unknown := chosen.keys() - OPTIONS:
-            raise TypeError(f"options has {', '.join(sorted(unknown))}, and may have {', '.join(sorted(OPTIONS))}")
+        if unknown := chosen.keys() - STORE_OPTIONS:
+            raise TypeError(
+                f"options has {', '.join(sorted(unknown))}, and may have {', '.join(sorted(STORE_OPTIONS))}"
+            )
         # That of Markup first: one of the user's for any object takes its place.
-        chosen["codecs"] = (markup.CODEC, *chosen.get("codecs", ()), SERIALIZED_CODEC)
+        chosen["codecs"] = (MARKUP_CODEC, *chosen.get("codecs", ()), SERIALIZED_CODEC)
         if _gone(default := self._ttl(None)):
             raise ValueError(f"default_timeout must be 0, which is for ever, or more, not {default_timeout}")
         self._entries = shared_store(path, chosen).ns(namespace, ttl=default)

@@ -17,13 +17,17 @@ from typing import Any
 
 from dogpile.cache.api import NO_VALUE, BytesBackend, CacheMutex
 
-from sqlitedict_kv.adapters.support.fitting import fitting_key, fitting_ttl
-from sqlitedict_kv.adapters.support.shared_stores import OPTIONS, shared_store
-from sqlitedict_kv.codecs import msgpack
-from sqlitedict_kv.errors import DecodeError, LockLostError
+from sqlitedict_kv import DecodeError, LockLostError, Namespace
+from sqlitedict_kv.adapters.support import (
+    STORE_OPTIONS,
+    check_bool,
+    fitting_key,
+    fitting_ttl,
+    pack,
+    shared_store,
+    unpack,
+)
 from sqlitedict_kv.locks import Lease, Lock
-from sqlitedict_kv.namespace import Namespace
-from sqlitedict_kv.validation import checked_bool
 
 NAMESPACE = "dogpile"
 LOCK_TTL = 60.0  # seconds
@@ -32,7 +36,7 @@ LOCK_TTL = 60.0  # seconds
 def deserialize(body: bytes) -> Any:
     """Return the value of a payload; raise DecodeError if another serializer made it."""
     try:
-        return msgpack.unpack(body)
+        return unpack(body)
     except Exception as error:
         raise DecodeError(
             f"a cached value is no MessagePack ({type(error).__name__}); configure the region with the serializer and "
@@ -47,7 +51,7 @@ class SQLiteBackend(BytesBackend):
     what they were, others are refused with a CodecError, and nothing is ever pickled.
     """
 
-    serializer = staticmethod(msgpack.pack)
+    serializer = staticmethod(pack)
     deserializer = staticmethod(deserialize)
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
@@ -72,9 +76,9 @@ class SQLiteBackend(BytesBackend):
         """
         if "path" not in arguments:
             raise TypeError("arguments must have the path of the cache's file: arguments={'path': ...}")
-        options = {name: arguments[name] for name in OPTIONS & arguments.keys()}
+        options = {name: arguments[name] for name in STORE_OPTIONS & arguments.keys()}
         namespace = arguments.get("namespace", NAMESPACE)
-        self._distributed = checked_bool(arguments.get("distributed_lock", True), "distributed_lock")
+        self._distributed = check_bool(arguments.get("distributed_lock", True), "distributed_lock")
         self._lock_ttl = arguments.get("lock_ttl", LOCK_TTL)
         store = shared_store(arguments["path"], options)
         self._entries = store.ns(namespace, ttl=fitting_ttl(arguments.get("ttl")))

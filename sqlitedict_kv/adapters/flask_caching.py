@@ -19,10 +19,9 @@ from markupsafe import Markup
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from sqlitedict_kv import Codec
 from sqlitedict_kv.adapters import cachelib
-from sqlitedict_kv.adapters.support.shared_stores import OPTIONS
-from sqlitedict_kv.codecs import msgpack
-from sqlitedict_kv.codecs.registry import Codec
+from sqlitedict_kv.adapters.support import STORE_OPTIONS, pack, unpack
 
 RESPONSE = "application/x-flask-response"
 WERKZEUG_RESPONSE = "application/x-werkzeug-response"
@@ -54,7 +53,7 @@ class SQLiteCache(cachelib.SQLiteCache, BaseCache):  # its base is how Flask-Cac
         if len(args) != 1:
             raise TypeError(f"CACHE_ARGS must hold the path of the cache's file alone, not {len(args)} arguments")
         chosen = {"namespace": config["CACHE_KEY_PREFIX"], **kwargs}
-        options = {name: chosen.pop(name) for name in OPTIONS & chosen.keys()}
+        options = {name: chosen.pop(name) for name in STORE_OPTIONS & chosen.keys()}
         options["codecs"] = (*options.get("codecs", ()), *CODECS)
         return cls(args[0], **chosen, options=options)
 
@@ -64,7 +63,7 @@ def _encode_response(response: WerkzeugResponse) -> bytes:
     if response.is_streamed or response.direct_passthrough:
         raise TypeError("a response that streams can be sent once only")
     timeout = getattr(response, "timeout", None)
-    return msgpack.pack([response.status, list(response.headers), response.get_data(), timeout])
+    return pack([response.status, list(response.headers), response.get_data(), timeout])
 
 
 def _decode_response(body: bytes) -> Response:
@@ -76,7 +75,7 @@ def _decode_werkzeug_response(body: bytes) -> WerkzeugResponse:
 
 
 def _filled(response: AnyResponse, body: bytes) -> AnyResponse:
-    status, headers, data, _ = msgpack.unpack(body)
+    status, headers, data, _ = unpack(body)
     response.status = status
     response.set_data(data)
     response.headers.clear()
@@ -85,17 +84,17 @@ def _filled(response: AnyResponse, body: bytes) -> AnyResponse:
 
 
 def _decode_cached_response(body: bytes) -> CachedResponse:
-    return CachedResponse(_decode_response(body), msgpack.unpack(body)[3])
+    return CachedResponse(_decode_response(body), unpack(body)[3])
 
 
 def _encode_exception(error: HTTPException) -> bytes:
     """Return all that pickle would keep of an exception, in MessagePack."""
     response = None if error.response is None else _encode_response(error.response)
-    return msgpack.pack([type(error).__name__, {**vars(error), "response": response}])
+    return pack([type(error).__name__, {**vars(error), "response": response}])
 
 
 def _decode_exception(body: bytes) -> HTTPException:
-    name, state = msgpack.unpack(body)
+    name, state = unpack(body)
     kind = EXCEPTIONS[name]
     error = kind.__new__(kind)
     response = None if state["response"] is None else _decode_response(state["response"])

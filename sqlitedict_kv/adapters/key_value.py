@@ -8,12 +8,9 @@ from typing import Any, SupportsFloat
 
 from key_value.aio.errors import DeserializationError, InvalidTTLError, SerializationError
 
-from sqlitedict_kv.adapters.support.fitting import HASHED, fitting_key, fitting_ttl
+from sqlitedict_kv import CodecError, Entry, TooLargeError
+from sqlitedict_kv.adapters.support import HASHED, JSON, MAX_NAMESPACE_BYTES, check_namespace, fitting_key, fitting_ttl
 from sqlitedict_kv.aio import AsyncNamespace, AsyncStore
-from sqlitedict_kv.codecs.registry import JSON
-from sqlitedict_kv.errors import CodecError, TooLargeError
-from sqlitedict_kv.operations.context import Entry
-from sqlitedict_kv.validation import MAX_NAMESPACE_BYTES, checked_namespace
 
 KEYS_PER_PAGE = 1000
 
@@ -38,7 +35,7 @@ class SQLiteStore:
         """
         self._store = store
         self._default_collection = default_collection
-        self._prefix = checked_namespace(prefix, "prefix")
+        self._prefix = check_namespace(prefix, "prefix")
         self._room = MAX_NAMESPACE_BYTES - len(self._prefix.encode())
         if self._room < len(fitting_key(HASHED)):
             raise ValueError(f"prefix is too long, there is no room for a name behind it: {prefix!r}")

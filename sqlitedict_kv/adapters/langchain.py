@@ -15,10 +15,9 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, GenerationChunk
 from langchain_core.stores import BaseStore
 
+from sqlitedict_kv import CodecError, Store
+from sqlitedict_kv.adapters.support import BYTES, TEXT
 from sqlitedict_kv.aio import AsyncStore
-from sqlitedict_kv.codecs.registry import BYTES, TEXT
-from sqlitedict_kv.errors import CodecError
-from sqlitedict_kv.store import Store
 
 KEYS_PER_PAGE = 1000
 

@@ -6,10 +6,8 @@ from datetime import timedelta
 
 from litestar.stores.base import NamespacedStore
 
-from sqlitedict_kv.adapters.support.fitting import fitting_key, fitting_ttl
+from sqlitedict_kv.adapters.support import BYTES, MAX_TTL, fitting_key, fitting_ttl
 from sqlitedict_kv.aio import AsyncStore
-from sqlitedict_kv.codecs.registry import BYTES
-from sqlitedict_kv.validation import MAX_TTL
 
 SEPARATOR = "/"
 

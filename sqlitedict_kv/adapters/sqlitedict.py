@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 from weakref import finalize
 
+from sqlitedict_kv import CodecError, ForeignDatabaseError, Namespace, Store, StoreNotFoundError, TooLargeError
 from sqlitedict_kv.adapters._compat.forklock import ForkLock
 from sqlitedict_kv.adapters._compat.key_encoding import key_of, text_of
 from sqlitedict_kv.adapters._compat.migration import (
@@ -26,12 +27,7 @@ from sqlitedict_kv.adapters._compat.migration import (
     unpickled,
     untouched,
 )
-from sqlitedict_kv.codecs.registry import Codecs
-from sqlitedict_kv.errors import CodecError, ForeignDatabaseError, StoreNotFoundError, TooLargeError
-from sqlitedict_kv.namespace import Namespace
-from sqlitedict_kv.options import MEMORY
-from sqlitedict_kv.store import Store
-from sqlitedict_kv.validation import checked_bool
+from sqlitedict_kv.adapters.support import MEMORY, Codecs, check_bool
 
 TABLES = "sqlitedict.tables"  # the namespace of the names of the tables, for one without entries is not seen
 JOURNAL_MODES = ("DELETE", "TRUNCATE", "PERSIST", "MEMORY", "WAL", "OFF")
@@ -132,7 +128,7 @@ class SqliteDict(MutableMapping[str, Any]):
         if directory and not os.path.exists(directory):
             raise RuntimeError(f"Error! The directory does not exist, {directory}")
         self.flag, self.tablename, self.journal_mode = flag, tablename, journal_mode
-        self.autocommit = checked_bool(autocommit, "autocommit")
+        self.autocommit = check_bool(autocommit, "autocommit")
         self.encode, self.decode, self.encode_key, self.decode_key = encode, decode, encode_key, decode_key
         self._timeout = timeout
         if self.in_temp:

@@ -19,7 +19,7 @@ from cachelib.serializers import BaseSerializer, SimpleSerializer
 
 from sqlitedict_kv import CodecError, DecodeError, Store
 from sqlitedict_kv.adapters.cachelib import SERIALIZED, SQLiteCache
-from sqlitedict_kv.adapters.support.shared_stores import close_shared_stores
+from sqlitedict_kv.adapters.support import close_shared_stores
 
 HERE = Path(__file__).parent
 

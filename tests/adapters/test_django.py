@@ -47,7 +47,7 @@ from django.utils.safestring import SafeString, mark_safe
 from sqlitedict_kv import Codec, CodecError, DecodeError, Store, StoreBusyError
 from sqlitedict_kv.adapters.django import SQLiteCache, culling
 from sqlitedict_kv.adapters.django.values import ALLOW_PICKLE, PICKLE, SIGNATURE_BYTES
-from sqlitedict_kv.adapters.support.shared_stores import close_shared_stores
+from sqlitedict_kv.adapters.support import close_shared_stores
 
 HERE = Path(__file__).parent
 NEED_PICKLE = {

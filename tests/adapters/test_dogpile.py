@@ -21,7 +21,7 @@ from dogpile.cache.api import NO_VALUE
 
 from sqlitedict_kv import CodecError, DecodeError, Store
 from sqlitedict_kv.adapters.dogpile import SQLiteBackend
-from sqlitedict_kv.adapters.support.shared_stores import close_shared_stores
+from sqlitedict_kv.adapters.support import close_shared_stores
 
 HERE = Path(__file__).parent
 

@@ -23,7 +23,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from sqlitedict_kv import Codec, CodecError, Store
 from sqlitedict_kv.adapters import cachelib
-from sqlitedict_kv.adapters.support.shared_stores import close_shared_stores
+from sqlitedict_kv.adapters.support import close_shared_stores
 
 HERE = Path(__file__).parent
 BACKEND = "sqlitedict_kv.adapters.flask_caching.SQLiteCache"

@@ -112,14 +112,14 @@ def test_a_cache_is_opened_in_a_child_that_was_forked_while_a_thread_opened_it(t
         def use():
             assert cache["a"] == 1
 
-        with held_by_a_thread(cache._shelf._opening):
+        with held_by_a_thread(cache._directory._opening):
             assert in_child(use) == 0
 
 
 def test_a_cache_is_opened_in_a_child_that_was_forked_while_a_thread_closed_it(tmp_path):
     with Cache(tmp_path) as cache:
         cache["a"] = 1
-        cache._shelf.opened().store.close()  # as far as the thread came
+        cache._directory.opened().store.close()  # as far as the thread came
 
         def use():
             assert cache["a"] == 1

@@ -29,7 +29,7 @@ from key_value.aio.wrappers.prefix_collections import PrefixCollectionsWrapper  
 from sqlitedict_kv import AsyncStore, DamagedEntryError, Store  # noqa: E402
 from sqlitedict_kv.adapters import key_value  # noqa: E402
 from sqlitedict_kv.adapters.key_value import SQLiteStore  # noqa: E402
-from sqlitedict_kv.adapters.support.fitting import fitting_key  # noqa: E402
+from sqlitedict_kv.adapters.support import fitting_key  # noqa: E402
 
 pytestmark = pytest.mark.anyio
 

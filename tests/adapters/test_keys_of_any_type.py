@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sqlitedict_kv.adapters._compat.key_encoding import key_of, named, text_of
+from sqlitedict_kv.adapters._compat.key_encoding import key_of, name_of, text_of
 from sqlitedict_kv.codecs.msgpack import pack
 
 diskcache = pytest.importorskip("diskcache")
@@ -79,7 +79,7 @@ def test_keys_are_the_same_to_us_exactly_where_they_are_to_diskcache(tmp_path):
 @pytest.mark.parametrize("key", [math.nan, float("-nan")])
 def test_nan_is_refused(key):
     with pytest.raises(ValueError, match="NaN"):
-        named(key)
+        name_of(key)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_nan_is_refused(key):
 )
 def test_what_cannot_be_kept_is_refused(key):
     with pytest.raises(TypeError, match="key"):
-        named(key)
+        name_of(key)
 
 
 @given(st.lists(st.one_of(st.none(), st.booleans(), st.integers(), FLOATS, TEXTS, st.binary())).map(tuple))
@@ -99,11 +99,11 @@ def test_simple_tuples_are_packed_as_all_others(key):
 
 def test_a_long_key_is_named_by_its_hash():
     long = "é" * 600
-    name = named(long)
+    name = name_of(long)
     assert len(name.text) == 65
     assert key_of(name.whole) == long
-    assert named(long) == name
-    assert named(long + "x").text != name.text
-    assert named("x" * 1023).whole is None
-    assert named("x" * 1024).whole is not None
-    assert named(tuple(string.ascii_letters * 20)).whole is not None
+    assert name_of(long) == name
+    assert name_of(long + "x").text != name.text
+    assert name_of("x" * 1023).whole is None
+    assert name_of("x" * 1024).whole is not None
+    assert name_of(tuple(string.ascii_letters * 20)).whole is not None

@@ -6,8 +6,13 @@ import threading
 import pytest
 
 from sqlitedict_kv import Store, StoreClosedError, StoreDetachedError
-from sqlitedict_kv.adapters.support.fitting import fitting_key, fitting_ttl
-from sqlitedict_kv.adapters.support.shared_stores import close_shared_stores, shared_face, shared_store
+from sqlitedict_kv.adapters.support import (
+    close_shared_stores,
+    fitting_key,
+    fitting_ttl,
+    shared_async_store,
+    shared_store,
+)
 from sqlitedict_kv.validation import MAX_TTL
 from tests.support.processes import forked
 
@@ -26,7 +31,7 @@ def test_a_path_has_one_store_however_it_is_written(tmp_path, monkeypatch):
         assert shared_store(path, {}) is store
     assert shared_store("other.db", {}) is not store
     assert shared_store("app.db", {"durability": "power"}) is not store
-    assert shared_face(store) is shared_face(store)
+    assert shared_async_store(store) is shared_async_store(store)
 
 
 def test_memory_is_shared_within_the_process():

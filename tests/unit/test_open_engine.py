@@ -11,7 +11,7 @@ import redis
 from sqlitedict_kv import AsyncStore, OpenError, Store, StoreClosedError, UnsupportedError, diagnose, open_engine
 from sqlitedict_kv import store as store_module
 from sqlitedict_kv.adapters.diskcache import Cache
-from sqlitedict_kv.adapters.support.shared_stores import close_shared_stores, shared_store
+from sqlitedict_kv.adapters.support import close_shared_stores, shared_store
 from sqlitedict_kv.engines.address import SCHEMES, is_address, names_servers
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
 from tests.support.processes import run

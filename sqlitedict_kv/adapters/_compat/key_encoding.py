@@ -20,10 +20,9 @@ from typing import Any, NamedTuple
 
 from msgpack import ExtType, Packer
 
+from sqlitedict_kv import CodecError
+from sqlitedict_kv.adapters.support import MAX_KEY_BYTES, pack, unpack
 from sqlitedict_kv.codecs import msgpack
-from sqlitedict_kv.codecs.msgpack import pack, unpack
-from sqlitedict_kv.errors import CodecError
-from sqlitedict_kv.validation import MAX_KEY_BYTES
 
 NUMBER, TEXT, BYTES, PACKED, HASHED = "12345"
 
@@ -44,7 +43,7 @@ class Name(NamedTuple):
     whole: str | None = None  # the whole text, where `text` is only its hash
 
 
-def named(key: object) -> Name:
+def name_of(key: object) -> Name:
     """Return what stands for a key.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The store of one directory: opened when it is needed, opened again after a close, held by a transaction."""
+"""Store of one directory, opened when it is needed, opened again after a close, held by a transaction."""
 
 from __future__ import annotations
 
@@ -11,20 +11,16 @@ from contextvars import ContextVar
 from threading import get_ident
 from typing import Any, NamedTuple, TypeVar
 
+from sqlitedict_kv import Codec, Namespace, Store, StoreBusyError, StoreClosedError
 from sqlitedict_kv.adapters._compat.forklock import ForkLock
-from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS, checked_setting, durability_of, limit_of
+from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS, check_setting, durability_of, limit_of
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL, codecs_for
-from sqlitedict_kv.codecs.registry import Codec
-from sqlitedict_kv.engines.address import is_address
-from sqlitedict_kv.errors import StoreBusyError, StoreClosedError
-from sqlitedict_kv.exclusive import Exclusive
-from sqlitedict_kv.namespace import Namespace
-from sqlitedict_kv.store import Store
+from sqlitedict_kv.adapters.support import is_address
 
 T = TypeVar("T")
 
 FILE = "kv.db"
-THEIRS = "cache.db"  # diskcache's own file
+ORIGINAL_FILE = "cache.db"  # diskcache's own file
 ENTRIES, SETTINGS, COUNTERS = "cache", "cache.settings", "cache.counters"
 
 
@@ -32,21 +28,21 @@ class Timeout(Exception):  # noqa: N818 - diskcache's name
     """Says that others held the lock of the cache for the whole timeout."""
 
 
-class Open(NamedTuple):
-    """A store that is open, and what of it the adapter uses."""
+class OpenStore(NamedTuple):
+    """A store that is open, and its namespace of entries."""
 
     store: Store
     entries: Namespace
 
 
-class Held(NamedTuple):
-    """A transaction that a thread is in, and the entries within it."""
+class HeldTransaction(NamedTuple):
+    """A transaction that a thread is in: its namespaces, and that of the entries."""
 
-    within: Exclusive
+    ns: Callable[[str], Namespace]
     entries: Namespace
 
 
-class Shelf:
+class CacheDirectory:
     """One directory with one store."""
 
     def __init__(
@@ -60,17 +56,17 @@ class Shelf:
         lru_bytes: int | str | None,
         compresses: bool,
     ) -> None:
-        """Open the store of *directory*, a new temporary one if it is None; *settings* are checked already."""
+        """OpenStore the store of *directory*, a new temporary one if it is None; *settings* are checked already."""
         self.directory = directory_of(directory)
         self.timeout = timeout
         self.compresses = compresses
         self._codecs = codecs_for(codecs, pickles=pickles)
         self._lru_bytes = lru_bytes
         self._opening = ForkLock()
-        self._open: Open | None = None
+        self._open: OpenStore | None = None
         self._holder: int | None = None  # the thread that is in a transaction
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
-        self._refuse_theirs()
+        self._refuse_original()
         self.settings = {**DEFAULT_SETTINGS, **settings}
         assumed = dict(self.settings)
         stored = self._stored()
@@ -81,11 +77,11 @@ class Shelf:
         if changed:
             self.on(SETTINGS, lambda settings: settings.set_many(changed))
 
-    def _refuse_theirs(self) -> None:
-        mine, theirs = os.path.join(self.directory, FILE), os.path.join(self.directory, THEIRS)
-        if os.path.lexists(theirs) and not os.path.lexists(mine):
+    def _refuse_original(self) -> None:
+        mine, original = os.path.join(self.directory, FILE), os.path.join(self.directory, ORIGINAL_FILE)
+        if os.path.lexists(original) and not os.path.lexists(mine):
             raise ValueError(
-                f"{self.directory} is a directory of diskcache, which this cannot read as it is; move its entries with "
+                f"{self.directory} is a directory of diskcache, which cannot be opened as it is; move its entries with "
                 f"sqlitedict_kv.adapters.diskcache.move(directory, target), where target may be the same directory"
             )
 
@@ -94,7 +90,7 @@ class Shelf:
 
     # -- calls
 
-    def opened(self) -> Open:
+    def opened(self) -> OpenStore:
         """Return the store, opened if need be."""
         opened = self._open
         if opened is not None:
@@ -110,10 +106,10 @@ class Shelf:
                     clock=lambda: time.time(),  # noqa: PLW0108 - looked up at each call, for those who replace it
                     lru_bytes=self._lru_bytes,
                 )
-                self._open = Open(store, store.ns(ENTRIES))
+                self._open = OpenStore(store, store.ns(ENTRIES))
             return self._open
 
-    def run(self, call: Callable[[Open], T], *, retry: bool) -> T:
+    def run(self, call: Callable[[OpenStore], T], *, retry: bool) -> T:
         """Call with the store: again where another thread closed it meanwhile, and with *retry* where others hold it.
 
         Raises:
@@ -144,7 +140,7 @@ class Shelf:
         """Call with a namespace beside the entries, within this thread's transaction if there is one."""
         held = self._held()
         if held is not None:
-            return call(held.within.ns(name))
+            return call(held.ns(name))
         return self.run(lambda opened: call(opened.store.ns(name)), retry=True)
 
     def value(self, text: str) -> Any:
@@ -164,7 +160,7 @@ class Shelf:
         """Return whether this thread and task is in a transaction."""
         return self._held() is not None
 
-    def _held(self) -> Held | None:
+    def _held(self) -> HeldTransaction | None:
         holding = _holding.get()
         return holding.get((id(self), get_ident())) if holding else None
 
@@ -175,10 +171,10 @@ class Shelf:
             yield
             return
         with ExitStack() as stack:
-            within = self._begin(stack, retry=retry)
+            ns = self._begin(stack, retry=retry)
             self._holder = get_ident()
             stack.callback(self._let_go)
-            held = Held(within, within.ns(ENTRIES))
+            held = HeldTransaction(ns, ns(ENTRIES))
             token = _holding.set({**_holding.get(), (id(self), get_ident()): held})
             stack.callback(_holding.reset, token)
             yield
@@ -186,8 +182,8 @@ class Shelf:
     def _let_go(self) -> None:
         self._holder = None
 
-    def _begin(self, stack: ExitStack, *, retry: bool) -> Exclusive:
-        return self.run(lambda opened: stack.enter_context(opened.store.exclusive()), retry=retry)
+    def _begin(self, stack: ExitStack, *, retry: bool) -> Callable[[str], Namespace]:
+        return self.run(lambda opened: stack.enter_context(opened.store.exclusive()).ns, retry=retry)
 
     # -- settings, closing
 
@@ -197,7 +193,7 @@ class Shelf:
         Raises:
             RuntimeError: the store must be opened again for it, and this thread is in a transaction.
         """
-        checked = checked_setting(name, value, compresses=self.compresses)
+        checked = check_setting(name, value, compresses=self.compresses)
         if self.is_held() and _kept_by(self.settings) != _kept_by({**self.settings, name: checked}):
             raise RuntimeError(f"{name} cannot be changed within transact(); do it before or after the block")
         self.on(SETTINGS, lambda settings: settings.set(name, checked))
@@ -223,9 +219,9 @@ class Shelf:
                 self._open = None
 
 
-# By shelf and thread: tasks of asyncio that share a thread do not share a transaction, nor do threads that inherit
+# By directory and thread: tasks of asyncio that share a thread do not share a transaction, nor do threads that inherit
 # the context of another one.
-_holding: ContextVar[dict[tuple[int, int], Held]] = ContextVar("holding", default={})  # noqa: B039 - never changed
+_holding: ContextVar[dict[tuple[int, int], HeldTransaction]] = ContextVar("holding", default={})  # noqa: B039 - never changed
 
 
 def _kept_by(settings: dict[str, Any]) -> tuple[Any, ...]:
@@ -239,5 +235,5 @@ def directory_of(directory: str | os.PathLike[str] | None) -> str:
         return tempfile.mkdtemp(prefix="diskcache-")
     text = os.path.expandvars(os.path.expanduser(os.fspath(directory)))
     if isinstance(text, str) and is_address(text):  # or a directory of that name would be made
-        raise ValueError("directory must be one of this machine: diskcache's interface needs a file, and not servers")
+        raise ValueError("directory must be a directory of this machine, not an address: this interface needs a file")
     return text

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlitedict_kv.codecs.registry import JSON
+from sqlitedict_kv.adapters.support import JSON
 
 LEVELS = range(10)
 
@@ -41,7 +41,7 @@ class JSONDisk(Disk):
         return key if type(key) is str else json.loads(json.dumps(key))
 
 
-def checked_disk(disk: object, settings: Mapping[str, Any]) -> Disk:
+def check_disk(disk: object, settings: Mapping[str, Any]) -> Disk:
     """Return the disk of a cache; raise ValueError if it is none, TypeError if it is one of the user's own."""
     if not isinstance(disk, type) or not issubclass(disk, Disk):
         raise ValueError("disk must be Disk or JSONDisk")  # noqa: TRY004 - as diskcache does

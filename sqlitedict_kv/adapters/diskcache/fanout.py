@@ -20,7 +20,7 @@ from sqlitedict_kv.adapters.diskcache.index import Index
 from sqlitedict_kv.adapters.diskcache.memoize import memoizer
 from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL
-from sqlitedict_kv.validation import checked_int
+from sqlitedict_kv.adapters.support import check_int
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -57,7 +57,7 @@ class FanoutCache:
             lru_bytes: likewise, for each shard.
             settings: likewise; ``size_limit`` is that of all shards together.
         """
-        self._count = checked_int(shards, "shards", lowest=1)
+        self._count = check_int(shards, "shards", lowest=1)
         self._directory = directory_of(directory)
         self._disk = disk
         self._options: dict[str, Any] = {

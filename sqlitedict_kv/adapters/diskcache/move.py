@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from sqlitedict_kv import CodecError, Store, StoreError, TooLargeError
 from sqlitedict_kv.adapters._compat.migration import Loads, Moved, Unpickle, UnreadableError, loads_for
 from sqlitedict_kv.adapters.diskcache.cache import Cache
 from sqlitedict_kv.adapters.diskcache.directory import FILE
@@ -16,8 +17,6 @@ from sqlitedict_kv.adapters.diskcache.disk import Disk, JSONDisk
 from sqlitedict_kv.adapters.diskcache.fanout import FanoutCache
 from sqlitedict_kv.adapters.diskcache.original import Row, Source, is_source, opened
 from sqlitedict_kv.adapters.diskcache.settings import EVICTION_POLICY
-from sqlitedict_kv.errors import CodecError, StoreError, TooLargeError
-from sqlitedict_kv.store import Store
 
 AT_ONCE = 200  # entries of a transaction
 BELOW = ("cache", "deque", "index")  # directories that a FanoutCache makes

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlitedict_kv.adapters._compat.migration import Loads, UnreadableError, unpickled, untouched
-from sqlitedict_kv.adapters.diskcache.directory import THEIRS
+from sqlitedict_kv.adapters.diskcache.directory import ORIGINAL_FILE
 
 RAW, BINARY, TEXT, PICKLE = 1, 2, 3, 4  # diskcache's column `mode`
 
@@ -102,13 +102,13 @@ class Source:
 
 def is_source(directory: Path) -> bool:
     """Return whether a directory has a file of the name that diskcache gives its own."""
-    return (directory / THEIRS).is_file()
+    return (directory / ORIGINAL_FILE).is_file()
 
 
 @contextmanager
 def opened(directory: Path) -> Iterator[Source]:
     """Give what a directory of diskcache holds; raise ValueError if it is none, or is damaged."""
-    path = directory / THEIRS
+    path = directory / ORIGINAL_FILE
     with untouched(path) as connection:
         tables = {name for (name,) in connection.execute(TABLES)}
         if not {"Settings", "Cache"} <= tables:

@@ -1,14 +1,14 @@
-"""The queues of diskcache: entries whose keys are numbers in a row, with a prefix or without."""
+"""Queues of diskcache: entries whose keys are consecutive numbers, with a prefix or without."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
-from sqlitedict_kv.adapters._compat.key_encoding import TEXT, Name, key_of, named, text_of
-from sqlitedict_kv.namespace import Namespace
-from sqlitedict_kv.operations.context import Entry
-from sqlitedict_kv.operations.pagination import cursor_after
+from sqlitedict_kv import Entry, Namespace
+from sqlitedict_kv.adapters._compat.key_encoding import TEXT, Name, key_of, name_of, text_of
+from sqlitedict_kv.adapters.diskcache.entries import remove_version
+from sqlitedict_kv.adapters.support import cursor_after
 
 Side = Literal["front", "back"]
 
@@ -18,7 +18,7 @@ KEYS_PER_PAGE = 16
 
 
 class Queue(NamedTuple):
-    """Which keys belong to a queue."""
+    """The keys of a queue."""
 
     prefix: str | None
 
@@ -44,7 +44,7 @@ class Queue(NamedTuple):
             cursor = page.cursor
 
 
-def checked_side(side: object) -> Side:
+def check_side(side: object) -> Side:
     """Return the side of a queue."""
     if side == "front":
         return "front"
@@ -54,16 +54,16 @@ def checked_side(side: object) -> Side:
 
 
 def push(entries: Namespace, queue: Queue, side: Side, add: Callable[[Namespace, Name], bool]) -> Any:
-    """Add an entry at one end of a queue, by *add*, which says whether the key was free; return its key."""
+    """Add an entry at one end of a queue and return its key; *add* writes it and returns whether the key was free."""
     while True:
         outermost = next(queue.keys(entries, side), None)
         number = FIRST
         if outermost is not None:
             number = queue.number(key_of(outermost)) + (1 if side == "back" else -1)
         if not 0 < number < LAST:
-            raise OverflowError(f"the queue has no number left at its {side}; pull what is there first")
+            raise OverflowError(f"the queue has no numbers left at its {side}; pull entries there first")
         key = queue.key(number)
-        if add(entries, named(key)):  # else somebody was faster
+        if add(entries, name_of(key)):  # else somebody was faster
             return key
 
 
@@ -74,3 +74,22 @@ def outermost(entries: Namespace, queue: Queue, side: Side) -> tuple[str, Entry[
         if entry is not None:
             return text, entry
     return None
+
+
+def pull(entries: Namespace, queue: Queue, side: Side) -> tuple[str, Entry[Any]] | None:
+    """Remove the entry at one end of a queue and return its key and itself; None if the queue is empty."""
+    while True:
+        found = outermost(entries, queue, side)
+        if found is None or remove_version(entries, found[0], found[1].meta.version):
+            return found
+
+
+def newest_or_oldest(entries: Namespace, *, newest: bool) -> tuple[str, Entry[Any]]:
+    """Return key and entry of the one created last, or first; raise KeyError if there are no entries."""
+    while True:
+        keys = entries.by_age(limit=1, reverse=newest).keys
+        if not keys:
+            raise KeyError("dictionary is empty")
+        entry = entries.get_with_meta(keys[0])
+        if entry is not None:
+            return keys[0], entry

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from sqlitedict_kv.validation import checked_int, checked_number
+from sqlitedict_kv.adapters.support import check_int, check_number
 
 DEFAULT_SETTINGS = {
     "statistics": 0,
@@ -34,17 +34,17 @@ FULL = 2  # of PRAGMA synchronous
 EXTRA = 3
 
 
-def checked_settings(settings: Mapping[str, Any], *, compresses: bool) -> dict[str, Any]:
+def check_settings(settings: Mapping[str, Any], *, compresses: bool) -> dict[str, Any]:
     """Return settings that a user gave.
 
     Raises:
         TypeError: there is no such setting.
         ValueError: this store cannot do what it asks for.
     """
-    return {name: checked_setting(name, value, compresses=compresses) for name, value in settings.items()}
+    return {name: check_setting(name, value, compresses=compresses) for name, value in settings.items()}
 
 
-def checked_setting(name: str, value: Any, *, compresses: bool) -> Any:
+def check_setting(name: str, value: Any, *, compresses: bool) -> Any:
     """Return the value of one setting."""
     if name not in DEFAULT_SETTINGS and not (name == COMPRESSION and compresses):
         known = ", ".join(DEFAULT_SETTINGS)
@@ -57,11 +57,11 @@ def checked_setting(name: str, value: Any, *, compresses: bool) -> Any:
         return value
     if name in ("statistics", "tag_index"):
         return int(bool(value))
-    number = checked_number(int(value) if isinstance(value, bool) else value, name)
+    number = check_number(int(value) if isinstance(value, bool) else value, name)
     if name == "sqlite_synchronous":
-        return checked_int(number, name, lowest=0, highest=EXTRA)
+        return check_int(number, name, lowest=0, highest=EXTRA)
     if name in ("size_limit", "cull_limit"):
-        return checked_int(int(number), name, lowest=0, highest=2**62)
+        return check_int(int(number), name, lowest=0, highest=2**62)
     return number
 
 

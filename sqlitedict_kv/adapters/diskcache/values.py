@@ -6,9 +6,8 @@ import pickle
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlitedict_kv.codecs.msgpack import pack, unpack
-from sqlitedict_kv.codecs.registry import Codec, Codecs
-from sqlitedict_kv.errors import CodecError
+from sqlitedict_kv import Codec, CodecError
+from sqlitedict_kv.adapters.support import Codecs, pack, unpack
 
 ITEM = "application/vnd.sqlitedict-kv.diskcache"
 PICKLE = "application/x-python-pickle"
@@ -64,7 +63,7 @@ def codecs_for(custom: Sequence[Codec], *, pickles: bool) -> tuple[Codec, ...]:
     return (*custom, *loose, Codec(ITEM, encode, decode, types=(Item,)))
 
 
-def checked_tag(tag: object) -> Any:
+def check_tag(tag: object) -> Any:
     """Return a tag, which diskcache would have kept in a column."""
     if tag is None or type(tag) in (str, int, float, bytes):
         return tag

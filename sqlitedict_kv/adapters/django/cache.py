@@ -13,15 +13,17 @@ from typing import Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache, InvalidCacheBackendError
 
+from sqlitedict_kv import ConflictError, Entry, Store, TransactionNamespace
 from sqlitedict_kv.adapters.django import culling
 from sqlitedict_kv.adapters.django.values import ALLOW_PICKLE, codecs
-from sqlitedict_kv.adapters.support.fitting import fitting_key, fitting_ttl
-from sqlitedict_kv.adapters.support.shared_stores import OPTIONS, shared_face, shared_store
-from sqlitedict_kv.errors import ConflictError
-from sqlitedict_kv.operations.context import Entry
-from sqlitedict_kv.store import Store
-from sqlitedict_kv.transaction import TransactionNamespace
-from sqlitedict_kv.validation import checked_bool
+from sqlitedict_kv.adapters.support import (
+    STORE_OPTIONS,
+    check_bool,
+    fitting_key,
+    fitting_ttl,
+    shared_async_store,
+    shared_store,
+)
 
 NAMESPACE = "django"
 
@@ -30,7 +32,7 @@ class SQLiteCache(BaseCache):
     """A cache in one SQLite file that all threads and processes of a site share.
 
     ``LOCATION`` is the path of the file, or the address of servers as :class:`sqlitedict_kv.Store` takes it: they
-    evict as they are configured, and have neither of the limits below. ``OPTIONS`` are those of the store, and:
+    evict as they are configured, and have neither of the limits below. ``STORE_OPTIONS`` are those of the store, and:
 
     - ``MAX_ENTRIES``: Django's name for ``max_entries``. There is no limit unless one of the two is given; what is over
       it is evicted a little with each write, which costs next to nothing and keeps to it approximately.
@@ -55,7 +57,7 @@ class SQLiteCache(BaseCache):
             OpenError: there can be no store at LOCATION.
         """
         super().__init__(params)
-        options = dict(params.get("OPTIONS") or {})
+        options = dict(params.get("STORE_OPTIONS") or {})
         self._namespace = options.pop("namespace", NAMESPACE)
         self._clock = options.get("clock", time.time)
         limits = culling.limits_of(location, options)
@@ -64,7 +66,7 @@ class SQLiteCache(BaseCache):
             self._max_entries, self._cull_frequency = limits  # Django's own names, which its tests change
         self._store = _open(location, options)
         self._entries = self._store.ns(self._namespace)
-        self._awaited = shared_face(self._store).ns(self._namespace)
+        self._awaited = shared_async_store(self._store).ns(self._namespace)
 
     @property
     def store(self) -> Store:
@@ -260,7 +262,7 @@ class SQLiteCache(BaseCache):
             entry = await self._awaited.get_with_meta(old)
             ttl = self._left(key, entry)
             with suppress(ConflictError):  # as above
-                async with shared_face(self._store).atomic() as tx:
+                async with shared_async_store(self._store).atomic() as tx:
                     _record_move(tx.ns(self._namespace), old, new, entry, ttl)
                 return after
 
@@ -293,13 +295,13 @@ class SQLiteCache(BaseCache):
 
 
 def _open(location: str | os.PathLike[str], options: dict[str, Any]) -> Store:
-    """Return the store for a LOCATION and the OPTIONS that are not the cache's own."""
+    """Return the store for a LOCATION and the STORE_OPTIONS that are not the cache's own."""
     if not location:
         raise InvalidCacheBackendError("LOCATION must be the path of the cache's file")
-    pickled = checked_bool(options.pop(ALLOW_PICKLE, False), ALLOW_PICKLE)
-    if unknown := options.keys() - OPTIONS:
-        known = ", ".join(sorted(OPTIONS | {"MAX_ENTRIES", "CULL_FREQUENCY", "namespace", ALLOW_PICKLE}))
-        raise InvalidCacheBackendError(f"OPTIONS has {', '.join(sorted(unknown))}, and may have {known}")
+    pickled = check_bool(options.pop(ALLOW_PICKLE, False), ALLOW_PICKLE)
+    if unknown := options.keys() - STORE_OPTIONS:
+        known = ", ".join(sorted(STORE_OPTIONS | {"MAX_ENTRIES", "CULL_FREQUENCY", "namespace", ALLOW_PICKLE}))
+        raise InvalidCacheBackendError(f"STORE_OPTIONS has {', '.join(sorted(unknown))}, and may have {known}")
     options["codecs"] = (*options.get("codecs", ()), *codecs(pickled=pickled))
     return shared_store(location, options)
 

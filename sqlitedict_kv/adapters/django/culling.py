@@ -16,10 +16,8 @@ from typing import Any, NamedTuple
 
 from django.core.cache.backends.base import InvalidCacheBackendError
 
-from sqlitedict_kv.engines.address import names_servers
-from sqlitedict_kv.namespace import Namespace
-from sqlitedict_kv.options import MEMORY
-from sqlitedict_kv.validation import checked_int
+from sqlitedict_kv import Namespace
+from sqlitedict_kv.adapters.support import MEMORY, check_int, names_servers
 
 DEFAULT_MAX_ENTRIES = 300  # Django's
 KEYS_PER_PAGE = 10_000
@@ -54,8 +52,8 @@ def limits_of(location: str | os.PathLike[str], options: dict[str, Any]) -> Limi
         options["max_entries"] = options.pop("MAX_ENTRIES")
     if "CULL_FREQUENCY" not in options:
         return None
-    most = checked_int(options.pop("max_entries", DEFAULT_MAX_ENTRIES), "MAX_ENTRIES", lowest=1)
-    frequency = checked_int(options.pop("CULL_FREQUENCY"), "CULL_FREQUENCY", lowest=0)
+    most = check_int(options.pop("max_entries", DEFAULT_MAX_ENTRIES), "MAX_ENTRIES", lowest=1)
+    frequency = check_int(options.pop("CULL_FREQUENCY"), "CULL_FREQUENCY", lowest=0)
     if location == MEMORY or names_servers(location):
         raise InvalidCacheBackendError(
             "OPTIONS must not have CULL_FREQUENCY where LOCATION is memory or servers, for the one step needs a file"

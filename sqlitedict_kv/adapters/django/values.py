@@ -26,9 +26,8 @@ from django.template.response import SimpleTemplateResponse, TemplateResponse
 from django.utils.crypto import salted_hmac
 from django.utils.safestring import SafeString
 
-from sqlitedict_kv.codecs import msgpack
-from sqlitedict_kv.codecs.registry import Codec
-from sqlitedict_kv.errors import CodecError
+from sqlitedict_kv import Codec, CodecError
+from sqlitedict_kv.adapters.support import pack, unpack
 
 ALLOW_PICKLE = "allow_pickle_signed_with_secret_key"
 SAFE_STRING = "text/html; charset=utf-8"
@@ -56,7 +55,7 @@ def _encode_response(response: Any) -> bytes:
     """Return all that pickle would keep of a response, in MessagePack."""
     state = {**response.__getstate__(), "_container": [response.content]}  # content: raises if it was not rendered
     headers, cookies = state.pop("headers"), state.pop("cookies")
-    return msgpack.pack(
+    return pack(
         {
             "class": type(response).__name__,
             "headers": list(headers.items()),
@@ -75,7 +74,7 @@ def _encode_response(response: Any) -> bytes:
 
 
 def _decode_response(body: bytes) -> Any:
-    packed = msgpack.unpack(body)
+    packed = unpack(body)
     kind = RESPONSES[packed["class"]]
     response = kind.__new__(kind)
     cookies: SimpleCookie = SimpleCookie()

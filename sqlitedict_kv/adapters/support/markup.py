@@ -1,29 +1,29 @@
-"""Markup within dicts, lists and tuples: what Flask's ``flash(Markup(...))`` puts into a session."""
+"""Markup inside dicts, lists and tuples, as Flask's ``flash(Markup(...))`` puts it into a session."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-from sqlitedict_kv.codecs import msgpack
-from sqlitedict_kv.codecs.registry import Codec
+from sqlitedict_kv import Codec
+from sqlitedict_kv.adapters.support.packing import pack, unpack
 
 MARKUP_WITHIN = "application/x-markup-within"
 
 
 def encode(value: Any) -> bytes:
-    """Return MessagePack of a value as plain text, and of where in it the Markup is."""
+    """Return MessagePack of the value with plain text, and of where its Markup is."""
     plain, marks = _plain(value)
-    return msgpack.pack([plain, marks])
+    return pack([plain, marks])
 
 
 def decode(body: bytes) -> Any:
     """Return the value with its Markup."""
-    plain, marks = msgpack.unpack(body)
+    plain, marks = unpack(body)
     return _marked(plain, marks)
 
 
-CODEC = Codec(MARKUP_WITHIN, encode, decode, (object,))  # object: it is asked last, for what no other codec keeps
+MARKUP_CODEC = Codec(MARKUP_WITHIN, encode, decode, (object,))  # object: asked last, for what no other codec keeps
 
 
 def _plain(value: Any) -> tuple[Any, Any]:
@@ -43,7 +43,7 @@ def _plain(value: Any) -> tuple[Any, Any]:
 
 
 def _is_markup(value: Any) -> bool:
-    module = sys.modules.get("markupsafe")  # it is not imported for those who do not use it
+    module = sys.modules.get("markupsafe")  # not imported where it is not used
     return module is not None and type(value) is module.Markup
 
 

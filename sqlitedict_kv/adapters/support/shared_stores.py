@@ -1,4 +1,4 @@
-"""One store per file or servers and process, for frameworks that make a backend for each thread or request."""
+"""Stores shared by all of a process, one per path, for frameworks that make a backend for each thread or request."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from sqlitedict_kv import Store
+from sqlitedict_kv.adapters.support.arguments import MEMORY, names_servers
 from sqlitedict_kv.aio import AsyncStore
-from sqlitedict_kv.engines.address import names_servers
-from sqlitedict_kv.options import DEFAULTS, MEMORY
-from sqlitedict_kv.store import Store
+from sqlitedict_kv.options import DEFAULTS
 
-OPTIONS = frozenset(DEFAULTS)  # those that Store has besides the path
+STORE_OPTIONS = frozenset(DEFAULTS)  # all that Store takes besides the path
 
 Key = tuple[object, ...]
 
@@ -22,14 +22,14 @@ class _Shared(NamedTuple):
 
 
 _stores: dict[Key, _Shared] = {}
-_faces: dict[Store, AsyncStore] = {}
+_async_stores: dict[Store, AsyncStore] = {}
 
 
 def shared_store(path: str | os.PathLike[str], options: Mapping[str, Any]) -> Store:
     """Return the store of a path, opened by the first call in this process; it is never closed.
 
-    If the file was deleted or replaced since, as somebody does to empty a cache, a new one is opened, for the old one
-    writes nothing more. Whoever has the old one keeps it.
+    If the file was deleted or replaced since, perhaps to empty a cache, a new store is opened, because the old one
+    can no longer write. Callers that hold the old store keep it.
 
     Args:
         path: the file, or ``":memory:"`` for memory that this process shares, or the address of servers.
@@ -40,14 +40,14 @@ def shared_store(path: str | os.PathLike[str], options: Mapping[str, Any]) -> St
     try:
         key = (place, frozenset(options.items()))
         shared = _stores.get(key)
-    except TypeError:  # what cannot be hashed is no option that a store takes, and it says which
+    except TypeError:  # no option of a store is unhashable; the store's own error names it
         return Store(path, **options)
     if shared is not None and shared.file == _file_at(place):
         return shared.store
-    # No lock, which a fork might leave locked for ever: who comes second throws the own one away.
+    # No lock: a fork could leave it locked forever. The thread that comes second closes its own store.
     opened = _Shared(Store(path, **options), _file_at(place))
     first = _stores.setdefault(key, opened)
-    if first is shared:  # that of the file that is gone
+    if first is shared:  # its file is gone
         _stores[key] = opened
     elif first is not opened:
         opened.store.close()
@@ -56,23 +56,23 @@ def shared_store(path: str | os.PathLike[str], options: Mapping[str, Any]) -> St
 
 
 def _file_at(place: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """Return what tells the file at a place from every other one, None if there is none."""
+    """Return the identity of the file at a place; None if there is no file."""
     if names_servers(place):
         return None
     try:
         status = os.stat(place)
-    except FileNotFoundError:  # as that of a store in memory
+    except FileNotFoundError:  # a store in memory, for example
         return None
     return status.st_dev, status.st_ino
 
 
-def shared_face(store: Store) -> AsyncStore:
-    """Return the asynchronous face of a shared store, the same for all tasks and event loops."""
-    return _faces.get(store) or _faces.setdefault(store, AsyncStore.over(store))
+def shared_async_store(store: Store) -> AsyncStore:
+    """Return the asynchronous face of a shared store, one for all tasks and event loops."""
+    return _async_stores.get(store) or _async_stores.setdefault(store, AsyncStore.over(store))
 
 
 def close_shared_stores() -> None:
-    """Close all of them, in tests say; a backend that is in use then raises StoreClosedError."""
-    _faces.clear()
+    """Close all shared stores, between tests for example; a backend that still uses one raises StoreClosedError."""
+    _async_stores.clear()
     while _stores:
         _stores.popitem()[1].store.close()

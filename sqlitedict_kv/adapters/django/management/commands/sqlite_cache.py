@@ -9,8 +9,8 @@ from django.conf import settings
 from django.core.cache import caches
 from django.core.management.base import BaseCommand, CommandError
 
+from sqlitedict_kv import KVError
 from sqlitedict_kv.adapters.django import SQLiteCache
-from sqlitedict_kv.errors import KVError
 
 
 class Command(BaseCommand):

@@ -1,0 +1,215 @@
+"""Cache of one directory as a whole: opening, settings, transactions, expiry, statistics, closing."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Self
+
+from sqlitedict_kv import Codec
+from sqlitedict_kv.adapters._compat.key_encoding import Name, name_of
+from sqlitedict_kv.adapters.diskcache.directory import CacheDirectory, OpenStore
+from sqlitedict_kv.adapters.diskcache.disk import Disk, check_disk
+from sqlitedict_kv.adapters.diskcache.entries import EntryWriter
+from sqlitedict_kv.adapters.diskcache.removal import cull, remove_all, remove_expired, used_bytes
+from sqlitedict_kv.adapters.diskcache.settings import check_settings
+from sqlitedict_kv.adapters.diskcache.statistics import Statistics
+from sqlitedict_kv.adapters.diskcache.values import ENOVAL
+from sqlitedict_kv.adapters.support import check_bool
+
+METADATA = ("count", "size", "hits", "misses")
+
+
+class DirectoryCache:
+    """The part of a cache that concerns the directory, not single entries; :class:`Cache` adds those."""
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        timeout: float = 60,
+        disk: type[Disk] = Disk,
+        *,
+        codecs: Sequence[Codec] = (),
+        dangerously_allow_pickle: bool = False,
+        lru_bytes: int | str | None = None,
+        **settings: Any,
+    ) -> None:
+        """Open the cache of a directory.
+
+        Args:
+            directory: made if there is none; None is a new temporary one, which stays.
+            timeout: seconds to wait while others write.
+            disk: ``Disk``, or ``JSONDisk`` for values that JSON keeps exactly and no others.
+            codecs: for values of your own types; see :class:`sqlitedict_kv.Store`.
+            dangerously_allow_pickle: pickle the values that no codec keeps, and unpickle them: whoever can write to
+                the directory can then run code in every process that reads it.
+            lru_bytes: memory for values that were read before; see :class:`sqlitedict_kv.Store`.
+            settings: those of ``DEFAULT_SETTINGS``.
+
+        Raises:
+            ValueError: the directory is one of diskcache itself, or a setting cannot be kept.
+            TypeError: there is no such setting.
+        """
+        self._disk = check_disk(disk, settings)
+        given = check_settings(settings, compresses=self._disk.compresses)
+        self._pickles = check_bool(dangerously_allow_pickle, "dangerously_allow_pickle")
+        self._options: dict[str, Any] = {
+            "codecs": tuple(codecs),
+            "dangerously_allow_pickle": self._pickles,
+            "lru_bytes": lru_bytes,
+        }
+        self._directory = CacheDirectory(
+            directory,
+            timeout,
+            given,
+            codecs=codecs,
+            pickles=self._pickles,
+            lru_bytes=lru_bytes,
+            compresses=self._disk.compresses,
+        )
+        self._statistics = Statistics(self._directory)
+        self._writer = EntryWriter(self._disk, pickles=self._pickles)
+        # Direct where the disk has no say, for each read takes this way.
+        self._name_of: Callable[[Any], Name] = name_of if type(self._disk) is Disk else self._name_by_disk
+
+    @property
+    def directory(self) -> str:
+        """The directory."""
+        return self._directory.directory
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait while others write."""
+        return self._directory.timeout
+
+    @property
+    def disk(self) -> Disk:
+        """How values are kept."""
+        return self._disk
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a setting."""
+        shelf = self.__dict__.get("_directory")
+        if shelf is not None and name in shelf.settings:
+            return shelf.settings[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _name_by_disk(self, key: Any) -> Name:
+        return name_of(self._disk.key(key))
+
+    # -- removing
+
+    def expire(self, now: float | None = None, retry: bool = False) -> int:
+        """Remove the entries that have expired, by *now* if it is given, and return how many."""
+        return remove_expired(self._directory, now, retry=retry)
+
+    def cull(self, retry: bool = False) -> int:
+        """Remove what has expired, then the oldest entries until the cache is under its size limit."""
+        return cull(self._directory, retry=retry)
+
+    def clear(self, retry: bool = False) -> int:
+        """Remove every entry and return how many there were."""
+        return self._directory.on_entries(remove_all, retry=retry)
+
+    # -- transactions, settings, statistics
+
+    def transact(self, retry: bool = False) -> AbstractContextManager[None]:
+        """Return a context manager in whose block this thread alone writes, all or nothing.
+
+        Others read meanwhile. A block within another is part of it.
+
+        Raises:
+            Timeout: others wrote for the whole timeout.
+        """
+        return self._directory.transact(retry=retry)
+
+    def check(self, fix: bool = False, retry: bool = False) -> list[warnings.WarningMessage]:
+        """Read the whole file and return warnings for what is damaged; *fix* gives free space back first."""
+
+        def checked(opened: OpenStore) -> tuple[str, ...]:
+            if fix:
+                opened.store.vacuum()
+            return opened.store.check().problems
+
+        problems = self._directory.run(checked, retry=retry)
+        with warnings.catch_warnings(record=True) as noted:
+            warnings.simplefilter("always")
+            for problem in problems:
+                warnings.warn(problem, stacklevel=2)
+        return list(noted)
+
+    def create_tag_index(self) -> None:
+        """Note that an index of tags is wanted; there is none, and :meth:`evict` looks at every entry."""
+        self.reset("tag_index", 1)
+
+    def drop_tag_index(self) -> None:
+        """Note that no index of tags is wanted."""
+        self.reset("tag_index", 0)
+
+    def stats(self, enable: bool = True, reset: bool = False) -> tuple[int, int]:
+        """Return hits and misses, and go on counting or not; *reset* begins at zero."""
+        counted = self._statistics.total(reset=bool(reset))
+        if bool(self._directory.settings["statistics"]) != bool(enable):
+            self.reset("statistics", enable)
+        return counted
+
+    def volume(self) -> int:
+        """Return the size of the cache on disk in bytes, without its free space."""
+        return used_bytes(self._directory)
+
+    def reset(self, key: str, value: Any = ENOVAL, update: bool = True) -> Any:
+        """Return a setting as it is stored, or write it; ``count``, ``size``, ``hits`` and ``misses`` can be read.
+
+        Raises:
+            TypeError: there is no such setting.
+            ValueError: it cannot be kept.
+        """
+        if key in METADATA:
+            if value is not ENOVAL:
+                raise ValueError(f"{key} is what the store counts, and cannot be set")
+            hits, misses = self._statistics.total(reset=False)
+            return {"count": len(self), "size": 0, "hits": hits, "misses": misses}[key]
+        if value is ENOVAL:
+            if key not in self._directory.settings:
+                raise TypeError(f"there is no setting {key!r}")
+            return self._directory.reload(key)
+        if not update:
+            raise ValueError("update=False is of no use here: a setting is for everybody who opens the directory")
+        return self._directory.reset(key, value)
+
+    def __len__(self) -> int:
+        """Return the number of entries; those that have expired do not count."""
+        return self._directory.on_entries(len)
+
+    # -- opening and closing
+
+    def close(self) -> None:
+        """Close the file; the next call opens it again."""
+        self._statistics.flush()
+        self._directory.close()
+
+    def __enter__(self) -> Self:
+        """Return the cache itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """Return what opens the same cache elsewhere."""
+        return self.directory, self.timeout, type(self._disk), self._options
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Open the same cache."""
+        directory, timeout, disk, options = state
+        self.__init__(directory, timeout, disk, **options)  # type: ignore[misc] # as diskcache does
+
+    def __repr__(self) -> str:
+        """Return the directory."""
+        return f"{type(self).__name__}(directory={self.directory!r})"
