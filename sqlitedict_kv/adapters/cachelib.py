@@ -1,4 +1,4 @@
-"""A cachelib cache on a namespace of a store; Flask-Session takes it as it is.
+"""Cache of cachelib on a namespace of a store; Flask-Session takes it as it is.
 
 >>> from sqlitedict_kv.adapters.cachelib import SQLiteCache
 >>> cache = SQLiteCache(":memory:")
@@ -25,7 +25,7 @@ SERIALIZED = "application/x-cachelib-serialized"
 
 
 class Serialized(NamedTuple):
-    """What a serializer of cachelib made of a value."""
+    """Bytes that a serializer of cachelib made of a value."""
 
     serializer: str  # the name of its class: no other one may read the bytes
     body: bytes
@@ -45,7 +45,7 @@ class SQLiteCache(BaseCache):
     Attributes:
         serializer: a serializer of cachelib that encodes all values but ints, or None, the default, for the codecs of
             the store, which keep built-in types exactly and never pickle. cachelib's SimpleSerializer is pickle, so
-            with it whoever can write to the file can run code in this process.
+            with it anyone who can write to the file can run code in this process.
     """
 
     serializer: Any = None
@@ -63,7 +63,7 @@ class SQLiteCache(BaseCache):
 
         Args:
             path: the file, or the address of servers.
-            default_timeout: seconds that an entry lives where a write does not say; 0 is for ever.
+            default_timeout: seconds that an entry lives if a write does not say; 0 is forever.
             ignore_delete_many_errors: taken as cachelib passes it; here, none can occur.
             namespace: which one of the file keeps the cache.
             options: keyword arguments of :class:`sqlitedict_kv.Store`, such as ``max_bytes`` and ``lru_bytes``.
@@ -79,14 +79,14 @@ class SQLiteCache(BaseCache):
             raise TypeError(
                 f"options has {', '.join(sorted(unknown))}, and may have {', '.join(sorted(STORE_OPTIONS))}"
             )
-        # That of Markup first: one of the user's for any object takes its place.
+        # Markup first: a codec of the user for any object replaces it.
         chosen["codecs"] = (MARKUP_CODEC, *chosen.get("codecs", ()), SERIALIZED_CODEC)
         if _gone(default := self._ttl(None)):
-            raise ValueError(f"default_timeout must be 0, which is for ever, or more, not {default_timeout}")
+            raise ValueError(f"default_timeout must be 0, which is forever, or more, not {default_timeout}")
         self._entries = shared_store(path, chosen).ns(namespace, ttl=default)
 
     def _ttl(self, timeout: float | timedelta | None) -> float | None:
-        """Return seconds, None for ever; what is negative is gone at once."""
+        """Return seconds, None for forever; a negative time has passed already."""
         seconds = self._normalize_timeout(timeout)  # releases before 0.17 leave the rest to us
         if isinstance(seconds, timedelta):
             seconds = seconds.total_seconds()
@@ -130,12 +130,12 @@ class SQLiteCache(BaseCache):
         The timeout of an entry stays; a new one gets the default.
 
         Raises:
-            TypeError: what is there is no number.
+            TypeError: the value is not a number.
         """
         name = fitting_key(key)
         try:
             return self._entries.incr(name, delta)
-        except TypeError:  # a bool, None, or serialized: what Python makes of it
+        except TypeError:  # a bool, None, or serialized: added up in Python
             return self._inc_any(name, delta)
 
     def _inc_any(self, name: str, delta: int) -> int | float:
@@ -155,7 +155,7 @@ class SQLiteCache(BaseCache):
     # -- many keys
 
     def get_many(self, *keys: str) -> list[Any]:
-        """Return the values of the keys, None where there is none, as of one moment."""
+        """Return the values of the keys, None for each that is absent, as of one moment."""
         names = [fitting_key(key) for key in keys]
         found = self._entries.get_many(names)
         return [self._loaded(found.get(name)) for name in names]
@@ -170,7 +170,7 @@ class SQLiteCache(BaseCache):
         return list(mapping)
 
     def delete_many(self, *keys: str) -> list[str]:
-        """Remove all these entries in one step; return the keys, for what was absent is deleted too."""
+        """Remove all these entries in one step; return the keys; absent ones count as deleted."""
         self._entries.delete_many([fitting_key(key) for key in keys])
         return list(keys)
 

@@ -1,4 +1,4 @@
-"""A backend for dogpile.cache, with locks that all processes share.
+"""Backend for dogpile.cache, with locks that all processes share.
 
 ::
 
@@ -39,7 +39,7 @@ def deserialize(body: bytes) -> Any:
         return unpack(body)
     except Exception as error:
         raise DecodeError(
-            f"a cached value is no MessagePack ({type(error).__name__}); configure the region with the serializer and "
+            f"a cached value is not MessagePack ({type(error).__name__}); configure the region with the serializer and "
             f"deserializer that wrote it, or invalidate it"
         ) from None
 
@@ -58,7 +58,7 @@ class SQLiteBackend(BytesBackend):
         """Open the file.
 
         Args:
-            arguments: what the region was configured with; what is not listed here is ignored, as others do.
+            arguments: those that the region was configured with; unknown ones are ignored, as by other backends.
 
                 - ``path``: the file, or the address of servers.
                 - ``namespace``: which one of the file keeps the values, ``"dogpile"`` unless given; its locks are in
@@ -90,7 +90,7 @@ class SQLiteBackend(BytesBackend):
         return self._entries.get(fitting_key(key), NO_VALUE)
 
     def get_serialized_multi(self, keys: Iterable[str]) -> list[Any]:
-        """Return the bytes of the keys, NO_VALUE where there are none, as of one moment."""
+        """Return the bytes of the keys, NO_VALUE for each that is absent, as of one moment."""
         names = [fitting_key(key) for key in keys]
         found = self._entries.get_many(names)
         return [found.get(name, NO_VALUE) for name in names]
@@ -139,7 +139,7 @@ class Mutex(CacheMutex):
         return acquired
 
     def release(self) -> None:
-        """Free what this thread acquired last or, if it is none of its own, what was acquired first.
+        """Release what this thread acquired last or, if it holds nothing, what was acquired first.
 
         If the lease has ended, that is logged: another process may have made the value too, which does no harm.
         """
@@ -161,5 +161,5 @@ class Mutex(CacheMutex):
         raise RuntimeError(f"the lock of {self._lock!r} is not held, so it cannot be released")
 
     def locked(self) -> bool:
-        """Return whether whoever comes now would have to wait."""
+        """Return whether an acquire would have to wait now."""
         return self._lock.locked()

@@ -1,4 +1,4 @@
-"""A backend for Flask-Caching.
+"""Backend for Flask-Caching.
 
 ::
 
@@ -40,7 +40,7 @@ class SQLiteCache(cachelib.SQLiteCache, BaseCache):  # its base is how Flask-Cac
     ``CACHE_ARGS`` holds the path, or the address of servers; ``CACHE_OPTIONS`` may have those of
     :class:`sqlitedict_kv.Store`, such as ``max_bytes`` and ``lru_bytes``. The namespace is named by
     ``CACHE_KEY_PREFIX``, so apps with different ones can share a file. Besides the built-in types, views may return
-    responses that do not stream, and ``abort()``.
+    responses that do not stream, and what ``abort()`` raises.
     """
 
     @classmethod
@@ -61,7 +61,7 @@ class SQLiteCache(cachelib.SQLiteCache, BaseCache):  # its base is how Flask-Cac
 def _encode_response(response: WerkzeugResponse) -> bytes:
     """Return a response in MessagePack; raise if it streams."""
     if response.is_streamed or response.direct_passthrough:
-        raise TypeError("a response that streams can be sent once only")
+        raise TypeError("a response that streams can be sent only once")
     timeout = getattr(response, "timeout", None)
     return pack([response.status, list(response.headers), response.get_data(), timeout])
 
@@ -88,7 +88,7 @@ def _decode_cached_response(body: bytes) -> CachedResponse:
 
 
 def _encode_exception(error: HTTPException) -> bytes:
-    """Return all that pickle would keep of an exception, in MessagePack."""
+    """Return the state of an exception in MessagePack, all of what pickle would keep."""
     response = None if error.response is None else _encode_response(error.response)
     return pack([type(error).__name__, {**vars(error), "response": response}])
 

@@ -1,4 +1,4 @@
-"""A store of py-key-value, and so of FastMCP: each collection is a namespace."""
+"""Store of py-key-value, and so of FastMCP: each collection is a namespace."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class SQLiteStore:
         self._prefix = check_namespace(prefix, "prefix")
         self._room = MAX_NAMESPACE_BYTES - len(self._prefix.encode())
         if self._room < len(fitting_key(HASHED)):
-            raise ValueError(f"prefix is too long, there is no room for a name behind it: {prefix!r}")
+            raise ValueError(f"prefix is too long, it leaves no room for a name: {prefix!r}")
 
     # -- keys and values
 
     async def get(self, key: str, *, collection: str | None = None) -> dict[str, Any] | None:
-        """Return the value of a key, None if there is none."""
+        """Return the value of a key, None if it is absent."""
         place = self._place(collection)
         (name,) = _names([key])
         stored = await place.view.get(name)
@@ -57,7 +57,7 @@ class SQLiteStore:
         return [place.value(name, found[name]) if name in found else None for name in names]
 
     async def ttl(self, key: str, *, collection: str | None = None) -> tuple[dict[str, Any] | None, float | None]:
-        """Return the value of a key and how many seconds it has to live, None for ever; without it, twice None."""
+        """Return the value of a key and the seconds it has to live, None for forever; (None, None) if absent."""
         (found,) = await self.ttl_many([key], collection=collection)
         return found
 
@@ -91,9 +91,9 @@ class SQLiteStore:
             ttl: seconds until it expires, None is never.
 
         Raises:
-            TypeError: the value is no mapping, or not all its keys are str.
-            SerializationError: it holds what JSON has no form for, or is too large.
-            InvalidTTLError: the ttl is no number above 0.
+            TypeError: the value is not a mapping, or not all its keys are str.
+            SerializationError: it holds something that JSON has no form for, or is too large.
+            InvalidTTLError: the ttl is not a number above 0.
         """
         await self.put_many([key], [value], collection=collection, ttl=ttl)
 
@@ -234,7 +234,7 @@ class _Place:
                 return document
             case dict() if not self.wraps(name):
                 return stored
-        raise DeserializationError(f"the entry {name!r} of {self._collection!r} is not ours, somebody else wrote it")
+        raise DeserializationError(f"the entry {name!r} of {self._collection!r} was not written by this adapter")
 
 
 def _names(keys: Sequence[str]) -> list[str]:
@@ -279,7 +279,7 @@ async def _write(view: AsyncNamespace, entries: dict[str, Any], seconds: float |
 
 
 def _demand_json(entries: dict[str, Any]) -> None:
-    """Refuse what the other stores refuse; what they take and JSON would change, such as a tuple, we keep as it is."""
+    """Refuse what the other stores refuse. What they take and JSON would change, such as a tuple, is kept as it is."""
     try:
         json.dumps(list(entries.values()))
     except (TypeError, ValueError, RecursionError) as error:

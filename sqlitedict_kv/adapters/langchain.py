@@ -1,4 +1,4 @@
-"""Caches of LangChain: the answers of models, and bytes such as embeddings."""
+"""Caches of LangChain: answers of models, and bytes such as embeddings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sqlitedict_kv.aio import AsyncStore
 
 KEYS_PER_PAGE = 1000
 
-# What an answer is made of, and so all that is ever made of what the file holds.
+# The classes that an answer consists of: no other class is ever made from the file.
 ANSWERS = [Generation, GenerationChunk, ChatGeneration, ChatGenerationChunk] + [
     kind
     for kind in (getattr(messages, name) for name in messages.__all__)
@@ -29,7 +29,7 @@ ANSWERS = [Generation, GenerationChunk, ChatGeneration, ChatGenerationChunk] + [
 ]
 
 with warnings.catch_warnings():
-    # LangChain says once per process that its loads may change. Nobody who uses this cache can do anything about it.
+    # LangChain warns once per process that its loads may change. A user of this cache can do nothing about it.
     warnings.simplefilter("ignore")
     loads("null", allowed_objects=ANSWERS)
 
@@ -49,7 +49,7 @@ class SQLiteCache(BaseCache):
         self._awaitable = AsyncStore.over(store).ns(namespace, ttl=ttl, content_type=TEXT)
 
     def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
-        """Return the answer of a model to a prompt, None if there is none."""
+        """Return the answer of a model to a prompt, None if it is absent."""
         return _answer(self._answers.get(_key(prompt, llm_string)))
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
@@ -61,7 +61,7 @@ class SQLiteCache(BaseCache):
         self._answers.clear()
 
     async def alookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
-        """Return the answer of a model to a prompt, None if there is none."""
+        """Return the answer of a model to a prompt, None if it is absent."""
         return _answer(await self._awaitable.get(_key(prompt, llm_string)))
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
@@ -74,9 +74,9 @@ class SQLiteCache(BaseCache):
 
 
 class SQLiteByteStore(BaseStore[str, bytes]):
-    """Keeps bytes, for ``CacheBackedEmbeddings`` say, in a namespace of a store.
+    """Keeps bytes in a namespace of a store, for ``CacheBackedEmbeddings`` and others.
 
-    Keys are of at most 1,024 bytes of UTF-8, for they can be listed; hash what is longer, as ``CacheBackedEmbeddings``
+    Keys are of at most 1,024 bytes of UTF-8, because they can be listed; hash longer ones, as ``CacheBackedEmbeddings``
     does by itself.
     """
 
@@ -152,7 +152,7 @@ def _text(answer: Sequence[Generation]) -> str:
     except Exception as error:  # whatever the classes of an answer raise; the message may quote it
         raise CodecError(f"LangChain's JSON cannot keep this answer ({type(error).__name__})") from None
     if found != list(answer):
-        raise CodecError("LangChain's JSON would change this answer; a tuple, say, in generation_info")
+        raise CodecError("LangChain's JSON would change this answer; it turns a tuple into a list, for example")
     return text
 
 

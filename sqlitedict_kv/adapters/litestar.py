@@ -1,4 +1,4 @@
-"""A store of Litestar: sessions, cached responses, rate limits, each in a namespace."""
+"""Store of Litestar: sessions, cached responses and rate limits, each in a namespace."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SQLiteStore(NamespacedStore):
         Args:
             key: the key.
             value: bytes, or a str that is kept as its UTF-8.
-            expires_in: seconds until it expires; None and 0 are never, and what is negative has expired.
+            expires_in: seconds until it expires; None and 0 are never, and a negative time has expired already.
         """
         body = value.encode() if isinstance(value, str) else value
         seconds = _seconds(expires_in)
@@ -44,7 +44,7 @@ class SQLiteStore(NamespacedStore):
             await self._entries.set(fitting_key(key), body, ttl=fitting_ttl(seconds))
 
     async def get(self, key: str, renew_for: int | timedelta | None = None) -> bytes | None:
-        """Return the value of a key, None if there is none.
+        """Return the value of a key, None if it is absent.
 
         Args:
             key: the key.
@@ -73,7 +73,7 @@ class SQLiteStore(NamespacedStore):
         return await self._entries.contains(fitting_key(key))
 
     async def expires_in(self, key: str) -> int | None:
-        """Return in how many whole seconds a value expires, -1 for never; None if there is none."""
+        """Return in how many whole seconds a value expires, -1 for never; None if it is absent."""
         entry = await self._entries.get_with_meta(fitting_key(key))
         if entry is None:
             return None
@@ -83,7 +83,7 @@ class SQLiteStore(NamespacedStore):
 
 
 def _seconds(duration: int | timedelta | None) -> float | None:
-    """Return seconds; None, 0 and no duration at all are None."""
+    """Return seconds; None and 0 become None."""
     if isinstance(duration, timedelta):
         return duration.total_seconds() or None
     return duration or None

@@ -10,14 +10,14 @@ USAGE = """usage: python -m sqlitedict_kv COMMAND ...
 
 commands:
   copy      copy the entries of a store to another one
-  diagnose  say what a file is, what is wrong with it and what to do
+  diagnose  describe a file, its problems and how to solve them
 
 'python -m sqlitedict_kv COMMAND --help' describes a command.
 """
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command that *arguments* name; return its exit status, 2 for a wrong call."""
+    """Run the command that *arguments* name; return its exit status, 2 for wrong arguments."""
     if arguments[:1] in (["-h"], ["--help"]):
         sys.stdout.write(USAGE)
         return 0

@@ -12,31 +12,36 @@ from sqlitedict_kv.tools.copy import CopyReport, copy
 
 
 def parser() -> ArgumentParser:
-    """Return what reads the arguments."""
-    reads = ArgumentParser(
+    """Return the parser of the arguments."""
+    arguments = ArgumentParser(
         prog="python -m sqlitedict_kv copy",
-        description="Copies the entries of a store to another one. If it is interrupted, the same command goes on.",
+        description="Copies the entries of a store to another one. If interrupted, run it again to continue.",
     )
-    reads.add_argument(
+    arguments.add_argument(
         "source",
         metavar="SOURCE",
-        help="the path of a file, or the address of servers, with ?prefix= where that is another; opened to read",
+        help="the path of a file, or the address of servers, with ?prefix= if they use another one; opened for reading",
     )
-    reads.add_argument(
-        "target", metavar="TARGET", help="likewise; a file is made if there is none, and other entries stay as they are"
+    arguments.add_argument(
+        "target",
+        metavar="TARGET",
+        help="a path or an address, as above; a missing file is created, and other entries stay",
     )
-    reads.add_argument(
-        "--namespace", action="append", metavar="N", help="a namespace to copy, may be repeated; else all are copied"
+    arguments.add_argument(
+        "--namespace",
+        action="append",
+        metavar="N",
+        help="a namespace to copy, may be repeated; default: all namespaces",
     )
-    reads.add_argument("--afresh", action="store_true", help="begin anew even if a copy was interrupted")
-    return reads
+    arguments.add_argument("--afresh", action="store_true", help="start again even if a copy was interrupted")
+    return arguments
 
 
 def main(arguments: list[str]) -> int:
-    """Copy and print how much; return 0 if all is well, 1 if not, 2 if that is not how it is called."""
+    """Copy and print how much; return 0 on success, 1 on failure, 2 for wrong arguments."""
     options = parser().parse_args(arguments)
     if options.target == MEMORY:
-        sys.stderr.write("TARGET must be a file or servers, for memory would be gone at once\n")
+        sys.stderr.write("TARGET must be a file or servers: memory would be lost at the end of the command\n")
         return 2
     try:
         with Store(options.source, readonly=True) as source, Store(options.target) as target:
@@ -49,7 +54,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return 1 if isinstance(error, KVError) else 2
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; the same command goes on\n")
+        sys.stderr.write("\ninterrupted; run the same command again to continue\n")
         return 1
     return 0
 

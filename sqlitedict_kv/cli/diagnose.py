@@ -10,7 +10,7 @@ USAGE = "usage: python -m sqlitedict_kv diagnose FILE\n"
 
 
 def main(arguments: list[str]) -> int:
-    """Print what is found; return 0 if all is well, 1 if not, 2 if that is not how it is called."""
+    """Print the diagnosis; return 0 if nothing is wrong, 1 if something is, 2 for wrong arguments."""
     if len(arguments) != 1 or arguments[0] in ("-h", "--help"):
         sys.stderr.write(USAGE)
         return 2

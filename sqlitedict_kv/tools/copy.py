@@ -1,4 +1,4 @@
-"""The entries of a store in another store: ``sqlitedict_kv.copy(source, target)``."""
+"""Copy of the entries of a store to another store: ``sqlitedict_kv.copy(source, target)``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sqlitedict_kv.store import Store
 from sqlitedict_kv.validation import checked_bool, checked_callable, checked_namespace
 
 ENTRIES_PER_PAGE = 1000
-BOOKMARKS = "sqlitedict_kv.copying"  # the namespace of a target in which is how far copies have come
+BOOKMARKS = "sqlitedict_kv.copying"  # the namespace of a target that holds the progress of copies
 EVER = -1  # a time at which nothing has expired
 
 Progress = Callable[[str, int, int | None], object]
@@ -52,13 +52,13 @@ def copy(
 
     It goes by pages, each written in one step. If it is interrupted, by an error or the end of the process, calling
     it again with the same source, target and namespaces goes on behind the last page; calling it after it has returned
-    copies everything anew. An entry that is there all the while is copied, as it was at some moment in between; what
+    copies everything again. An entry that is there all the while is copied, as it was at some moment in between; what
     has expired is not. Entries that only the target has stay as they are.
 
     Each entry that is copied, and each key that is created in these namespaces later, gets a version greater than all
-    that its namespace gave before, here and there, so a version that somebody still holds matches nothing. This holds
-    for versions that the source gave before the copy began: let nobody write to the source after that, nor to the
-    target before the copy has returned, for what is written there may be overwritten.
+    that its namespace gave before, here and there, so a version that a caller still holds matches nothing. This holds
+    for versions that the source gave before the copy began: do not write to the source after that, nor to the
+    target before the copy has returned, because such a write may be overwritten.
 
     Args:
         source: the store to read.
@@ -68,7 +68,7 @@ def copy(
         progress: called after each page with the namespace, how many of its entries were copied so far, by
             interrupted copies too, and about how many there are, None where that is not known. What it raises stops
             the copy.
-        afresh: begin anew even if a copy was interrupted.
+        afresh: start again even if a copy was interrupted.
 
     Returns:
         How many entries were copied, and which namespaces.
@@ -158,13 +158,13 @@ NOWHERE = _Position("", None, 0, 0)
 
 
 class _Bookmark:
-    """An entry of the target in which is how far a copy has come.
+    """An entry of the target that holds the progress of a copy.
 
     It is written after each page, not with it, so a page may be copied twice, which leaves it as it is.
     """
 
     def __init__(self, reader: StoreContext, writer: StoreContext, chosen: list[str] | None) -> None:
-        """Be that of the copies of *chosen* from one store to another."""
+        """Describe the progress of the copy of *chosen* from one store to another."""
         self._writer = writer
         self._source = reader.engine.label
         identity = _identity(self._source)
@@ -191,12 +191,12 @@ class _Bookmark:
         return record is not None and orjson.loads(record.body)["run"] == self._run
 
     def remove(self) -> None:
-        """Let the next copy begin anew."""
+        """Forget the progress, so that the next copy starts again."""
         self._writer.engine.commit([Delete(BOOKMARKS, self._key)], self._writer.now())
 
 
 def _identity(label: str) -> tuple[str | int, ...] | None:
-    """Return what tells a store from others, be it of another machine; None where nothing does."""
+    """Return the identity of a store among all machines; None if it has no identity."""
     if label == MEMORY:
         return None
     if "://" in label:
@@ -225,7 +225,7 @@ def _checked_names(namespaces: object) -> list[str]:
         raise TypeError(f"namespaces must be an iterable of str, not {type(namespaces).__name__}")
     names = sorted({checked_namespace(name, "namespaces") for name in namespaces})
     if BOOKMARKS in names:
-        raise ValueError(f"namespaces must not have {BOOKMARKS!r}, in which is how far copies have come")
+        raise ValueError(f"namespaces must not have {BOOKMARKS!r}, which holds the progress of copies")
     return names
 
 

@@ -303,7 +303,7 @@ def test_values_whose_files_are_lost_or_elsewhere_are_named(old, new, tmp_path):
 
 def test_what_is_no_directory_of_diskcache_is_refused(tmp_path, new):
     for directory in (tmp_path, tmp_path / "nothing"):
-        with pytest.raises(ValueError, match="no directory of diskcache"):
+        with pytest.raises(ValueError, match="not a directory of diskcache"):
             move(directory, new)
     (tmp_path / "cache.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(ValueError, match="database"):

@@ -13,7 +13,8 @@ import pytest
 import sqlitedict_kv
 from sqlitedict_kv import Diagnosis, Store, diagnose
 from sqlitedict_kv.engines.sqlite import filesystems
-from sqlitedict_kv.tools import diagnose as diagnosis
+from sqlitedict_kv.tools import advice
+from sqlitedict_kv.tools.diagnose import has_wal_reset_bug
 from tests.engines.sqlite.test_format import make_first, state
 from tests.support.processes import Worker, environment
 
@@ -221,7 +222,7 @@ def test_free_pages_and_a_large_log_have_advice(path, monkeypatch):
         store.ns("n")["k"] = bytes(9 * 2**20)
         store.ns("n").clear()
         assert "vacuum()" in advice_of(diagnose(path))
-        monkeypatch.setattr(diagnosis, "LARGE_LOG", 2**20)
+        monkeypatch.setattr(advice, "LARGE_LOG", 2**20)
         assert "log is large" in advice_of(diagnose(path))
         store.vacuum()
     found = diagnose(path)
@@ -247,7 +248,7 @@ def test_free_pages_and_a_large_log_have_advice(path, monkeypatch):
     ],
 )
 def test_the_releases_with_the_wal_reset_bug_are_known(version, affected):
-    assert diagnosis.has_wal_reset_bug(version) == affected
+    assert has_wal_reset_bug(version) == affected
 
 
 def test_the_page_says_it_all_in_words(closed):

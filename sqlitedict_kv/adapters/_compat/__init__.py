@@ -1,1 +1,1 @@
-"""Reading what other caches have written, and the types that they take as keys."""
+"""Compatibility with other caches: their files, their pickles, their keys."""

@@ -1,4 +1,4 @@
-"""A lock that a child process can take, whoever held it when the parent forked."""
+"""Lock that a child process can take, even if another thread held it when the parent forked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A key of diskcache as a key of ours: one text for each key, from which the key can be read again.
+"""Key encoding: one text for each key of diskcache, in the same order, from which the key can be read again.
 
 The first character says of which kind a key is, and the order of the texts is the order of the keys:
 
@@ -37,14 +37,14 @@ MIDDLE = 0x800  # a float of 64 bits is at most 512 away from an int of 64 bits
 
 
 class Name(NamedTuple):
-    """What stands for a key in the store."""
+    """The text that stands for a key in the store."""
 
     text: str  # the key of the entry
     whole: str | None = None  # the whole text, where `text` is only its hash
 
 
 def name_of(key: object) -> Name:
-    """Return what stands for a key.
+    """Return the name of a key.
 
     Raises:
         TypeError: MessagePack cannot keep it exactly.
@@ -102,7 +102,7 @@ def key_of(text: str) -> Any:
         return rest.encode("latin-1")
     if kind == PACKED:
         return unpack(rest.encode("latin-1"))
-    raise ValueError(f"{text[:40]!r} stands for no key")
+    raise ValueError(f"{text[:40]!r} is not an encoded key")
 
 
 def is_hash(text: str) -> bool:

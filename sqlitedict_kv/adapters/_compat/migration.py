@@ -1,4 +1,4 @@
-"""What moving the entries of another library over has in common: reading without changing, and the report."""
+"""Migration from another library: its file read without changing it, its pickles, the report."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Loads = Callable[[bytes], Any]
 
 SHOWN = 80  # characters of a key in a report
 DANGER = (
-    "move(unpickle=True) runs whatever code the pickles of the old file contain; do it only if nobody else could write "
-    "to it"
+    "move(unpickle=True) runs any code that the pickles of the old file contain; use it only if nobody else could "
+    "write to that file"
 )
 
 
 class UnreadableError(Exception):
-    """Says why an entry cannot be moved."""
+    """An entry that cannot be moved; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,13 @@ class Skipped:
 
 @dataclass(slots=True)
 class Moved:
-    """What was done with the entries of a file or a directory.
+    """Report of a migration of a file or a directory.
 
     Attributes:
-        moved: how many are in the target now.
-        present: how many the target had already, and keeps as they are.
+        moved: how many were written to the target.
+        present: how many were in the target already; they stay as they are.
         expired: how many had expired.
-        skipped: those that were left behind, and why.
+        skipped: the entries that were left behind, and why.
         unkept: settings that could not be kept, and why.
     """
 
@@ -67,8 +67,8 @@ class Moved:
         self.skipped.append(Skipped(place, repr(key)[:SHOWN], str(error)))
 
 
-def loads_for(unpickle: object) -> Loads | None:
-    """Return what reads pickles, None if they are not to be read; warn of the dangerous one."""
+def choose_loads(unpickle: object) -> Loads | None:
+    """Return the function that reads pickles, None if they are not to be read; warn if it can run code."""
     if unpickle is False:
         return None
     if unpickle == "plain":
@@ -79,12 +79,12 @@ def loads_for(unpickle: object) -> Loads | None:
     raise ValueError(f"unpickle must be False, 'plain' or True, not {unpickle!r}")
 
 
-def unpickled(pickled: Any, what: str, loads: Loads | None) -> Any:
+def load_pickle(pickled: Any, what: str, loads: Loads | None) -> Any:
     """Return the value of a pickle; raise UnreadableError if it must not, or cannot, be read."""
     if loads is None:
         raise UnreadableError(f"its {what} is a pickle")
     if not isinstance(pickled, bytes):
-        raise UnreadableError(f"its {what} should be a pickle and is none")
+        raise UnreadableError(f"its {what} should be a pickle and is not")
     try:
         return loads(pickled)
     except pickle.UnpicklingError as error:
@@ -94,13 +94,13 @@ def unpickled(pickled: Any, what: str, loads: Loads | None) -> Any:
 
 
 @contextmanager
-def untouched(path: Path) -> Iterator[sqlite3.Connection]:
-    """Give a connection that reads a database and changes nothing, nor makes files beside it.
+def open_unchanged(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database for reading without changing it, or making files beside it.
 
-    A connection to a database with a log or a journal would, so such a one is copied first.
+    SQLite would do so for a database with a log or a journal, so such a database is copied first.
 
     Raises:
-        ValueError: it is no database, or is damaged.
+        ValueError: it is not a database, or is damaged.
     """
     companions = [ending for ending in ("-wal", "-journal") if Path(f"{path}{ending}").exists()]
     with TemporaryDirectory(prefix="move-") as aside:

@@ -1,4 +1,4 @@
-"""Pickles that hold nothing but plain data, read without importing or calling anything."""
+"""Pickles of plain data, read without importing or calling anything."""
 
 from __future__ import annotations
 

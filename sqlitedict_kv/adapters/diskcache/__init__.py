@@ -1,6 +1,6 @@
 """diskcache's API on top of a store: change ``import diskcache`` to ``from sqlitedict_kv.adapters import diskcache``.
 
-What differs is in docs/leaving-diskcache.md. :func:`move` takes the entries of an old directory over.
+docs/leaving-diskcache.md lists the differences. :func:`move` takes over the entries of an old directory.
 """
 
 from sqlitedict_kv.adapters._compat.migration import Moved, Skipped
@@ -25,11 +25,11 @@ from sqlitedict_kv.adapters.diskcache.values import ENOVAL, UNKNOWN
 
 
 class EmptyDirWarning(UserWarning):
-    """Is never given: there are no directories of values. Here so that filters of warnings go on working."""
+    """Never issued, because there are no directories of values; it exists so that filters of warnings keep working."""
 
 
 class UnknownFileWarning(UserWarning):
-    """Is never given: there are no files of values. Here so that filters of warnings go on working."""
+    """Never issued, because there are no files of values; it exists so that filters of warnings keep working."""
 
 
 __all__ = [

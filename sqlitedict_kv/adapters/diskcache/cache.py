@@ -1,4 +1,4 @@
-"""diskcache's ``Cache`` on top of a store."""
+"""Mapping in a directory with tags, expiry and queues: diskcache's ``Cache``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class Cache(DirectoryCache):
-    """A mapping in a directory, with diskcache's names, arguments and behaviour; docs/leaving-diskcache.md differs."""
+    """A mapping in a directory with diskcache's API; docs/leaving-diskcache.md lists the differences."""
 
     # -- writing
 
@@ -50,7 +50,7 @@ class Cache(DirectoryCache):
             expire: seconds until it expires; None is never.
             read: whether to read the value from a file.
             tag: a str, int, float or bytes by which :meth:`evict` finds it.
-            retry: wait as long as it takes for others that write.
+            retry: wait for others that write as long as it takes.
 
         Raises:
             Timeout: others wrote for the whole timeout.
@@ -94,9 +94,9 @@ class Cache(DirectoryCache):
     def modify(
         self, key: Any, function: Callable[[Any], Any], default: Any, expire: float | None = None, tag: Any = None
     ) -> bool:
-        """Write what *function* makes of the value, of *default* if there is none; diskcache has no such verb.
+        """Write what *function* makes of the value, or of *default*; diskcache has no such method.
 
-        Nothing that others write is lost, and no lock is held: the function is called again where somebody was faster.
+        Nothing that others write is lost, and no lock is held: the function is called again if it changes meanwhile.
         If it returns None nothing is written, and the result is False.
         """
         return modify(self._directory, self._name_of(key), function, default, check_expire(expire), tag)
@@ -124,11 +124,11 @@ class Cache(DirectoryCache):
 
         Args:
             key: the key.
-            default: what to return where there is no value.
+            default: what to return if there is no value.
             read: return bytes as a file that is open for reading.
             expire_time: return the Unix time of its expiry too, or None.
             tag: return its tag too.
-            retry: of no effect: reading waits for nobody.
+            retry: has no effect: reading does not wait.
         """
         name = self._name_of(key).text
         if expire_time or tag:

@@ -1,4 +1,4 @@
-"""diskcache's ``Deque``: a sequence in a directory."""
+"""Sequence in a directory, fast at both ends: diskcache's ``Deque``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTHING = (None, ENOVAL)
 
 
 class Deque(Sequence[Any]):
-    """A sequence that is quick at both ends."""
+    """A sequence that is fast at both ends."""
 
     __hash__: ClassVar[None]  # type: ignore[assignment] # as every sequence that changes
 
@@ -31,7 +31,7 @@ class Deque(Sequence[Any]):
         Args:
             iterable: values to add at the back.
             directory: that of the deque.
-            maxlen: how many values it keeps; those at the other end go.
+            maxlen: how many values it keeps; further ones push values out at the other end.
         """
         self._begin(Cache(directory, eviction_policy="none"), iterable, maxlen)
 
@@ -59,7 +59,7 @@ class Deque(Sequence[Any]):
 
     @property
     def maxlen(self) -> float:
-        """How many values it keeps; infinity is no limit."""
+        """How many values it keeps; infinity means no limit."""
         return self._maxlen
 
     @maxlen.setter
@@ -165,7 +165,7 @@ class Deque(Sequence[Any]):
         for key in self._cache.iterkeys(reverse=reverse):
             try:
                 yield self._cache[key]
-            except KeyError:  # somebody removed it
+            except KeyError:  # removed meanwhile
                 continue
 
     def clear(self) -> None:

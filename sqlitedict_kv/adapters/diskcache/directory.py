@@ -91,7 +91,7 @@ class CacheDirectory:
     # -- calls
 
     def opened(self) -> OpenStore:
-        """Return the store, opened if need be."""
+        """Return the store; open it if it is closed."""
         opened = self._open
         if opened is not None:
             return opened
@@ -103,7 +103,7 @@ class CacheDirectory:
                     durability=durability_of(self.settings),
                     max_bytes=limit_of(self.settings),
                     codecs=self._codecs,
-                    clock=lambda: time.time(),  # noqa: PLW0108 - looked up at each call, for those who replace it
+                    clock=lambda: time.time(),  # noqa: PLW0108 - looked up at each call, so that it can be replaced
                     lru_bytes=self._lru_bytes,
                 )
                 self._open = OpenStore(store, store.ns(ENTRIES))
@@ -145,7 +145,7 @@ class CacheDirectory:
 
     def value(self, text: str) -> Any:
         """Return what is stored under *text*, ENOVAL if nothing is."""
-        # Flat, for it is the hottest path there is: on_entries would add a fifth to the time of a read.
+        # Flat, because this is the hot path: on_entries would add a fifth to the time of a read.
         opened = self._open
         if opened is not None and not _holding.get():
             try:
@@ -188,7 +188,7 @@ class CacheDirectory:
     # -- settings, closing
 
     def reset(self, name: str, value: Any) -> Any:
-        """Change a setting for everybody, and for this object now.
+        """Change a setting of the directory, for all who open it, and for this object now.
 
         Raises:
             RuntimeError: the store must be opened again for it, and this thread is in a transaction.

@@ -44,14 +44,14 @@ class DirectoryCache:
             timeout: seconds to wait while others write.
             disk: ``Disk``, or ``JSONDisk`` for values that JSON keeps exactly and no others.
             codecs: for values of your own types; see :class:`sqlitedict_kv.Store`.
-            dangerously_allow_pickle: pickle the values that no codec keeps, and unpickle them: whoever can write to
+            dangerously_allow_pickle: pickle the values that no codec keeps, and unpickle them: anyone who can write to
                 the directory can then run code in every process that reads it.
             lru_bytes: memory for values that were read before; see :class:`sqlitedict_kv.Store`.
             settings: those of ``DEFAULT_SETTINGS``.
 
         Raises:
             ValueError: the directory is one of diskcache itself, or a setting cannot be kept.
-            TypeError: there is no such setting.
+            TypeError: the setting is unknown.
         """
         self._disk = check_disk(disk, settings)
         given = check_settings(settings, compresses=self._disk.compresses)
@@ -142,7 +142,7 @@ class DirectoryCache:
         return list(noted)
 
     def create_tag_index(self) -> None:
-        """Note that an index of tags is wanted; there is none, and :meth:`evict` looks at every entry."""
+        """Note that an index of tags is wanted; there is no index, and :meth:`evict` looks at every entry."""
         self.reset("tag_index", 1)
 
     def drop_tag_index(self) -> None:
@@ -164,20 +164,20 @@ class DirectoryCache:
         """Return a setting as it is stored, or write it; ``count``, ``size``, ``hits`` and ``misses`` can be read.
 
         Raises:
-            TypeError: there is no such setting.
+            TypeError: the setting is unknown.
             ValueError: it cannot be kept.
         """
         if key in METADATA:
             if value is not ENOVAL:
-                raise ValueError(f"{key} is what the store counts, and cannot be set")
+                raise ValueError(f"{key} is counted by the store and cannot be set")
             hits, misses = self._statistics.total(reset=False)
             return {"count": len(self), "size": 0, "hits": hits, "misses": misses}[key]
         if value is ENOVAL:
             if key not in self._directory.settings:
-                raise TypeError(f"there is no setting {key!r}")
+                raise TypeError(f"unknown setting {key!r}")
             return self._directory.reload(key)
         if not update:
-            raise ValueError("update=False is of no use here: a setting is for everybody who opens the directory")
+            raise ValueError("update must be True: a setting applies to every cache of the directory")
         return self._directory.reset(key, value)
 
     def __len__(self) -> int:

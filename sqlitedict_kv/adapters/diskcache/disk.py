@@ -1,4 +1,4 @@
-"""What ``disk=`` may be: how diskcache names the way in which values are kept."""
+"""Disks: diskcache's name for the way in which keys and values are kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Disk:
     compresses = False
 
     def __init__(self, directory: str = "", min_file_size: int = 0, pickle_protocol: int = 0) -> None:
-        """Take diskcache's arguments, which mean nothing here: there are no files of values."""
+        """Take diskcache's arguments, which have no effect: values are not kept in files."""
         del directory, min_file_size, pickle_protocol
 
     def key(self, key: Any) -> Any:
@@ -42,7 +42,7 @@ class JSONDisk(Disk):
 
 
 def check_disk(disk: object, settings: Mapping[str, Any]) -> Disk:
-    """Return the disk of a cache; raise ValueError if it is none, TypeError if it is one of the user's own."""
+    """Return the disk of a cache; raise ValueError if it is not a Disk, TypeError if it is a subclass of your own."""
     if not isinstance(disk, type) or not issubclass(disk, Disk):
         raise ValueError("disk must be Disk or JSONDisk")  # noqa: TRY004 - as diskcache does
     if disk not in (Disk, JSONDisk):

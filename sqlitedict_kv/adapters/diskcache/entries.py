@@ -105,7 +105,7 @@ def read_content(file: Any) -> bytes:
 
 
 def take(entries: Namespace, text: str) -> Entry[Any] | None:
-    """Remove an entry and return it; None if there is none."""
+    """Remove an entry and return it; None if it is absent."""
     while True:
         entry: Entry[Any] | None = entries.get_with_meta(text)
         if entry is None or remove_version(entries, text, entry.meta.version):
@@ -113,7 +113,7 @@ def take(entries: Namespace, text: str) -> Entry[Any] | None:
 
 
 def remove_version(entries: Namespace, text: str, version: int) -> bool:
-    """Remove an entry unless somebody wrote it meanwhile; return whether it was removed."""
+    """Remove an entry unless it was written meanwhile; return whether it was removed."""
     try:
         return entries.delete(text, version=version)
     except ConflictError:

@@ -1,4 +1,4 @@
-"""diskcache's ``FanoutCache``: several caches, so that several processes can write at the same time."""
+"""Cache of several shards, so that several processes can write at the same time: diskcache's ``FanoutCache``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ D = TypeVar("D")
 class FanoutCache:
     """A cache of several shards.
 
-    As with diskcache, a call that others keep waiting longer than *timeout* is given up quietly: it returns False,
+    As with diskcache, a call that waits longer than *timeout* for others is given up silently: it returns False,
     None or its default, unless it is told to *retry*.
     """
 
@@ -52,10 +52,10 @@ class FanoutCache:
             shards: how many; always the same for a directory.
             timeout: seconds to wait while others write to a shard.
             disk: as for :class:`Cache`.
-            codecs: likewise.
-            dangerously_allow_pickle: likewise.
-            lru_bytes: likewise, for each shard.
-            settings: likewise; ``size_limit`` is that of all shards together.
+            codecs: as for :class:`Cache`.
+            dangerously_allow_pickle: as for :class:`Cache`.
+            lru_bytes: as for :class:`Cache`, for each shard.
+            settings: as for :class:`Cache`; ``size_limit`` is that of all shards together.
         """
         self._count = check_int(shards, "shards", lowest=1)
         self._directory = directory_of(directory)
@@ -234,7 +234,7 @@ class FanoutCache:
         return [warning for shard in self._shards for warning in shard.check(fix, retry)]
 
     def create_tag_index(self) -> None:
-        """Note that an index of tags is wanted; there is none."""
+        """Note that an index of tags is wanted; there is no index."""
         for shard in self._shards:
             shard.create_tag_index()
 
@@ -358,7 +358,7 @@ class FanoutCache:
 
 
 def _or(default: D, call: Callable[[], T]) -> D | T:
-    """Return what *call* does, or *default* if others kept it waiting."""
+    """Return the result of *call*, or *default* if it waited for others too long."""
     try:
         return call()
     except Timeout:

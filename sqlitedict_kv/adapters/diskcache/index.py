@@ -1,4 +1,4 @@
-"""diskcache's ``Index``: a mapping in a directory, in the order of insertion, that evicts nothing."""
+"""Mapping in a directory, in the order of insertion, that evicts nothing: diskcache's ``Index``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Index(MutableMapping[Any, Any]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Open the index of a directory, the first argument if that is a str or bytes, and update it with the rest.
 
-        None as the first argument, or none such, is a new temporary directory.
+        Without a directory, or with None, it is a new temporary one.
         """
         directory, rest = None, args
         if args and (args[0] is None or isinstance(args[0], bytes | str)):

@@ -1,4 +1,4 @@
-"""Results of functions, under the keys that diskcache makes: name, arguments, None, keywords in order."""
+"""Memoization of functions, under the keys that diskcache makes: name, arguments, None, keywords in order."""
 
 from __future__ import annotations
 

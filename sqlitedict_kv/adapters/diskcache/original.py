@@ -1,4 +1,4 @@
-"""A directory of diskcache, read without diskcache and without changing anything in it."""
+"""Directories of diskcache, read without diskcache and without changing anything in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlitedict_kv.adapters._compat.migration import Loads, UnreadableError, unpickled, untouched
+from sqlitedict_kv.adapters._compat.migration import Loads, UnreadableError, load_pickle, open_unchanged
 from sqlitedict_kv.adapters.diskcache.directory import ORIGINAL_FILE
 
 RAW, BINARY, TEXT, PICKLE = 1, 2, 3, 4  # diskcache's column `mode`
@@ -38,8 +38,8 @@ class Row(NamedTuple):
     value: Any
 
 
-class Source:
-    """What a directory holds."""
+class OriginalDirectory:
+    """The settings and rows of a directory."""
 
     def __init__(self, connection: sqlite3.Connection, directory: Path) -> None:
         """Read by *connection*, and values that are files from *directory*."""
@@ -63,7 +63,7 @@ class Source:
     def key(self, row: Row, *, as_json: bool, loads: Loads | None) -> Any:
         """Return the key of a row; raise UnreadableError if it is a pickle that must not be read."""
         if not row.raw:
-            return unpickled(row.key, "key", loads)
+            return load_pickle(row.key, "key", loads)
         return _from_json(row.key, "key") if as_json else row.key
 
     def value(self, row: Row, *, as_json: bool, loads: Loads | None) -> Any:
@@ -76,7 +76,7 @@ class Source:
             value = self._text(row.filename)
         elif row.mode == PICKLE:
             pickled = self._content(row.filename) if row.value is None else row.value
-            return unpickled(pickled, "value", loads)
+            return load_pickle(pickled, "value", loads)
         else:
             raise UnreadableError(f"its mode {row.mode!r} is unknown")
         return _from_json(value, "value") if as_json else value
@@ -100,20 +100,20 @@ class Source:
         return text if os.linesep == "\n" else text.replace(os.linesep, "\n")
 
 
-def is_source(directory: Path) -> bool:
+def is_original(directory: Path) -> bool:
     """Return whether a directory has a file of the name that diskcache gives its own."""
     return (directory / ORIGINAL_FILE).is_file()
 
 
 @contextmanager
-def opened(directory: Path) -> Iterator[Source]:
-    """Give what a directory of diskcache holds; raise ValueError if it is none, or is damaged."""
+def open_original(directory: Path) -> Iterator[OriginalDirectory]:
+    """Open a directory of diskcache for reading; raise ValueError if it is not one, or is damaged."""
     path = directory / ORIGINAL_FILE
-    with untouched(path) as connection:
+    with open_unchanged(path) as connection:
         tables = {name for (name,) in connection.execute(TABLES)}
         if not {"Settings", "Cache"} <= tables:
             raise ValueError(f"{path} has no tables of diskcache; nothing was moved from it")
-        yield Source(connection, directory)
+        yield OriginalDirectory(connection, directory)
 
 
 def _is_json(compressed: bytes) -> bool:

@@ -63,7 +63,7 @@ def push(entries: Namespace, queue: Queue, side: Side, add: Callable[[Namespace,
         if not 0 < number < LAST:
             raise OverflowError(f"the queue has no numbers left at its {side}; pull entries there first")
         key = queue.key(number)
-        if add(entries, name_of(key)):  # else somebody was faster
+        if add(entries, name_of(key)):  # else another process took the key first
             return key
 
 

@@ -1,4 +1,4 @@
-"""diskcache's recipes; :mod:`sqlitedict_kv.locks` has locks that know their owner and wait without spinning."""
+"""Recipes of diskcache; the locks of :mod:`sqlitedict_kv.locks` know their owner and wait without spinning."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Averager:
         return total / count if count else None
 
     def pop(self) -> float | None:
-        """Return the average and begin anew."""
+        """Return the average and start again."""
         total, count = self._cache.pop(self._key, (0.0, 0), retry=True)
         return total / count if count else None
 
 
 class Lock:
-    """A lock that processes share; it knows no owner: whoever releases it lets the next one in."""
+    """A lock that processes share; it has no owner, so anyone can release it."""
 
     def __init__(self, cache: Any, key: Any, expire: float | None = None, tag: Any = None) -> None:
         """Keep it under *key* of *cache*, for *expire* seconds at most."""
@@ -60,7 +60,7 @@ class Lock:
         self._cache.delete(self._key, retry=True)
 
     def locked(self) -> bool:
-        """Return whether somebody holds it."""
+        """Return whether it is held."""
         return self._key in self._cache
 
     def __enter__(self) -> None:
@@ -104,19 +104,19 @@ class RLock:
 
 
 class BoundedSemaphore:
-    """Lets so many in at the same time, among all processes."""
+    """A semaphore that processes share: at most a number of holders at the same time."""
 
     def __init__(self, cache: Any, key: Any, value: int = 1, expire: float | None = None, tag: Any = None) -> None:
-        """Keep it under *key* of *cache*, and let *value* in."""
+        """Keep it under *key* of *cache*, and let *value* holders in."""
         self._cache, self._key, self._value, self._expire, self._tag = cache, key, value, expire, tag
 
     def acquire(self) -> None:
-        """Wait until there is room and take it."""
+        """Wait until there is a free place and take it."""
         while not self._change(lambda free: free - 1 if free > 0 else None):
             time.sleep(SPIN)
 
     def release(self) -> None:
-        """Make room; raise AssertionError if all of it is free."""
+        """Free a place; raise AssertionError if all are free."""
         if not self._change(lambda free: free + 1 if free < self._value else None):
             raise AssertionError("cannot release un-acquired semaphore")
 
@@ -124,11 +124,11 @@ class BoundedSemaphore:
         return self._cache.modify(self._key, function, self._value, expire=self._expire, tag=self._tag)
 
     def __enter__(self) -> None:
-        """Take room."""
+        """Take a place."""
         self.acquire()
 
     def __exit__(self, *exc_info: object) -> None:
-        """Make room."""
+        """Free a place."""
         self.release()
 
 

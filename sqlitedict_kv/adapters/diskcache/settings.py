@@ -1,4 +1,4 @@
-"""The settings of diskcache: which of them mean something here, and which cannot be kept."""
+"""Settings of diskcache, checked and translated into options of a store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEFAULT_SETTINGS = {
 }
 COMPRESSION = "disk_compress_level"  # of JSONDisk
 
-# What diskcache documents as a table of SQL; here it says which policies there are.
+# In diskcache a table of SQL; here it lists the policies.
 EVICTION_POLICY: Mapping[str, Mapping[str, None]] = MappingProxyType(
     {name: MappingProxyType({"init": None, "get": None, "cull": None}) for name in ("none", "least-recently-stored")}
 )
@@ -38,7 +38,7 @@ def check_settings(settings: Mapping[str, Any], *, compresses: bool) -> dict[str
     """Return settings that a user gave.
 
     Raises:
-        TypeError: there is no such setting.
+        TypeError: the setting is unknown.
         ValueError: this store cannot do what it asks for.
     """
     return {name: check_setting(name, value, compresses=compresses) for name, value in settings.items()}
@@ -48,7 +48,7 @@ def check_setting(name: str, value: Any, *, compresses: bool) -> Any:
     """Return the value of one setting."""
     if name not in DEFAULT_SETTINGS and not (name == COMPRESSION and compresses):
         known = ", ".join(DEFAULT_SETTINGS)
-        raise TypeError(f"there is no setting {name!r}; those there are: {known}")
+        raise TypeError(f"unknown setting {name!r}; the settings are {known}")
     if name == "eviction_policy":
         return _policy(value)
     if name == "sqlite_journal_mode":

@@ -1,4 +1,4 @@
-"""How the adapter keeps what a value of diskcache may have beside it, and, where that is asked for, pickles."""
+"""Items that keep a tag or a long key beside a value, and pickles where they are allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cache backend for Django, with or without ``"sqlitedict_kv.adapters.django"`` among the INSTALLED_APPS.
+"""Cache backend for Django, with or without ``"sqlitedict_kv.adapters.django"`` among the INSTALLED_APPS.
 
 ::
 

@@ -1,10 +1,10 @@
-"""The app that brings the management command."""
+"""Application that adds the management command."""
 
 from django.apps import AppConfig
 
 
 class SQLiteCacheConfig(AppConfig):
-    """Names the app, which would else have the label ``django``."""
+    """Gives the application a label, which would otherwise be ``django``."""
 
     name = "sqlitedict_kv.adapters.django"
     label = "sqlitedict_kv"

@@ -1,4 +1,4 @@
-"""Django's cache interface on a namespace of a store."""
+"""Cache backend of Django on a namespace of a store."""
 
 # ruff: noqa: ASYNC109 - timeout is Django's word for what a store calls ttl
 
@@ -32,10 +32,10 @@ class SQLiteCache(BaseCache):
     """A cache in one SQLite file that all threads and processes of a site share.
 
     ``LOCATION`` is the path of the file, or the address of servers as :class:`sqlitedict_kv.Store` takes it: they
-    evict as they are configured, and have neither of the limits below. ``STORE_OPTIONS`` are those of the store, and:
+    evict as they are configured, and have neither of the limits below. ``OPTIONS`` are those of the store, and:
 
-    - ``MAX_ENTRIES``: Django's name for ``max_entries``. There is no limit unless one of the two is given; what is over
-      it is evicted a little with each write, which costs next to nothing and keeps to it approximately.
+    - ``MAX_ENTRIES``: Django's name for ``max_entries``. There is no limit unless one of the two is given. Each
+      write evicts a few entries that are over it, which costs almost nothing and keeps the limit approximately.
     - ``CULL_FREQUENCY``: cull exactly, as Django's own backends do: a write of a new key counts the entries first, and
       where there are MAX_ENTRIES (left out, 300), 1/CULL_FREQUENCY of them are removed, or all if it is 0. Such a write
       takes ten times as long as another, more with each entry that there is to count; writes of others wait for it,
@@ -57,7 +57,7 @@ class SQLiteCache(BaseCache):
             OpenError: there can be no store at LOCATION.
         """
         super().__init__(params)
-        options = dict(params.get("STORE_OPTIONS") or {})
+        options = dict(params.get("OPTIONS") or {})
         self._namespace = options.pop("namespace", NAMESPACE)
         self._clock = options.get("clock", time.time)
         limits = culling.limits_of(location, options)
@@ -77,7 +77,7 @@ class SQLiteCache(BaseCache):
         return fitting_key(self.make_and_validate_key(key, version=version))
 
     def _ttl(self, timeout: Any) -> float | None:
-        """Return seconds, None for ever; what is not positive is gone at once."""
+        """Return seconds, None for forever; 0 or less has passed already."""
         seconds: float | None = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
         return fitting_ttl(seconds)
 
@@ -124,7 +124,7 @@ class SQLiteCache(BaseCache):
 
         Raises:
             ValueError: there is no entry.
-            TypeError: it is no number.
+            TypeError: its value is not a number.
         """
         try:
             return self._entries.incr(self._key(key, version), delta, default=None)
@@ -141,7 +141,7 @@ class SQLiteCache(BaseCache):
         while True:
             entry = self._entries.get_with_meta(old)
             ttl = self._left(key, entry)
-            with suppress(ConflictError):  # somebody wrote it meanwhile: look again
+            with suppress(ConflictError):  # it was written meanwhile: read it again
                 with self._store.atomic() as tx:
                     _record_move(tx.ns(self._namespace), old, new, entry, ttl)
                 return after
@@ -153,7 +153,7 @@ class SQLiteCache(BaseCache):
         return self._key(key, before), self._key(key, after), after
 
     def _left(self, key: Any, entry: Entry[Any] | None) -> float | None:
-        """Return the seconds that an entry has left, None for ever; raise ValueError if there is none."""
+        """Return the seconds that an entry has left, None for forever; raise ValueError if it is absent."""
         if entry is None:
             raise _not_found(key)
         if entry.meta.expires_at is None:
@@ -208,7 +208,7 @@ class SQLiteCache(BaseCache):
             culling.write(entries, values, ttl, culling.Limits(self._max_entries, self._cull_frequency))
             return True
 
-    # -- in tasks: the same, without a thread that all of them share
+    # -- asynchronous: the same, without the thread that Django shares among all tasks
 
     async def aget(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         """Return what :meth:`get` does; what the LRU holds without leaving the event loop."""
@@ -295,13 +295,13 @@ class SQLiteCache(BaseCache):
 
 
 def _open(location: str | os.PathLike[str], options: dict[str, Any]) -> Store:
-    """Return the store for a LOCATION and the STORE_OPTIONS that are not the cache's own."""
+    """Return the store for a LOCATION and the OPTIONS that are not the cache's own."""
     if not location:
         raise InvalidCacheBackendError("LOCATION must be the path of the cache's file")
     pickled = check_bool(options.pop(ALLOW_PICKLE, False), ALLOW_PICKLE)
     if unknown := options.keys() - STORE_OPTIONS:
         known = ", ".join(sorted(STORE_OPTIONS | {"MAX_ENTRIES", "CULL_FREQUENCY", "namespace", ALLOW_PICKLE}))
-        raise InvalidCacheBackendError(f"STORE_OPTIONS has {', '.join(sorted(unknown))}, and may have {known}")
+        raise InvalidCacheBackendError(f"OPTIONS has {', '.join(sorted(unknown))}, and may have {known}")
     options["codecs"] = (*options.get("codecs", ()), *codecs(pickled=pickled))
     return shared_store(location, options)
 
@@ -309,7 +309,7 @@ def _open(location: str | os.PathLike[str], options: dict[str, Any]) -> Store:
 def _record_move(
     entries: TransactionNamespace, old: str, new: str, entry: Entry[Any] | None, ttl: float | None
 ) -> None:
-    """Let an entry that nobody wrote meanwhile have another key."""
+    """Move an entry to another key, unless it was written meanwhile."""
     assert entry is not None  # _left has raised
     entries.check(old, entry.meta.version)
     entries.delete(old)

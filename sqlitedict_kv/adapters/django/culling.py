@@ -1,11 +1,11 @@
-"""Django's rule of culling, to the entry, for a cache that asks for it with CULL_FREQUENCY.
+"""Culling as Django specifies it, exact to the entry, for a cache that sets CULL_FREQUENCY.
 
 A write of a new key counts the live entries of the namespace first. Where there are MAX_ENTRIES or more, as many are
 removed as the count divided by CULL_FREQUENCY gives, rounded down: those created longest ago; all of them if it is 0.
 The count, the removal and the write are one step, for which writes of other threads and processes wait.
 
-Django's cache in local memory does the same, but for this: there the least recently used go, expired entries count
-too, and a write of a key that is there culls as well.
+Django's cache in local memory does the same, except that it removes the least recently used entries, counts expired
+entries too, and also culls when an existing key is written.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def limits_of(location: str | os.PathLike[str], options: dict[str, Any]) -> Limi
 
     Raises:
         InvalidCacheBackendError: the options do not go together, or not with the location.
-        TypeError, ValueError: one of them is no int, or too small.
+        TypeError, ValueError: one of them is not an int, or is too small.
     """
     if "MAX_ENTRIES" in options:
         if "max_entries" in options:
@@ -67,7 +67,7 @@ def write(entries: Namespace, values: Mapping[str, Any], ttl: float | None, limi
     Args:
         entries: those of the cache, in a block of :meth:`Store.exclusive`: one count then serves all the values.
         values: by key.
-        ttl: seconds, None for ever.
+        ttl: seconds, None for forever.
         limits: of the cache.
     """
     room = limits.max_entries - len(entries)

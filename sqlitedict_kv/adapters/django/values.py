@@ -1,14 +1,14 @@
-"""What Django caches and no built-in codec keeps: safe strings, responses, and if the site allows it pickles.
+"""Codecs for values of Django: safe strings, responses, and signed pickles if the site allows them.
 
 With codecs for ``SafeString`` and for plain responses, ``{% cache %}``, ``cache_page`` and the middleware of the
-per-site cache work without pickle, which runs code that the file holds. Where other types are to be cached all
-the same, this allows it::
+per-site cache work without pickle, which runs code that the file holds. To cache other types all the same,
+set::
 
     "OPTIONS": {"allow_pickle_signed_with_secret_key": True}
 
 What the other codecs keep is still not pickled. A pickle is signed with SECRET_KEY, and read only if SECRET_KEY or
-one of SECRET_KEY_FALLBACKS has signed it: who can write to the file, but does not know them, cannot make the site
-run anything but pickles that the site itself has written, though possibly under another key.
+one of SECRET_KEY_FALLBACKS has signed it: someone who can write to the file, but does not know the keys, cannot make
+the site run anything but pickles that the site itself has written, though possibly under another key.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ RESPONSES = {kind.__name__: kind for kind in (HttpResponse, JsonResponse, Simple
 
 
 class NotPicklableError(CodecError, pickle.PicklingError):
-    """Says that pickle cannot keep a value either."""
+    """A value that pickle cannot keep either."""
 
 
 def codecs(*, pickled: bool) -> tuple[Codec, ...]:
@@ -52,7 +52,7 @@ def codecs(*, pickled: bool) -> tuple[Codec, ...]:
 
 
 def _encode_response(response: Any) -> bytes:
-    """Return all that pickle would keep of a response, in MessagePack."""
+    """Return the state of a response in MessagePack, all of what pickle would keep."""
     state = {**response.__getstate__(), "_container": [response.content]}  # content: raises if it was not rendered
     headers, cookies = state.pop("headers"), state.pop("cookies")
     return pack(
@@ -125,4 +125,4 @@ def _refuse(value: Any) -> bytes:
 
 
 def _refuse_body(_body: bytes) -> Any:
-    raise PermissionError(f"this cache reads no pickles; see {ALLOW_PICKLE!r}")
+    raise PermissionError(f"this cache does not read pickles; see {ALLOW_PICKLE!r}")

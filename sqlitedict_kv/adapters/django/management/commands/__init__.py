@@ -1,1 +1,1 @@
-"""The commands, by the names of their modules."""
+"""Commands, by the names of their modules."""

@@ -1,4 +1,4 @@
-"""``manage.py sqlite_cache``: what is in the caches, and cleaning up."""
+"""Command ``manage.py sqlite_cache``: statistics of the caches, and clean-up."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare what can be given."""
         parser.add_argument("alias", nargs="*", help="caches of settings.CACHES; left out, all SQLite caches")
-        parser.add_argument("--purge", action="store_true", help="remove entries that have expired from the file")
+        parser.add_argument("--purge", action="store_true", help="remove expired entries from the file")
         parser.add_argument("--vacuum", action="store_true", help="give free space back to the operating system")
 
     def handle(self, *_arguments: Any, **options: Any) -> None:
         """Clean up as asked for, then print a line for each cache.
 
         Raises:
-            CommandError: there is no such cache, or its store failed.
+            CommandError: a cache does not exist, or its store failed.
         """
         for alias in options["alias"] or settings.CACHES:
             if alias not in settings.CACHES:
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             if isinstance(cache, SQLiteCache):
                 self._report(alias, cache, purge=options["purge"], vacuum=options["vacuum"])
             elif options["alias"]:
-                raise CommandError(f"{alias!r} is no SQLiteCache")
+                raise CommandError(f"{alias!r} is not a SQLiteCache")
 
     def _report(self, alias: str, cache: SQLiteCache, *, purge: bool, vacuum: bool) -> None:
         try:

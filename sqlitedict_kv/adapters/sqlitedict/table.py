@@ -1,79 +1,30 @@
-"""sqlitedict's API on top of a store: import it ``from sqlitedict_kv.adapters``.
-
-What differs is in docs/leaving-sqlitedict.md. :func:`move` takes the tables of an old file over.
-"""
+"""Table of a file that is a dict, whose writes are pending until they are committed: sqlitedict's ``SqliteDict``."""
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 from weakref import finalize
 
-from sqlitedict_kv import CodecError, ForeignDatabaseError, Namespace, Store, StoreNotFoundError, TooLargeError
+from sqlitedict_kv import ForeignDatabaseError, Namespace, Store, StoreNotFoundError
 from sqlitedict_kv.adapters._compat.forklock import ForkLock
-from sqlitedict_kv.adapters._compat.key_encoding import key_of, text_of
-from sqlitedict_kv.adapters._compat.migration import (
-    Loads,
-    Moved,
-    Unpickle,
-    UnreadableError,
-    loads_for,
-    unpickled,
-    untouched,
-)
+from sqlitedict_kv.adapters.sqlitedict.coders import Coder, decode, encode, identity
 from sqlitedict_kv.adapters.support import MEMORY, Codecs, check_bool
 
-TABLES = "sqlitedict.tables"  # the namespace of the names of the tables, for one without entries is not seen
+TABLES = "sqlitedict.tables"  # the namespace of the tables' names: a namespace without entries is not listed
 JOURNAL_MODES = ("DELETE", "TRUNCATE", "PERSIST", "MEMORY", "WAL", "OFF")
 COMPANIONS = ("", "-wal", "-shm")
 KEYS_PER_PAGE = 500
-MOVED_AT_ONCE = 500
-THEIR_TABLES = """
-    SELECT name FROM sqlite_schema AS t
-    WHERE type = 'table'
-      AND (SELECT group_concat(name || ' ' || type || ' ' || pk) FROM pragma_table_info(t.name))
-          = 'key TEXT 1,value BLOB 0'
-    ORDER BY rowid
-"""
 GONE = object()  # there is no entry
 CODECS = Codecs()
 
-Coder = Callable[[Any], Any]
-
-
-def identity(value: Any) -> Any:
-    """Return the value itself."""
-    return value
-
-
-def encode(value: Any) -> Any:
-    """Return the value itself, of which a codec of the store makes bytes; sqlitedict pickles here."""
-    return value
-
-
-def decode(value: Any) -> Any:
-    """Return the value itself, as a codec of the store has read it; sqlitedict unpickles here."""
-    return value
-
-
-def encode_key(key: Any) -> str:
-    """Return a text that stands for a key of any type that MessagePack keeps, in the order of the keys."""
-    return text_of(key)
-
-
-def decode_key(text: str) -> Any:
-    """Return the key that a text of :func:`encode_key` stands for."""
-    return key_of(text)
-
 
 class SqliteDict(MutableMapping[str, Any]):
-    """A dict in a table of a file, whose writes count when they are committed."""
+    """A dict in a table of a file, whose writes take effect when they are committed."""
 
     VALID_FLAGS: ClassVar = ["c", "r", "w", "n"]
     __hash__: ClassVar[None]  # type: ignore[assignment] # as every mapping that changes
@@ -95,20 +46,20 @@ class SqliteDict(MutableMapping[str, Any]):
         """Open a table of a file.
 
         Args:
-            filename: made if there is none; None is a temporary file that goes when this is closed, and
+            filename: created if it does not exist; None is a temporary file that goes when this is closed, and
                 ``":memory:"`` private memory.
             tablename: a namespace of the store.
             flag: ``"c"`` to read and write; ``"r"`` to read an existing table; ``"w"`` to begin with an empty table;
                 ``"n"`` to begin with an empty file, which must be a store or not be there.
             autocommit: write at once; otherwise :meth:`commit` does, all or nothing.
-            journal_mode: of no effect, for a store always has a log.
+            journal_mode: has no effect: a store always has a log.
             encode: makes of a value what the store is to keep; ``pickle.dumps`` with ``pickle.loads`` as *decode* gives
                 what sqlitedict did, with its dangers.
             decode: makes a value of what the store kept.
             encode_key: makes a str, or an int, of a key.
             decode_key: makes a key of a str.
             timeout: seconds to wait while others write.
-            outer_stack: of no effect: an error is raised where it happens.
+            outer_stack: has no effect: an error is raised where it happens.
 
         Raises:
             RuntimeError: the flag is unknown, the directory or the table to read does not exist.
@@ -181,7 +132,7 @@ class SqliteDict(MutableMapping[str, Any]):
             raise RuntimeError(f"Refusing to {action} read-only SqliteDict")
 
     def commit(self, blocking: bool = True) -> None:
-        """Write all that is pending, in one step, and return when others can read it; *blocking* is of no effect."""
+        """Write all that is pending, in one step, and return when others can read it; *blocking* has no effect."""
         del blocking
         with self._lock:
             store = self._opened()
@@ -369,91 +320,6 @@ class SqliteDict(MutableMapping[str, Any]):
         return f"SqliteDict({self.filename})"
 
     __repr__ = __str__
-
-
-def open(*args: Any, **kwargs: Any) -> SqliteDict:
-    """Return a :class:`SqliteDict`; the arguments are the same."""
-    return SqliteDict(*args, **kwargs)
-
-
-def move(
-    filename: str | os.PathLike[str],
-    target: str | os.PathLike[str],
-    *,
-    decode: Coder | None = None,
-    unpickle: Unpickle = False,
-) -> Moved:
-    """Copy the tables of a file of sqlitedict to a store, in the order of their entries.
-
-    The file stays as it is; nobody must write to it meanwhile. Done twice, it goes on where it was interrupted:
-    entries that the target has are left alone.
-
-    Args:
-        filename: the old file.
-        target: the new file, made if there is none.
-        decode: as the file was written with, ``json.loads`` for example; left out, values that are not bytes are taken
-            as they are, and bytes are taken for pickles. What it fails on is skipped.
-        unpickle: what to do with pickles. False skips them. ``"plain"`` reads those of plain data (None, bool, numbers,
-            str, bytes, lists, tuples, dicts, sets) and skips those that would import or call anything. True reads them
-            all, **which runs whatever code they contain**; what no codec keeps is skipped then.
-
-    Returns:
-        what was moved, and what was not and why.
-
-    Raises:
-        ValueError: the file has no table of sqlitedict, or is damaged.
-        FileNotFoundError: there is none.
-    """
-    source = Path(filename)
-    if not source.is_file():
-        raise FileNotFoundError(f"there is no file {source}")
-    loads = loads_for(unpickle)
-    if os.path.exists(target) and os.path.samefile(source, target):
-        raise ValueError("target must be another file: the old one stays as it is")
-    report = Moved()
-    with untouched(source) as connection:
-        tables = [name for name, *_ in connection.execute(THEIR_TABLES)]
-        if not tables:
-            raise ValueError(f"{source} has no table of sqlitedict; nothing was moved")
-        for name in tables:
-            with SqliteDict(target, name) as table:
-                _copy_table(connection, name, table, report, decode=decode, loads=loads)
-    return report
-
-
-def _copy_table(
-    connection: sqlite3.Connection,
-    name: str,
-    table: SqliteDict,
-    report: Moved,
-    *,
-    decode: Coder | None,
-    loads: Loads | None,
-) -> None:
-    quoted = name.replace('"', '""')
-    rows = connection.execute(f'SELECT key, value FROM "{quoted}" ORDER BY rowid')
-    while batch := rows.fetchmany(MOVED_AT_ONCE):
-        for key, stored in batch:
-            try:
-                if key in table:
-                    report.present += 1
-                    continue
-                table[key] = _decoded(stored, decode) if decode else _value_of(stored, loads)
-                report.moved += 1
-            except (UnreadableError, CodecError, TooLargeError, TypeError, ValueError) as error:
-                report.skip(name, key, error)
-        table.commit()
-
-
-def _decoded(stored: Any, decode: Coder) -> Any:
-    try:
-        return decode(stored)
-    except Exception as error:  # whatever it raises for what another encoder wrote
-        raise UnreadableError(f"decode fails on its value: {type(error).__name__}") from error
-
-
-def _value_of(stored: Any, loads: Loads | None) -> Any:
-    return unpickled(stored, "value", loads) if isinstance(stored, bytes) else stored
 
 
 def _unlink(filename: str) -> None:
