@@ -11,9 +11,13 @@ from sqlitedict_kv.adapters import support
 
 ADAPTERS = Path(sqlitedict_kv.__file__).parent / "adapters"
 PUBLIC = {"sqlitedict_kv", "sqlitedict_kv.locks", "sqlitedict_kv.aio", "sqlitedict_kv.adapters"}
-# Why not by public names: the code of MessagePack's extension type for a tuple, which `_packed_flat` writes by itself
-# because `pack` would take ten times as long for the key of a call.
-BELOW = {("_compat/key_encoding.py", "sqlitedict_kv.codecs")}
+BELOW = {  # what _compat needs and no other adapter does
+    # The code of MessagePack's extension type for a tuple: `_packed_flat` writes it by itself, as `pack` would take ten
+    # times as long for the key of a call.
+    ("_compat/key_encoding.py", "sqlitedict_kv.codecs"),
+    # The one fork hook of the package: a lock of a drop-in must be free in a child.
+    ("_compat/forklock.py", "sqlitedict_kv.concurrency.fork"),
+}
 
 
 def imports_of(source):
