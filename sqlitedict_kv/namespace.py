@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from typing import Any, NamedTuple, Self
 
 from sqlitedict_kv.concurrency.sansio import run
-from sqlitedict_kv.engines.protocol import AgeRange, Edit, KeyRange
+from sqlitedict_kv.engines.protocol import AgeRange, Edit, KeyRange, Value
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
@@ -55,12 +55,18 @@ class Namespace(MutableMapping[str, Any]):
 
     __slots__ = ("_context", "_counters", "_decode", "_decoders", "_defaults", "_edits", "_engine", "_fetch", "_name")
 
-    def __init__(self, context: StoreContext, name: str, defaults: Defaults) -> None:
-        """Make a view; the name is checked already."""
+    def __init__(
+        self,
+        context: StoreContext,
+        name: str,
+        defaults: Defaults,
+        read_value: Callable[[str, str], Value | None] | None = None,
+    ) -> None:
+        """Make a view; the name is checked already, and *read_value* stands for that of the context."""
         self._context = context
         self._engine = context.engine
         self._counters = context.counters
-        self._fetch = context.read_value
+        self._fetch = context.read_value if read_value is None else read_value
         self._decode = context.codecs.decode
         self._decoders = context.codecs.decoders
         self._name = name
@@ -451,7 +457,14 @@ class Namespace(MutableMapping[str, Any]):
         context, defaults = self._context, self._defaults
         leases = Namespace(context, checked_namespace(f"{self._name}.leases", "ns with .leases"), Defaults(None, None))
         return ResultStore(
-            context, self, leases, lambda: Transaction(context), context.clock, defaults.ttl, defaults.content_type
+            context,
+            self,
+            leases,
+            lambda: Transaction(context),
+            context.clock,
+            context.codecs,
+            defaults.ttl,
+            defaults.content_type,
         )
 
     # -- as dict does

@@ -205,7 +205,7 @@ class Store:
     def _result_store(self, ns: str | None) -> ResultStore:
         name = "memoize" if ns is None else checked_namespace(ns, "ns")
         leases = self.ns(checked_namespace(f"{name}.leases", "ns with .leases"))
-        return ResultStore(self._context, self.ns(name), leases, self.atomic, self._context.clock)
+        return ResultStore(self._context, self.ns(name), leases, self.atomic, self._context.clock, self._context.codecs)
 
     def drop(self, name: str) -> int:
         """Remove all entries of a namespace in bounded batches, and return how many there were.

@@ -1,54 +1,54 @@
-"""The way from tasks to a store: who opens it, and in which threads its calls are made."""
+"""A store that its first use opens, and the threads that make its calls for tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from threading import Lock
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar
 
 from sqlitedict_kv.aio.worker import EDITS_PER_GROUP, Worker, WorkerCall
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
-from sqlitedict_kv.engines.protocol import Edit, Engine, Value
+from sqlitedict_kv.engines.protocol import Edit
 from sqlitedict_kv.errors import StoreClosedError
-from sqlitedict_kv.operations.context import StoreContext
+from sqlitedict_kv.namespace import Namespace
+from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.validation import Layout
 
 T = TypeVar("T")
 
 
-class Access:
-    """A store that is open, and the threads that ask it for tasks.
+class OpenStore:
+    """A store that is open, and its threads.
 
-    Reads have a thread of their own: they wait for no lock of the file, and should not wait behind who does.
+    Reads have a thread of their own: they need no lock of the file, and should not wait behind writes that do.
     """
 
     def __init__(self, store: Store) -> None:
-        """Ask *store*."""
+        """Make the calls of *store*."""
         self.store = store
-        self.core: StoreContext = store._context  # noqa: SLF001 - this is its other face
-        self.quick = self.core.at_once()
-        self.readers = Worker("sqlitedict_kv reads", self.core)
-        self.writers = Worker("sqlitedict_kv writes", self.core)
+        self.context: StoreContext = store._context  # noqa: SLF001 - this is its other face
+        self.readers = Worker("sqlitedict_kv reads", self.context)
+        self.writers = Worker("sqlitedict_kv writes", self.context)
 
     async def read(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what a function returns that reads a little."""
-        result: T = await self.readers.perform(partial(function, *arguments))
+        result: T = await self.readers.call(partial(function, *arguments))
         return result
 
     def commit(self, edits: Sequence[Edit]) -> Awaitable[list[int | None]]:
         """Apply edits in order, all or none; see :meth:`Engine.commit`."""
         if len(edits) <= EDITS_PER_GROUP:
-            return self.writers.answer_to(WorkerCall(None, edits))
-        context = self.core
+            return self.writers.submit(WorkerCall(None, edits))
+        context = self.context
         return self.write(lambda: context.engine.commit(edits, context.now()))
 
     async def write(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what a function returns that writes by itself, behind the commits that were asked for before."""
-        result: T = await self.writers.perform(partial(function, *arguments))
+        result: T = await self.writers.call(partial(function, *arguments))
         return result
 
     async def close(self) -> None:
@@ -56,100 +56,101 @@ class Access:
         try:
             await self.write(self.store.close)
         finally:
-            self.readers.leave()
-            self.writers.leave()
-
-
-class LateEngine:
-    """Stands for the engine of a store that its first call opens, for callers that may block."""
-
-    def __init__(self, door: LazyStore) -> None:
-        """Be the engine of the store behind *door*."""
-        self._door = door
-        self.label = door.label
-
-    def read_value(self, namespace: str, key: str) -> Value | None:
-        """Read as the engine does; here by name, for a StoreContext takes hold of this verb before anything is open."""
-        return self._door.open().core.engine.read_value(namespace, key)
-
-    def __getattr__(self, name: str) -> Any:
-        """Return the verb of the engine itself."""
-        return getattr(self._door.open().core.engine, name)
-
-
-class Late(NamedTuple):
-    """What is known of a store before it is open; see :class:`StoreContext`."""
-
-    label: str
-    codecs: Codecs
-    clock: Callable[[], float]
-    max_value_bytes: int
+            self.readers.stop()
+            self.writers.stop()
 
 
 class LazyStore:
-    """Lets everybody in to a store, which the first one who comes opens."""
+    """A store that is opened by its first use, in a thread.
 
-    def __init__(self, store: Callable[[], Store], settings: Late) -> None:
-        """Get the store from *store*, called once in a thread; *settings* are those that it will have."""
-        self._store = store
+    Attributes:
+        label: its path, or its address without the password.
+        codecs: its codecs.
+        clock: returns the Unix time in seconds.
+        opened: the open store; None before it is open.
+    """
+
+    def __init__(self, make_store: Callable[[], Store], label: str, codecs: Codecs, clock: Callable[[], float]) -> None:
+        """Get the store from *make_store*, called once; the others are what it will have."""
+        self._make_store = make_store
         self.forget_after_fork()
         forgets_after_fork(self)
         self._closed = False
-        self._layouts: dict[str, Layout] = {}  # of namespaces, asked for before anything was open
-        self.codecs = settings.codecs
-        self.label = settings.label
-        self.access: Access | None = None
-        # The store for whoever may block, open or not.
-        engine = cast("Engine", LateEngine(self))
-        self.late_core = StoreContext(engine, settings.codecs, settings.clock, settings.max_value_bytes)
+        self._layouts: dict[str, Layout] = {}  # of namespaces, asked for before the store was open
+        self.label = label
+        self.codecs = codecs
+        self.clock = clock
+        self.opened: OpenStore | None = None
 
     def forget_after_fork(self) -> None:
-        """Let callers in: whoever was opening the store is not in the child."""
+        """Release the locks: the thread that opened the store is not in the child."""
         self._lock = Lock()
         self._layouts_lock = Lock()  # held for moments only, by callers that may not wait for the store to open
 
     @classmethod
-    def to(cls, store: Store) -> LazyStore:
-        """Return the door to a store that is open."""
-        access = Access(store)
-        context = access.core
-        door = cls(lambda: store, Late(context.engine.label, context.codecs, context.clock, context.max_value_bytes))
-        door.access = access
-        return door
+    def over(cls, store: Store) -> LazyStore:
+        """Return one for a store that is open."""
+        opened = OpenStore(store)
+        context = opened.context
+        lazy = cls(lambda: store, context.engine.label, context.codecs, context.clock)
+        lazy.opened = opened
+        return lazy
 
-    async def enter(self) -> Access:
-        """Return the access to the store."""
-        access = self.access
-        return access if access is not None else await in_thread(self.open)
+    async def open_for_task(self) -> OpenStore:
+        """Return the open store."""
+        opened = self.opened
+        return opened if opened is not None else await in_thread(self.open)
 
-    def open(self) -> Access:
-        """Return the access to the store; it may block."""
+    def open(self) -> OpenStore:
+        """Return the open store; it may block."""
         with self._lock:
             if self._closed:
                 raise StoreClosedError(f"the store at {self.label} is closed")
-            if self.access is None:
-                access = Access(self._store())
-                with self._layouts_lock:  # so that each layout is known before anybody uses its namespace
+            if self.opened is None:
+                opened = OpenStore(self._make_store())
+                with self._layouts_lock:  # so that each layout is known before its namespace is used
                     for name, layout in self._layouts.items():
-                        access.core.engine.declare(name, layout.shards, ordered=layout.ordered)
-                    self.access = access
-            return self.access
+                        opened.context.engine.declare(name, layout.shards, ordered=layout.ordered)
+                    self.opened = opened
+            return self.opened
 
     def declare(self, name: str, layout: Layout) -> None:
         """Note how a namespace is to be made, without waiting; see :meth:`Engine.declare`."""
         with self._layouts_lock:
-            if self.access is None:
+            if self.opened is None:
                 self._layouts[name] = layout
             else:
-                self.access.core.engine.declare(name, layout.shards, ordered=layout.ordered)
+                self.opened.context.engine.declare(name, layout.shards, ordered=layout.ordered)
 
     async def close(self) -> None:
         """Close the store behind the writes that were asked for; one that was never opened is not made for that."""
-        if self.access is None:
+        if self.opened is None:
             await in_thread(self._shut)
-        if self.access is not None:
-            await self.access.close()
+        if self.opened is not None:
+            await self.opened.close()
 
     def _shut(self) -> None:
-        with self._lock:  # held by whoever opens it just now
-            self._closed = self.access is None
+        with self._lock:  # another thread may open it just now
+            self._closed = self.opened is None
+
+
+class LazyNamespace(Namespace):
+    """A namespace for code that may block; its first use opens the store.
+
+    Until then its slots are empty, so that an open one costs nothing more than any namespace.
+    """
+
+    __slots__ = ("_lazy",)
+
+    def __init__(self, lazy: LazyStore, name: str, defaults: Defaults) -> None:
+        """Make a view of the store of *lazy*; the name is checked already."""
+        self._lazy = lazy
+        self._name = name
+        self._defaults = defaults
+
+    def __getattr__(self, slot: str) -> Any:
+        """Fill the slots, of which one is empty."""
+        if slot not in Namespace.__slots__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {slot!r}", name=slot, obj=self)
+        Namespace.__init__(self, self._lazy.open().context, self._name, self._defaults)
+        return getattr(self, slot)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from sqlitedict_kv.aio.lazy import Access, LazyStore
+from sqlitedict_kv.aio.lazy import LazyNamespace, LazyStore, OpenStore
 from sqlitedict_kv.concurrency.async_driver import drive
 from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.engines.protocol import Edit, KeyRange
@@ -36,19 +36,17 @@ T = TypeVar("T")
 
 
 class _Bound:
-    """A namespace of a store that is open."""
+    """The parts of a namespace that need the open store."""
 
-    __slots__ = ("access", "edits", "quick", "sync")
+    __slots__ = ("edits", "in_memory", "namespace", "store")
 
-    def __init__(self, access: Access, name: str, defaults: Defaults) -> None:
-        self.access = access
-        self.edits = Edits(access.core, name, defaults)
-        self.sync = Namespace(access.core, name, defaults)
+    def __init__(self, store: OpenStore, name: str, defaults: Defaults) -> None:
+        context = store.context
+        self.store = store
+        self.edits = Edits(context, name, defaults)
+        self.namespace = Namespace(context, name, defaults)
         # Reads by it are served from memory, or raise NotHeldError.
-        self.quick = None if access.quick is None else Namespace(access.quick, name, defaults)
-
-    def commit(self, edits: list[Edit]) -> Awaitable[list[int | None]]:
-        return self.access.commit(edits)
+        self.in_memory = None if context.lru is None else Namespace(context, name, defaults, context.lru.held_value)
 
 
 class AsyncNamespace:
@@ -61,13 +59,13 @@ class AsyncNamespace:
     cancelled before its turn does nothing; one that has begun ends, and only then is the cancellation passed on.
     """
 
-    __slots__ = ("_bound", "_defaults", "_door", "_name")
+    __slots__ = ("_bound", "_defaults", "_lazy", "_name")
 
-    def __init__(self, door: LazyStore, name: str, ttl: Duration | None, content_type: str | None) -> None:
-        """Make a view of the store behind *door*; the arguments are those of :meth:`AsyncStore.ns`."""
-        self._door = door
+    def __init__(self, lazy: LazyStore, name: str, ttl: Duration | None, content_type: str | None) -> None:
+        """Make a view of the store of *lazy*; the arguments are those of :meth:`AsyncStore.ns`."""
+        self._lazy = lazy
         self._name = checked_namespace(name)
-        self._defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, door.codecs))
+        self._defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, lazy.codecs))
         self._bound: _Bound | None = None
 
     @property
@@ -77,15 +75,15 @@ class AsyncNamespace:
 
     @property
     def sync_namespace(self) -> Namespace:
-        """The same namespace for code that may block, in a thread say; its first call opens the store."""
-        return Namespace(self._door.late_core, self._name, self._defaults)
+        """The same namespace for code that may block, such as code in a thread; its first call opens the store."""
+        return LazyNamespace(self._lazy, self._name, self._defaults)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Return what *function* returns, which blocks and uses the store: it runs in the thread of its writes.
 
         If the caller is cancelled before its turn it is not called, and else it ends first.
         """
-        return await (await self._door.enter()).write(function)
+        return await (await self._lazy.open_for_task()).write(function)
 
     @property
     def memoize(self) -> Memoize[AsyncDecorator]:
@@ -94,12 +92,12 @@ class AsyncNamespace:
         def place(ns: str | None) -> ResultStore:
             if ns is not None:
                 raise ValueError("ns is for AsyncStore.memoize; a namespace keeps the results itself")
-            return memoize_place(self._door, self, self._defaults)
+            return result_store_of(self._lazy, self, self._defaults)
 
         return Memoize(place)
 
     async def _bind(self) -> _Bound:
-        bound = self._bound = _Bound(await self._door.enter(), self._name, self._defaults)
+        bound = self._bound = _Bound(await self._lazy.open_for_task(), self._name, self._defaults)
         return bound
 
     # -- reading
@@ -110,47 +108,49 @@ class AsyncNamespace:
         What the LRU holds is returned at once, without a thread.
         """
         bound = self._bound or await self._bind()
-        if bound.quick is not None and content_type is None:
+        if bound.in_memory is not None and content_type is None:
             try:
-                return bound.quick.get(key, default)
+                return bound.in_memory.get(key, default)
             except NotHeldError:
                 pass
-        return await bound.access.read(lambda: bound.sync.get(key, default, content_type=content_type))
+        return await bound.store.read(lambda: bound.namespace.get(key, default, content_type=content_type))
 
     async def get_with_meta(self, key: str, default: Any = None) -> Any:
         """Return an :class:`Entry`, or *default* if there is none."""
         bound = self._bound or await self._bind()
-        return await bound.access.read(bound.sync.get_with_meta, key, default)
+        return await bound.store.read(bound.namespace.get_with_meta, key, default)
 
     async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """Return the values of those keys that have one, as of one moment."""
         bound = self._bound or await self._bind()
-        return await bound.access.read(bound.sync.get_many, checked_keys(keys))  # looked through here, not in a thread
+        return await bound.store.read(
+            bound.namespace.get_many, checked_keys(keys)
+        )  # looked through here, not in a thread
 
     async def get_many_with_meta(self, keys: Iterable[str]) -> dict[str, Entry[Any]]:
         """Return the entries of those keys that have one, values with versions and times, as of one moment."""
         bound = self._bound or await self._bind()
-        return await bound.access.read(bound.sync.get_many_with_meta, checked_keys(keys))  # likewise
+        return await bound.store.read(bound.namespace.get_many_with_meta, checked_keys(keys))  # likewise
 
     async def contains(self, key: object) -> bool:
         """Return whether there is an entry; it counts as no read."""
         bound = self._bound or await self._bind()
-        if bound.quick is not None:
+        if bound.in_memory is not None:
             try:
-                return key in bound.quick
+                return key in bound.in_memory
             except NotHeldError:
                 pass
-        return await bound.access.read(bound.sync.__contains__, key)
+        return await bound.store.read(bound.namespace.__contains__, key)
 
     async def count(self) -> int:
         """Return the number of entries."""
         bound = self._bound or await self._bind()
-        return await bound.access.read(bound.sync.__len__)
+        return await bound.store.read(bound.namespace.__len__)
 
     async def stats(self) -> NamespaceStats:
         """Return how many entries there are."""
         bound = self._bound or await self._bind()
-        return await bound.access.read(bound.sync.stats)
+        return await bound.store.read(bound.namespace.stats)
 
     # -- writing
 
@@ -159,7 +159,7 @@ class AsyncNamespace:
     ) -> int:
         """Write a value, replacing all that was there, and return its version; see :meth:`Namespace.set`."""
         bound = self._bound or await self._bind()
-        (version,) = await bound.commit([bound.edits.put(key, value, ttl, content_type)])
+        (version,) = await bound.store.commit([bound.edits.put(key, value, ttl, content_type)])
         assert version is not None
         return version
 
@@ -184,7 +184,7 @@ class AsyncNamespace:
             ConflictError: the entry is at another version or is gone; nothing was changed.
         """
         bound = self._bound or await self._bind()
-        (written,) = await bound.commit([bound.edits.put_at(key, value, version, ttl, content_type)])
+        (written,) = await bound.store.commit([bound.edits.put_at(key, value, version, ttl, content_type)])
         assert written is not None
         return written
 
@@ -192,8 +192,8 @@ class AsyncNamespace:
         """Write all the values of a mapping, or none, and return their versions by key."""
         bound = self._bound or await self._bind()
         edits = bound.edits.put_many(mapping, ttl)
-        context = bound.access.core
-        return await bound.access.write(lambda: context.engine.put_many(edits, context.now()))
+        context = bound.store.context
+        return await bound.store.write(lambda: context.engine.put_many(edits, context.now()))
 
     async def update(self, other: Any = (), /, **entries: Any) -> None:
         """Write all that dict.update would write, in one step; *other* may be a namespace of either face."""
@@ -211,7 +211,7 @@ class AsyncNamespace:
         """Add to a number and return the sum; see :meth:`Namespace.incr`."""
         bound = self._bound or await self._bind()
         edit, results = bound.edits.incr(key, delta, default)
-        await bound.commit([edit])
+        await bound.store.commit([edit])
         return results[-1]
 
     async def decr(self, key: str, delta: float = 1, *, default: float | None = 0) -> int | float:
@@ -239,7 +239,7 @@ class AsyncNamespace:
     async def touch(self, key: str, ttl: Duration | None) -> bool:
         """Let an entry expire *ttl* seconds from now, None is never; return whether it was there."""
         bound = self._bound or await self._bind()
-        (version,) = await bound.commit([bound.edits.touch(key, ttl)])
+        (version,) = await bound.store.commit([bound.edits.touch(key, ttl)])
         return version is not None
 
     async def renew(self, key: str, ttl: Duration, default: Any = None) -> Any:
@@ -251,14 +251,14 @@ class AsyncNamespace:
     async def delete(self, key: str, *, version: int | None = None) -> bool:
         """Remove an entry and return whether it was there; see :meth:`Namespace.delete`."""
         bound = self._bound or await self._bind()
-        (removed,) = await bound.commit([bound.edits.delete(key, version)])
+        (removed,) = await bound.store.commit([bound.edits.delete(key, version)])
         return removed is not None
 
     async def delete_many(self, keys: Iterable[str]) -> int:
         """Remove all these entries in one step and return how many were there."""
         bound = self._bound or await self._bind()
         edits: list[Edit] = [*bound.edits.delete_many(keys)]
-        removed = await bound.commit(edits) if edits else []
+        removed = await bound.store.commit(edits) if edits else []
         return sum(version is not None for version in removed)
 
     async def pop(self, key: str, default: Any = DEFAULT) -> Any:
@@ -272,23 +272,23 @@ class AsyncNamespace:
     async def clear(self) -> None:
         """Remove every entry in one step; :meth:`AsyncStore.drop` does it in bounded batches."""
         bound = self._bound or await self._bind()
-        await bound.access.write(bound.sync.clear)
+        await bound.store.write(bound.namespace.clear)
 
     async def purge_expired(self, limit: int | None = None) -> int:
         """Remove entries that have expired, *limit* at most, and return how many."""
         bound = self._bound or await self._bind()
-        return await bound.access.write(bound.sync.purge_expired, limit)
+        return await bound.store.write(bound.namespace.purge_expired, limit)
 
     async def _verbs(self) -> Verbs:
         bound = self._bound or await self._bind()
-        access, context, name = bound.access, bound.access.core, self._name
+        store, context, name = bound.store, bound.store.context, self._name
         return Verbs(
             context,
             name,
             bound.edits,
-            lambda key: access.read(context.read, name, key),
-            lambda: access.read(context.last, name),
-            access.commit,
+            lambda key: store.read(context.read, name, key),
+            lambda: store.read(context.last, name),
+            store.commit,
         )
 
     # -- walking
@@ -301,8 +301,8 @@ class AsyncNamespace:
         """Yield the keys in order, or from the last to the first."""
         span = KeyRange(self._name, reverse=checked_bool(reverse, "reverse"))
         bound = self._bound or await self._bind()
-        pages = bound.access.core.key_pages(span)
-        while page := await bound.access.read(next, pages, None):
+        pages = bound.store.context.key_pages(span)
+        while page := await bound.store.read(next, pages, None):
             for key in page:
                 yield key
 
@@ -319,31 +319,31 @@ class AsyncNamespace:
     async def scan(self, prefix: str = "", *, reverse: bool = False) -> AsyncIterator[tuple[str, Entry[Any]]]:
         """Yield keys that begin with *prefix* and their entries, in order, by pages."""
         span = KeyRange(self._name, checked_prefix(prefix), None, checked_bool(reverse, "reverse"))
-        context = (self._bound or await self._bind()).access.core
+        context = (self._bound or await self._bind()).store.context
         async for key, record in self._records(span):
             yield key, context.entry(self._name, key, record)
 
     async def _records(self, span: KeyRange) -> AsyncIterator[tuple[str, Record]]:
         bound = self._bound or await self._bind()
-        pages = bound.access.core.pages(span)
-        while page := await bound.access.read(next, pages, None):
+        pages = bound.store.context.pages(span)
+        while page := await bound.store.read(next, pages, None):
             for item in page:
                 yield item
 
     def _value(self, key: str, record: Record) -> Any:
-        return self._door.codecs.decode(self._name, key, record.body, record.content_type)
+        return self._lazy.codecs.decode(self._name, key, record.body, record.content_type)
 
     async def list(
         self, prefix: str = "", *, limit: int = 100, cursor: str | None = None, reverse: bool = False
     ) -> Page:
         """Return a page of the keys that begin with *prefix*, in order; see :meth:`Namespace.list`."""
         bound = self._bound or await self._bind()
-        return await bound.access.read(lambda: bound.sync.list(prefix, limit=limit, cursor=cursor, reverse=reverse))
+        return await bound.store.read(lambda: bound.namespace.list(prefix, limit=limit, cursor=cursor, reverse=reverse))
 
     async def by_age(self, *, limit: int = 100, cursor: str | None = None, reverse: bool = False) -> Page:
         """Return a page of the keys in the order of creation; see :meth:`Namespace.by_age`."""
         bound = self._bound or await self._bind()
-        return await bound.access.read(lambda: bound.sync.by_age(limit=limit, cursor=cursor, reverse=reverse))
+        return await bound.store.read(lambda: bound.namespace.by_age(limit=limit, cursor=cursor, reverse=reverse))
 
     async def copy(self) -> dict[str, Any]:
         """Return a plain dict of what is there."""
@@ -351,19 +351,19 @@ class AsyncNamespace:
 
     def __repr__(self) -> str:
         """Return the name and the file; nothing is asked."""
-        return f"<AsyncNamespace {self._name!r} of {self._door.label!r}>"
+        return f"<AsyncNamespace {self._name!r} of {self._lazy.label!r}>"
 
 
-def memoize_place(door: LazyStore, results: AsyncNamespace, defaults: Defaults) -> ResultStore:
+def result_store_of(lazy: LazyStore, results: AsyncNamespace, defaults: Defaults) -> ResultStore:
     """Return where memoize keeps results: hits are awaited, and the other steps run in the thread of the writes."""
-    context = door.late_core
-    leases = Namespace(context, checked_namespace(f"{results.name}.leases", "ns with .leases"), Defaults(None, None))
+    leases = checked_namespace(f"{results.name}.leases", "ns with .leases")
     return ResultStore(
-        context,
+        lazy,
         results.sync_namespace,
-        leases,
-        lambda: Transaction(context),
-        context.clock,
+        LazyNamespace(lazy, leases, Defaults(None, None)),
+        lambda: Transaction(lazy.open().context),
+        lazy.clock,
+        lazy.codecs,
         defaults.ttl,
         defaults.content_type,
         OffLoop(results.get, results.get_with_meta, results.in_thread),

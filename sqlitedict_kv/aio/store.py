@@ -8,8 +8,8 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
-from sqlitedict_kv.aio.lazy import Late, LazyStore
-from sqlitedict_kv.aio.namespace import AsyncNamespace, memoize_place
+from sqlitedict_kv.aio.lazy import LazyStore
+from sqlitedict_kv.aio.namespace import AsyncNamespace, result_store_of
 from sqlitedict_kv.aio.transaction import AsyncTransaction
 from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
@@ -50,9 +50,8 @@ class AsyncStore:
             OpenError: (when it is opened) the path cannot be opened as a store; its subclasses say why.
         """
         settings = check_options(path, options, type(self).__name__)
-        self._clock = settings.clock
-        late = Late(settings.label, settings.codecs, settings.clock, settings.max_value_bytes)
-        self._door = LazyStore(partial(Store._of, settings), late)  # noqa: SLF001 - its other face
+        make_store = partial(Store._of, settings)  # noqa: SLF001 - its other face
+        self._lazy = LazyStore(make_store, settings.label, settings.codecs, settings.clock)
 
     @classmethod
     def over(cls, store: Store) -> Self:
@@ -60,23 +59,22 @@ class AsyncStore:
         if not isinstance(store, Store):
             raise TypeError(f"store must be a Store, not {type(store).__name__}")
         face = cls.__new__(cls)
-        face._clock = store.clock  # noqa: SLF001 - a second way to make one
-        face._door = LazyStore.to(store)  # noqa: SLF001
+        face._lazy = LazyStore.over(store)  # noqa: SLF001 - a second way to make one
         return face
 
     @property
     def sync_store(self) -> Store:
         """The store itself, for code that may block; it is opened for that if it was not yet."""
-        return self._door.open().store
+        return self._lazy.open().store
 
     @property
     def clock(self) -> Callable[[], float]:
         """The clock that decides what has expired; it returns the Unix time in seconds."""
-        return self._clock
+        return self._lazy.clock
 
     async def capabilities(self) -> Capabilities:
         """Return what this kind of store can do; what it cannot raises UnsupportedError."""
-        return (await self._door.enter()).store.capabilities
+        return (await self._lazy.open_for_task()).store.capabilities
 
     def ns(
         self,
@@ -88,9 +86,9 @@ class AsyncStore:
         ordered: bool | None = None,
     ) -> AsyncNamespace:
         """Return a namespace; the arguments are those of :meth:`Store.ns`."""
-        namespace, layout = AsyncNamespace(self._door, name, ttl, content_type), checked_layout(shards, ordered)
+        namespace, layout = AsyncNamespace(self._lazy, name, ttl, content_type), checked_layout(shards, ordered)
         if layout is not None:
-            self._door.declare(namespace.name, layout)
+            self._lazy.declare(namespace.name, layout)
         return namespace
 
     async def namespaces(self) -> list[str]:
@@ -102,7 +100,7 @@ class AsyncStore:
 
         Nothing is sent before the block ends, so other things may be awaited in it.
         """
-        return AsyncTransaction(self._door)
+        return AsyncTransaction(self._lazy)
 
     @property
     def memoize(self) -> Memoize[AsyncDecorator]:
@@ -111,7 +109,7 @@ class AsyncStore:
         What the decorated function has beside itself is awaited too: ``await report.forget("2026-11-23")``.
         """
         return Memoize(
-            lambda ns: memoize_place(self._door, self.ns("memoize" if ns is None else ns), Defaults(None, None))
+            lambda ns: result_store_of(self._lazy, self.ns("memoize" if ns is None else ns), Defaults(None, None))
         )
 
     async def drop(self, name: str) -> int:
@@ -148,16 +146,16 @@ class AsyncStore:
 
     async def close(self) -> None:
         """Close the store when the writes that were asked for have ended; later calls raise StoreClosedError."""
-        await self._door.close()
+        await self._lazy.close()
 
     async def _apart(self, function: Callable[[Store], T]) -> T:
         """Return what takes long, from a thread of its own."""
-        access = await self._door.enter()
-        return await in_thread(lambda: function(access.store))
+        opened = await self._lazy.open_for_task()
+        return await in_thread(lambda: function(opened.store))
 
     async def __aenter__(self) -> Self:
         """Open the store and return it."""
-        await self._door.enter()
+        await self._lazy.open_for_task()
         return self
 
     async def __aexit__(
@@ -168,4 +166,4 @@ class AsyncStore:
 
     def __repr__(self) -> str:
         """Return the path, or the address without its password."""
-        return f"<AsyncStore {self._door.label!r}>"
+        return f"<AsyncStore {self._lazy.label!r}>"

@@ -11,15 +11,15 @@ from sqlitedict_kv.transaction import Transaction
 class AsyncTransaction:
     """Gives an ``async with`` block a :class:`Transaction` that records, and commits it; see AsyncStore.atomic."""
 
-    def __init__(self, door: LazyStore) -> None:
-        """Record for the store behind *door*."""
-        self._door = door
+    def __init__(self, lazy: LazyStore) -> None:
+        """Record for the store of *lazy*."""
+        self._lazy = lazy
         self._transaction: Transaction | None = None
 
     async def __aenter__(self) -> Transaction:
         """Begin to record."""
         if self._transaction is None:
-            self._transaction = Transaction((await self._door.enter()).core)
+            self._transaction = Transaction((await self._lazy.open_for_task()).context)
         return self._transaction.__enter__()  # a second time it raises
 
     async def __aexit__(
@@ -34,5 +34,5 @@ class AsyncTransaction:
         assert self._transaction is not None
         edits = self._transaction.end(broken=kind is not None)
         if edits is not None:
-            access = await self._door.enter()
-            self._transaction.finish(await access.commit(edits) if edits else [])
+            opened = await self._lazy.open_for_task()
+            self._transaction.finish(await opened.commit(edits) if edits else [])

@@ -1,8 +1,9 @@
-"""A thread that makes the calls of tasks, one after the other, and commits what waits at the same time together.
+"""A worker thread that makes the calls of tasks in order, with group commit.
 
-The group is not closed before the transaction has the lock of the file: whoever comes while others hold it is taken
-along, and whoever is cancelled meanwhile is not. So a lone write waits for no company, and the longer a commit
-takes, the larger the next group is (the same idea: the leader of a batch in LevelDB's and RocksDB's writer queue).
+Writes that wait at the same time are committed in one transaction. The group is closed only when that transaction has
+the lock of the file: a write that comes while others hold the lock still joins, and one that is cancelled meanwhile
+leaves. So a single write waits for no company, and the longer a commit takes, the larger the next group is (the same
+idea: the leader of a batch in LevelDB's and RocksDB's writer queue).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sqlitedict_kv.engines.protocol import Edit, Put
 from sqlitedict_kv.operations.context import StoreContext
 
 IDLE_SECONDS = 10.0  # how long the thread stays when there is nothing to do, and keeps the store from being collected
-CALLS_PER_ANSWER = 32  # that are made before the loop is told of them, if so many wait
+CALLS_PER_DELIVERY = 32  # that are made before their outcomes are delivered, if so many wait
 EDITS_PER_GROUP = 512  # that are in one transaction at most, which takes some milliseconds; a call is never split
 BYTES_PER_GROUP = 2**20  # likewise, of values
 
@@ -31,7 +32,7 @@ QUEUED, BEGUN, ENDED, WITHDRAWN = range(4)
 class WorkerCall:
     """Something that a task awaits."""
 
-    __slots__ = ("answered", "edits", "error", "function", "future", "loop", "result", "state")
+    __slots__ = ("delivered", "edits", "error", "function", "future", "loop", "result", "state")
 
     error: BaseException | None
     result: Any
@@ -43,28 +44,28 @@ class WorkerCall:
         self.loop = loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = loop.create_future()
         self.state = QUEUED
-        self.answered = False
+        self.delivered = False
         self.error = None
 
-    def make(self) -> None:
-        """Call the function and note what comes of it."""
+    def execute(self) -> None:
+        """Call the function and note its result or error."""
         assert self.function is not None
         try:
             self.result = self.function()
         except BaseException as error:
             self.error = error
 
-    def take(self, outcome: list[int | None] | BaseException) -> None:
-        """Note what came of the edits."""
+    def settle(self, outcome: list[int | None] | BaseException) -> None:
+        """Note the outcome of the edits."""
         if isinstance(outcome, BaseException):
             self.error = outcome
         else:
             self.result = outcome
         self.state = ENDED
 
-    def answer(self) -> None:
-        """Let the task go on; on its loop."""
-        self.answered = True
+    def deliver(self) -> None:
+        """Give the outcome to the task; called on its loop."""
+        self.delivered = True
         if self.future.done():  # the task was cancelled
             return
         if self.error is None:
@@ -74,16 +75,16 @@ class WorkerCall:
         else:
             self.future.set_exception(self.error)
 
-    async def ended(self) -> None:
-        """Wait for the answer, whatever it is and however often the task is cancelled."""
-        while not self.answered:
+    async def wait_delivered(self) -> None:
+        """Wait for the outcome, however often the task is cancelled."""
+        while not self.delivered:
             self.future = self.loop.create_future()
             with suppress(BaseException):
                 await self.future
 
 
-class _Asked(local):
-    """What the loop of a thread has asked for in the turn that it is in."""
+class _Turn(local):
+    """The calls that the loop of a thread has submitted in its current turn."""
 
     def __init__(self) -> None:
         """Begin with nothing, in each thread."""
@@ -102,43 +103,43 @@ class Worker:
         forgets_after_fork(self)
 
     def _begin(self) -> None:
-        self._queue: SimpleQueue[list[WorkerCall] | None] = SimpleQueue()  # None: nobody will come any more
-        self._asked = _Asked()
+        self._queue: SimpleQueue[list[WorkerCall] | None] = SimpleQueue()  # None: no further calls
+        self._turn = _Turn()
         self._lock = Lock()  # held while the thread comes or goes, and while a call is begun or withdrawn
         self._thread: Thread | None = None
 
     def forget_after_fork(self) -> None:
-        """Begin anew in a child: neither the thread nor the tasks that wait are there."""
+        """Start empty in a child, where neither the thread nor the waiting tasks exist."""
         self._begin()
 
-    async def perform(self, function: Callable[[], Any]) -> Any:
+    async def call(self, function: Callable[[], Any]) -> Any:
         """Return what *function* returns; it is not called, or has ended, when this ends, cancelled or not."""
-        return await self.answer_to(WorkerCall(function, None))
+        return await self.submit(WorkerCall(function, None))
 
-    async def answer_to(self, call: WorkerCall) -> Any:
+    async def submit(self, call: WorkerCall) -> Any:
         """Return what comes of a call; edits are applied in one transaction with those of other tasks."""
-        asked = self._asked
-        if asked.loop is call.loop:
-            asked.calls.append(call)
+        turn = self._turn
+        if turn.loop is call.loop:
+            turn.calls.append(call)
         else:  # another loop may have been stopped in the middle of a turn: it sends its own when it goes on
-            asked.loop, asked.calls = call.loop, [call]
-            call.loop.call_soon(self._send, asked, asked.calls)
+            turn.loop, turn.calls = call.loop, [call]
+            call.loop.call_soon(self._send, turn, turn.calls)
         try:
             return await call.future
         except asyncio.CancelledError:
             if not self._withdraw(call):
-                await call.ended()
+                await call.wait_delivered()
             raise
 
-    def _send(self, asked: _Asked, calls: list[WorkerCall]) -> None:
+    def _send(self, turn: _Turn, calls: list[WorkerCall]) -> None:
         """Hand over what the tasks of this turn of the loop asked for, so that the thread is woken once.
 
         At once, call by call, the thread and the loop would take the interpreter's lock from each other.
         """
-        if asked is not self._asked:  # a child was forked in the turn; its parent makes them
+        if turn is not self._turn:  # a child was forked in the turn; its parent makes them
             return
-        if asked.calls is calls:
-            asked.loop = None
+        if turn.calls is calls:
+            turn.loop = None
         self._queue.put(calls)
         if self._thread is None:
             self._start(calls)
@@ -158,7 +159,7 @@ class Worker:
                 except RuntimeError as error:  # no memory, or the interpreter is about to end
                     for call in calls:
                         call.state, call.error = WITHDRAWN, error
-                        call.answer()
+                        call.deliver()
                     return
                 self._thread = thread
 
@@ -172,15 +173,15 @@ class Worker:
             if calls is not None:
                 self._serve(calls)
                 del calls  # and what they hold
-            elif self._may_leave():
+            elif self._may_end():
                 return
 
-    def leave(self) -> None:
-        """Let the thread go when it has made the calls that wait; who comes later starts another one."""
+    def stop(self) -> None:
+        """End the thread when it has made the calls that wait; a later call starts another one."""
         self._queue.put(None)
 
-    def _may_leave(self) -> bool:
-        """Return whether nobody has come; who comes from now on finds no thread, and starts one."""
+    def _may_end(self) -> bool:
+        """Return whether no call waits; the next one finds no thread, and starts one."""
         with self._lock:
             thread, self._thread = self._thread, None
             if self._queue.empty():
@@ -194,27 +195,27 @@ class Worker:
         while waiting:
             self._collect(waiting)
             if waiting[0].edits is None:
-                self._make_some(waiting)
+                self._run_functions(waiting)
             else:
-                self._commit_some(waiting)
+                self._commit_group(waiting)
 
     def _collect(self, waiting: deque[WorkerCall]) -> None:
-        """Take all who have come."""
+        """Take all calls that were submitted."""
         queue = self._queue
-        while not queue.empty():  # nobody else takes any
+        while not queue.empty():  # only this thread takes any
             waiting.extend(queue.get_nowait() or ())
 
-    def _make_some(self, waiting: deque[WorkerCall]) -> None:
+    def _run_functions(self, waiting: deque[WorkerCall]) -> None:
         made: list[WorkerCall] = []
-        while waiting and waiting[0].edits is None and len(made) < CALLS_PER_ANSWER:
+        while waiting and waiting[0].edits is None and len(made) < CALLS_PER_DELIVERY:
             call = waiting.popleft()
-            if self._begin_those([call]):
-                call.make()
+            if self._begin_calls([call]):
+                call.execute()
                 call.state = ENDED
                 made.append(call)
-        tell(made)
+        deliver(made)
 
-    def _commit_some(self, waiting: deque[WorkerCall]) -> None:
+    def _commit_group(self, waiting: deque[WorkerCall]) -> None:
         """Commit what waits, and what comes until the lock of the file is ours, together."""
         engine, now = self._context.engine, self._context.now
         if len(waiting) == 1 and self._put_at_once(waiting[0]):
@@ -228,40 +229,40 @@ class Worker:
             nonlocal group, begun
             self._collect(waiting)
             group = _group(waiting)
-            begun = self._begin_those(group)
+            begun = self._begin_calls(group)
             return [call.edits for call in begun if call.edits is not None]
 
         try:
             outcomes: list[Any] = engine.commit_groups(claim, now)
         except BaseException as error:
-            begun = begun or self._begin_those(first)
+            begun = begun or self._begin_calls(first)
             group = group if begun else first
             outcomes = [error, *(_another(error) for _ in begun[1:])]
         for call, outcome in zip(begun, outcomes, strict=False):
-            call.take(outcome)
+            call.settle(outcome)
         for _ in group:
             waiting.popleft()
-        tell(begun)
+        deliver(begun)
 
     def _put_at_once(self, call: WorkerCall) -> bool:
         """Write what is one plain entry without company, which is quicker; return False if that does not go."""
         assert call.edits is not None
         edit = call.edits[0]
-        if len(call.edits) > 1 or type(edit) is not Put or edit.expected is not None or not self._begin_those([call]):
+        if len(call.edits) > 1 or type(edit) is not Put or edit.expected is not None or not self._begin_calls([call]):
             return False
         try:
             version = self._context.engine.put_at_once(edit, self._context.now())
         except BaseException as error:
-            call.take(error)
+            call.settle(error)
         else:
             if version is None:
                 call.state = QUEUED  # others hold the lock: while we wait, there may be company or a cancellation
                 return False
-            call.take([version])
-        tell([call])
+            call.settle([version])
+        deliver([call])
         return True
 
-    def _begin_those(self, calls: Sequence[WorkerCall]) -> list[WorkerCall]:
+    def _begin_calls(self, calls: Sequence[WorkerCall]) -> list[WorkerCall]:
         """Return the calls that were not withdrawn, and cannot be from now on."""
         with self._lock:
             begun = [call for call in calls if call.state != WITHDRAWN]
@@ -293,16 +294,16 @@ def _another(error: BaseException) -> BaseException:
     return other
 
 
-def tell(made: list[WorkerCall]) -> None:
-    """Answer calls that have ended, each on its loop, which is woken once."""
+def deliver(made: list[WorkerCall]) -> None:
+    """Give the outcomes of calls to their tasks, each on its loop, which is woken once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[WorkerCall]] = {}
     for call in made:
         by_loop.setdefault(call.loop, []).append(call)
     for loop, calls in by_loop.items():
-        with suppress(RuntimeError):  # it is closed: nobody waits
-            loop.call_soon_threadsafe(_answer, calls)
+        with suppress(RuntimeError):  # it is closed, so no task waits
+            loop.call_soon_threadsafe(_deliver_here, calls)
 
 
-def _answer(calls: list[WorkerCall]) -> None:
+def _deliver_here(calls: list[WorkerCall]) -> None:
     for call in calls:
-        call.answer()
+        call.deliver()

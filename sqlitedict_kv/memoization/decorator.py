@@ -18,6 +18,7 @@ from sqlitedict_kv.validation import (
     checked_bool,
     checked_callable,
     checked_choice,
+    checked_content_type,
     checked_duration,
     checked_ttl,
 )
@@ -132,7 +133,6 @@ class Memoize(Generic[D]):
             TypeError, ValueError: an argument is not as described.
         """
         place = self._result_store(ns)
-        place.atomic().ns(place.results.name, content_type=content_type)  # raises if the store has no codec for it
         policy = Policy(
             ttl=_checked_lifetime(place.ttl if isinstance(ttl, Default) else ttl),
             condition=None if condition is None else checked_callable(condition, "condition"),
@@ -141,7 +141,7 @@ class Memoize(Generic[D]):
             stale_if_error=_checked_seconds(stale_if_error, "stale_if_error"),
             return_unstorable=checked_choice(unstorable, "unstorable", ("raise", "return")) == "return",
             lease=_checked_seconds(lease, "lease") or LEASE_SECONDS,
-            content_type=content_type or place.content_type,
+            content_type=checked_content_type(content_type, place.codecs) or place.content_type,
         )
         _check_together(policy)
         checked_bool(typed, "typed")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Protocol
 
 from sqlitedict_kv.codecs.qualified_name import qualified_name
+from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.lease import Lease, Leases, LeaseSpace
 from sqlitedict_kv.errors import CodecError, ConflictError, TooLargeError
 from sqlitedict_kv.memoization.single_flight import KEPT
@@ -72,6 +73,7 @@ class ResultStore(NamedTuple):
         leases: the namespace of the leases.
         atomic: returns a transaction on both, as Store.atomic does.
         clock: returns the Unix time in seconds.
+        codecs: encode the results.
         ttl: how long a result lives where memoize is not told.
         content_type: how a result is encoded where memoize is not told.
         off_loop: the way to all this from tasks; None is that a read may be made on the loop.
@@ -82,6 +84,7 @@ class ResultStore(NamedTuple):
     leases: ResultSpace
     atomic: Callable[[], Any]
     clock: Callable[[], float]
+    codecs: Codecs
     ttl: float | None = None
     content_type: str | None = None
     off_loop: OffLoop | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from copy import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
@@ -74,14 +73,6 @@ class StoreContext:
         self.lru = lru
         self.counters = ReadCounters()
         self.read_value: Callable[[str, str], Value | None] = engine.read_value if lru is None else lru.read_value
-
-    def at_once(self) -> StoreContext | None:
-        """Return a context whose read_value never waits and raises NotHeldError instead; None without an LRU."""
-        if self.lru is None:
-            return None
-        quick = copy(self)
-        quick.read_value = self.lru.held_value
-        return quick
 
     def now(self) -> int:
         """Return the Unix time in milliseconds, by the store's clock."""

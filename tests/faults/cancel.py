@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlitedict_kv import AsyncStore, ConflictError, KVError, Store
-from sqlitedict_kv.aio.lazy import Access
+from sqlitedict_kv.aio.lazy import OpenStore
 from sqlitedict_kv.aio.worker import Worker, WorkerCall
 from sqlitedict_kv.engines.sqlite.mutations import apply
 from tests.faults.campaign import Campaign, Round
@@ -22,7 +22,7 @@ BALANCE = 100
 PATIENCE = 60.0  # seconds for one crowd of tasks; longer is a hang
 LONGEST_DELAY = 0.004  # seconds before a cancellation
 
-UNBROKEN: dict[str, Any] = {"commit": Access.commit, "withdraw": Worker._withdraw}
+UNBROKEN: dict[str, Any] = {"commit": OpenStore.commit, "withdraw": Worker._withdraw}
 
 
 def run(round_: Round) -> None:
@@ -202,32 +202,32 @@ class Crowd:
 
 def _break(sabotage: str | None) -> None:
     """Let every store of this process work as it should, or break it."""
-    Access.commit = UNBROKEN["commit"]  # type: ignore[method-assign]
+    OpenStore.commit = UNBROKEN["commit"]  # type: ignore[method-assign]
     Worker._withdraw = UNBROKEN["withdraw"]  # type: ignore[method-assign]
     if sabotage == "await inside of a transaction":
-        Access.commit = _commit_in_two_calls  # type: ignore[method-assign]
+        OpenStore.commit = _commit_in_two_calls  # type: ignore[method-assign]
     elif sabotage == "a cancelled caller does not wait":
         Worker._withdraw = _let_go  # type: ignore[method-assign]
 
 
-async def _commit_in_two_calls(access: Access, edits: Any) -> list[int | None]:
+async def _commit_in_two_calls(store: OpenStore, edits: Any) -> list[int | None]:
     """Commit as a wrapper of a connection does that makes one call for each statement."""
-    engine: Any = access.core.engine
+    engine: Any = store.context.engine
     database = engine._database
     main = database.main
 
     def end() -> list[int | None]:
         with main.lock:
             try:
-                versions = [apply(main.cursor, edit, access.core.now()) for edit in edits]
+                versions = [apply(main.cursor, edit, store.context.now()) for edit in edits]
                 main.cursor.execute("COMMIT")
             except BaseException:
                 main.cursor.execute("ROLLBACK")
                 raise
         return versions
 
-    await access.write(lambda: database.run(lambda cursor: cursor.execute("BEGIN IMMEDIATE").fetchall()))
-    return await access.write(end)
+    await store.write(lambda: database.run(lambda cursor: cursor.execute("BEGIN IMMEDIATE").fetchall()))
+    return await store.write(end)
 
 
 def _let_go(worker: Worker, call: WorkerCall) -> bool:

@@ -672,7 +672,7 @@ def test_a_block_that_is_cancelled_sends_nothing(path):
 
             task = asyncio.ensure_future(block())
             await turns()
-            while not store._door.access:
+            while not store._lazy.opened:
                 await turns()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -776,7 +776,7 @@ def test_a_child_that_is_forked_while_a_thread_opens_the_store_opens_it_by_itsel
         signal.alarm(WAIT)  # it would wait for a thread that it does not have
         asyncio.run(store.ns("users").set("k", 1))
 
-    with store._door._lock:  # as the thread that opens does
+    with store._lazy._lock:  # as the thread that opens does
         assert forked(child) == 0
     assert asyncio.run(store.ns("users").copy()) == {"k": 1}
     asyncio.run(store.close())

@@ -940,7 +940,7 @@ def test_a_hit_of_a_task_takes_no_thread(where):
         async with AsyncStore(where, lru_bytes="1 MB") as store:
             n = store.ns("n")
             await n.set("k", 1)
-            core = (await store._door.enter()).core
+            core = (await store._lazy.open_for_task()).context
             await asyncio.to_thread(informed_core, core)
             await n.get("k")
             step = n.get("k")

@@ -201,7 +201,7 @@ def test_a_result_that_cannot_be_kept_exactly_raises_at_the_first_call(store):
     counted = Counted(lambda x: [object()])
     load = memoize(store)(counted.function)
     with pytest.raises(
-        CodecError, match=r"the result of .*load\(1, 0\) cannot be kept: no codec keeps builtins.object"
+        CodecError, match=r"the result of .*load\(1, 0\) cannot be kept: .*builtins.object"
     ):
         load(1)
     assert load.cache_info().unstorable == 1
