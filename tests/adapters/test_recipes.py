@@ -13,7 +13,7 @@ from suites import report, run_pytest, source_of, version_of
 
 from tests.support.processes import Worker, environment
 
-PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "cookbook.md").read_text(encoding="utf-8")
 RECIPES = {
     title: re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     for title, text in re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)

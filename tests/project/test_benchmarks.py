@@ -1,5 +1,6 @@
 """The script that compares us with others runs, and leaves nobody out without a word."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -202,3 +203,27 @@ def test_servers_are_compared_with_plain_redis_py():
         assert len([line for line in lines if line.startswith(f"| {verb} |") and "(ours: " in line]) == 2
     assert [line for line in lines if line.startswith("| with a ttl |")]
     assert [line.split(" | ")[0] for line in lines[-3:]] == ["| 1", "| 3", "| 6"]
+
+
+# -- the pictures
+
+
+def load_plot(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    return importlib.import_module("plot")
+
+
+def test_the_pictures_are_those_of_the_recorded_figures(monkeypatch):
+    plot = load_plot(monkeypatch)
+    charts = plot.charts(plot.FIGURES.read_text(encoding="utf-8"))
+
+    assert {f"{chart.name}.svg" for chart in charts} == {path.name for path in plot.PICTURES.glob("*.svg")}
+    for chart in charts:
+        assert (plot.PICTURES / f"{chart.name}.svg").read_text(encoding="utf-8") == plot.drawn(chart), chart.name
+
+
+def test_another_figure_is_another_picture(monkeypatch):
+    plot = load_plot(monkeypatch)
+    page = plot.FIGURES.read_text(encoding="utf-8")
+    one, other = (plot.charts(text)[0] for text in (page, page.replace("| get | us | 8.87 |", "| get | us | 8.88 |")))
+    assert plot.drawn(one) != plot.drawn(other)

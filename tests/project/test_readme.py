@@ -17,10 +17,12 @@ from sqlitedict_kv import Namespace, Store, TransactionNamespace, errors
 ROOT = Path(__file__).parents[2]
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md")))
+    for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md")))
 }
 README = PAGES["README.md"]
-OF_FRAMEWORKS = {"docs/recipes.md"}  # tests/adapters/test_recipes.py runs its programs, each by itself
+OVERVIEW = PAGES["docs/reference/index.md"]
+RUN_ELSEWHERE = {"docs/cookbook.md"}  # tests/adapters/test_recipes.py runs its programs, each by itself
+NEEDS = {"docs/frameworks/cachelib.md": "cachelib"}  # a framework that a page's programs import
 
 
 def blocks(language, page=README):
@@ -33,7 +35,13 @@ def anchors(page):
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-LINKS = sorted({(name, link) for name, page in PAGES.items() for link in re.findall(r"\]\(([^):]+)\)", page)})
+def without_code(page):
+    return re.sub(r"^```.*?^```$|`[^`\n]+`", "", page, flags=re.MULTILINE | re.DOTALL)
+
+
+LINKS = sorted(
+    {(name, link) for name, page in PAGES.items() for link in re.findall(r"\]\(([^):\s]+)\)", without_code(page))}
+)
 
 
 def promised_output(block):
@@ -61,16 +69,23 @@ def test_the_first_program_has_twelve_lines_and_prints_what_it_says(tmp_path):
     assert done.stderr == ""
 
 
-WITH_PROGRAMS = sorted({name for name, page in PAGES.items() if blocks("python", page)} - OF_FRAMEWORKS)
+WITH_PROGRAMS = sorted({name for name, page in PAGES.items() if blocks("python", page)} - RUN_ELSEWHERE)
 
 
 def test_the_pages_that_teach_have_programs():
-    assert {"README.md", "docs/caching.md", "docs/async.md"} <= set(WITH_PROGRAMS)
+    assert {"README.md", "docs/guide/memoize.md", "docs/guide/asyncio.md"} <= set(WITH_PROGRAMS)
+    guide = {name for name in PAGES if name.startswith("docs/guide/")} - {
+        "docs/guide/index.md",
+        "docs/guide/promises.md",
+    }
+    assert guide <= set(WITH_PROGRAMS)
 
 
 @pytest.mark.parametrize("name", WITH_PROGRAMS)
 def test_all_programs_of_a_page_run_one_after_the_other_and_print_what_they_say(name, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     stores = []
     on_servers = "+cluster://" in "".join(blocks("python", PAGES[name]))
     cluster = request.getfixturevalue("shared_cluster").url if on_servers else None
@@ -101,7 +116,7 @@ def test_all_programs_of_a_page_run_one_after_the_other_and_print_what_they_say(
 
 
 def test_a_codec_is_registered_in_three_lines():
-    (block,) = [block for block in blocks("python") if "Codec(" in block]
+    (block,) = [block for block in blocks("python", PAGES["docs/guide/values.md"]) if "Codec(" in block]
     lines = [line for line in block.splitlines() if line and not line.startswith(("from ", "print("))]
     assert len(lines) == 3
 
@@ -129,7 +144,7 @@ def test_the_workflow_runs_the_automation_on_every_system_and_release():
 
 
 def test_the_tree_of_errors_is_that_of_the_code():
-    (tree,) = [block for block in blocks("text") if block.startswith("KVError")]
+    (tree,) = [block for block in blocks("text", PAGES["docs/reference/errors.md"]) if block.startswith("KVError")]
     assert tree in inspect.cleandoc(errors.__doc__).replace("\n    ", "\n")
     for name, kind in vars(errors).items():
         if inspect.isclass(kind):
@@ -138,22 +153,24 @@ def test_the_tree_of_errors_is_that_of_the_code():
 
 def test_every_verb_is_named():
     verbs = {name for face in (Namespace, Store) for name in vars(face) if not name.startswith("_")}
-    unnamed = {verb for verb in verbs if not re.search(rf"\b{verb}\b", README)}
+    unnamed = {verb for verb in verbs if not re.search(rf"\b{verb}\b", OVERVIEW)}
     # walk() is what the views are made of.
-    assert unnamed <= {"walk", "incr_edit"}
-    assert all(re.search(rf"\b{verb}\b", README) for verb in vars(TransactionNamespace) if not verb.startswith("_"))
+    assert unnamed <= {"walk"}
+    assert all(re.search(rf"\b{verb}\b", OVERVIEW) for verb in vars(TransactionNamespace) if not verb.startswith("_"))
 
 
 def test_every_option_of_a_store_is_named():
-    unnamed = {option for option in inspect.signature(Store).parameters if f"{option}=" not in README}
+    unnamed = {option for option in inspect.signature(Store).parameters if f"{option}=" not in OVERVIEW}
     assert unnamed <= {"path"}
 
 
-def test_the_table_of_contents_names_every_module():
-    package = ROOT / "sqlitedict_kv"
-    modules = {path.relative_to(ROOT).as_posix() for path in package.rglob("*.py") if path.name != "__init__.py"}
-    linked = set(re.findall(r"\]\(\.\./(sqlitedict_kv/[\w/]+\.py)\)", PAGES["docs/source.md"]))
-    assert modules == linked
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 180
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_a_page_has_one_title(name):
+    assert len(re.findall(r"^# ", without_code(PAGES[name]), re.MULTILINE)) == 1
 
 
 @pytest.mark.parametrize(("name", "link"), LINKS)
@@ -162,3 +179,24 @@ def test_a_link_leads_to_a_file_and_to_a_heading_in_it(name, link):
     target = (ROOT / name).parent / path if path else ROOT / name
     assert target.is_file()
     assert not anchor or anchor in anchors(target.read_text(encoding="utf-8"))
+
+
+def test_the_eight_questions_are_answered_with_files():
+    table = PAGES["CONTRIBUTING.md"].partition("| question | answer |\n|---|---|\n")[2].partition("\n\n")[0]
+    rows = [row.strip("| ").split(" | ") for row in table.splitlines()]
+    assert len(rows) == 8
+    for question, answer in rows:
+        assert question.endswith("?")
+        files = re.findall(r"\]\((sqlitedict_kv/[^)]+)\)", answer)
+        assert files, f"{question} names no file"
+        assert all((ROOT / file).is_file() for file in files)
+        for name, file in re.findall(r"`([\w.]+)` in \[[^\]]+\]\(([^)]+)\)", answer):
+            assert name.split(".")[-1] in (ROOT / file).read_text(encoding="utf-8"), f"{name} is not in {file}"
+
+
+def test_the_architecture_names_each_part_of_the_package():
+    package = ROOT / "sqlitedict_kv"
+    parts = {path.relative_to(ROOT).as_posix() for path in package.glob("*.py")} - {"sqlitedict_kv/__init__.py"}
+    parts |= {path.relative_to(ROOT).as_posix() for path in package.glob("*/__init__.py")}
+    linked = set(re.findall(r"\]\(\.\./\.\./(sqlitedict_kv/[\w/]+\.py)\)", PAGES["docs/design/architecture.md"]))
+    assert parts <= linked

@@ -1,6 +1,6 @@
 """diskcache's API on top of a store: change ``import diskcache`` to ``from sqlitedict_kv.adapters import diskcache``.
 
-docs/leaving-diskcache.md lists the differences. :func:`move` takes over the entries of an old directory.
+docs/migrate/diskcache.md lists the differences. :func:`move` takes over the entries of an old directory.
 """
 
 from sqlitedict_kv.adapters._compat.migration import Moved, Skipped

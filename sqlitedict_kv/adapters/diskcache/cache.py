@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class Cache(DirectoryCache):
-    """A mapping in a directory with diskcache's API; docs/leaving-diskcache.md lists the differences."""
+    """A mapping in a directory with diskcache's API; docs/migrate/diskcache.md lists the differences."""
 
     # -- writing
 

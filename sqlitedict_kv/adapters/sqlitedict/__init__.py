@@ -1,6 +1,6 @@
 """sqlitedict's API on top of a store.
 
-Change ``import sqlitedict`` to ``from sqlitedict_kv.adapters import sqlitedict``. docs/leaving-sqlitedict.md lists
+Change ``import sqlitedict`` to ``from sqlitedict_kv.adapters import sqlitedict``. docs/migrate/sqlitedict.md lists
 the differences. :func:`move` takes over the tables of an old file.
 """
 
