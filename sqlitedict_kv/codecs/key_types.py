@@ -56,7 +56,7 @@ class KeyType:
             raise ValueError(f"it is {_shown(key)}") from None
 
     def encode_prefix(self, prefix: Any) -> str:
-        """Return what the texts of all keys begin with that begin with *prefix*: str, bytes or first items of a tuple."""
+        """Return the beginning of the texts of all keys that begin with *prefix*; see :func:`encode_prefix`."""
         return encode_prefix(prefix)
 
 
