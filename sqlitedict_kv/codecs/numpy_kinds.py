@@ -261,6 +261,13 @@ def build_generator(parts: list[Any]) -> np.random.Generator:
     return np.random.Generator(bits)
 
 
+def build_calendar(parts: list[Any]) -> np.busdaycalendar:
+    """Return a calendar of business days."""
+    week, holidays = parts
+    require(type(week) is np.ndarray and type(holidays) is np.ndarray and holidays.dtype == "M8[D]")
+    return np.busdaycalendar(week, holidays)
+
+
 # -- the table
 
 SCALARS = (
@@ -288,6 +295,9 @@ KINDS: dict[type, LibraryKind] = {
     type(np.ma.masked): _constant("numpy.masked", np.ma.masked),
     np.str_: LibraryKind("numpy.str_", lambda value: [str(value)], build_text(np.str_, str)),
     np.bytes_: LibraryKind("numpy.bytes_", lambda value: [bytes(value)], build_text(np.bytes_, bytes)),
+    np.busdaycalendar: LibraryKind(
+        "numpy.busdaycalendar", lambda value: [value.weekmask, value.holidays], build_calendar
+    ),
     np.record: LibraryKind("numpy.record", take_record, build_record),
     np.random.RandomState: LibraryKind("numpy.RandomState", take_random_state, build_random_state),
     np.random.Generator: LibraryKind("numpy.Generator", take_generator, build_generator),

@@ -1,0 +1,91 @@
+"""DataFrames as Arrow streams, which other programs read: those that Arrow gives back exactly."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from sqlitedict_kv.codecs import arrow_kinds
+from sqlitedict_kv.errors import CodecError
+
+EXACT_CELLS = ({str}, {bytes}, {datetime.date})  # of object columns, beside None; Arrow has types for these
+REFUSAL = "Arrow cannot keep this DataFrame exactly; leave the content type to the store"
+
+
+def encode(value: pd.DataFrame) -> bytes:
+    """Return a frame as an Arrow stream; raise CodecError if it would come back changed."""
+    if not _may_be_exact(value):
+        raise CodecError(REFUSAL)
+    try:
+        body: bytes = arrow_kinds.write_stream(pa.Table.from_pandas(value)).to_pybytes()
+        exact = _is_exact(decode(body), value)
+    except CodecError:
+        raise
+    except Exception:  # a column of a type that Arrow does not have, or that does not come back
+        exact = False
+    if not exact:
+        raise CodecError(REFUSAL)
+    return body
+
+
+def decode(body: bytes) -> pd.DataFrame:
+    """Return the frame of an Arrow stream."""
+    table = arrow_kinds.read_stream(body)
+    arrow_kinds.require_bounded(table, len(body))
+    return table.to_pandas()
+
+
+def _may_be_exact(frame: pd.DataFrame) -> bool:
+    """Return whether nothing in a frame is lost on the way that cannot be seen afterwards, or is costly to compare."""
+    labels = frame.columns
+    return (
+        type(labels) is pd.Index
+        and set(map(type, labels)) <= {str}
+        and not frame.attrs
+        and frame.flags.allows_duplicate_labels
+        and all(_has_exact_cells(part) for part in _object_parts(frame))
+    )
+
+
+def _object_parts(frame: pd.DataFrame) -> Iterator[Any]:
+    """Give what holds Python objects: columns, levels of the index, categories."""
+    for place in range(frame.shape[1]):
+        column = frame.iloc[:, place]
+        yield column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
+    index = frame.index
+    yield from index.levels if isinstance(index, pd.MultiIndex) else [index]
+
+
+def _has_exact_cells(part: Any) -> bool:
+    if part.dtype != object:
+        return True
+    return set(map(type, part)) - {type(None)} in EXACT_CELLS
+
+
+def _is_exact(made: pd.DataFrame, value: pd.DataFrame) -> bool:
+    """Return whether two frames are equal in all that pandas can tell, and in what it does not compare."""
+    try:
+        pd.testing.assert_frame_equal(
+            made, value, check_exact=True, check_freq=True, check_index_type="exact", check_column_type="exact"
+        )
+    except AssertionError:
+        return False
+    pairs = [
+        (made.index, value.index),
+        *((made.iloc[:, place], column) for place, (_, column) in enumerate(value.items())),
+    ]
+    return all(_is_same_inside(*pair) for pair in pairs)
+
+
+def _is_same_inside(made: Any, value: Any) -> bool:
+    """Return whether levels, offsets and zones are the same, not only equal."""
+    if isinstance(value, pd.MultiIndex):
+        levels = zip(made.levels, value.levels, strict=True)
+        return made.names == value.names and all(a.equals(b) and _is_same_inside(a, b) for a, b in levels)
+    zones = type(getattr(made.dtype, "tz", None)) is type(getattr(value.dtype, "tz", None))
+    offsets = getattr(made, "freq", None) == getattr(value, "freq", None)
+    return zones and offsets and repr(made.dtype) == repr(value.dtype) and type(made.name) is type(value.name)
