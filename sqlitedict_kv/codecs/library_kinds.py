@@ -11,7 +11,15 @@ from sqlitedict_kv.errors import DecodeError
 STDLIB = ("array", "collections", "datetime", "fractions", "ipaddress", "pathlib", "types", "zoneinfo")
 MODULES = {
     **dict.fromkeys(STDLIB, "stdlib_kinds"),
+    "PIL": "pillow_kinds",
     "numpy": "numpy_kinds",
+    "pandas": "pandas_kinds",
+    "polars": "polars_kinds",
+    "pyarrow": "arrow_kinds",
+    "pytz": "timezone_kinds",
+    "scipy": "scipy_kinds",
+    "shapely": "shapely_kinds",
+    "torch": "torch_kinds",
 }  # the first word of a class's module, or of a stored name -> the module here that keeps it
 
 

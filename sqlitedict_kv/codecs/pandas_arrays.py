@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas._libs.sparse import BlockIndex, IntIndex  # no public name makes a sparse array of its parts
 
 from sqlitedict_kv.codecs.library_kinds import LibraryKind
 from sqlitedict_kv.codecs.parts import require
@@ -18,6 +17,7 @@ MASKED: dict[str, Any] = {
     **dict.fromkeys(("Float32", "Float64"), pd.arrays.FloatingArray),
     "boolean": pd.arrays.BooleanArray,
 }
+MAX_SPARSE = 2**31  # items; pandas counts them in 32 bits
 MISSING = {"NA": pd.NA, "nan": np.nan}  # what a string dtype has for a missing item
 
 
@@ -127,19 +127,27 @@ def build_intervals(parts: list[Any]) -> Any:
 
 def take_sparse(value: Any) -> list[Any]:
     """Return the items that are there, their places, the length, and what stands everywhere else."""
+    if value.dtype.subtype.hasobject:
+        raise CodecError("a sparse array of Python objects cannot be kept; give it another dtype")
     return [value.sp_values, value.sp_index.indices, len(value), value.fill_value, value.kind]
 
 
 def build_sparse(parts: list[Any]) -> Any:
-    """Return a sparse array."""
+    """Return a sparse array; pandas does not look whether the places fit."""
     items, places, length, fill, kind = parts
     require(type(items) is np.ndarray and type(places) is np.ndarray and places.dtype == np.int32)
-    require(type(length) is int and len(items) == len(places) and kind in ("integer", "block"))
-    index: Any = IntIndex(length, places)
+    require(items.ndim == places.ndim == 1 and len(items) == len(places) and not items.dtype.hasobject)
+    require(type(length) is int and 0 <= length < MAX_SPARSE and kind in ("integer", "block"))
+    require(not len(places) or (places[0] >= 0 and places[-1] < length and (places[1:] > places[:-1]).all()))
+    cls: Any = pd.arrays.SparseArray
+    if hasattr(cls, "from_indices"):  # since pandas 3.1
+        return cls.from_indices(items, places, length, fill_value=fill, kind=kind, dtype=items.dtype)
+    from pandas._libs.sparse import IntIndex  # noqa: PLC0415 - before it, no public name makes one of its parts
+
+    index = IntIndex(length, places)
     if kind == "block":
-        blocks = index.to_block_index()
-        index = BlockIndex(length, blocks.blocs, blocks.blengths)
-    return pd.arrays.SparseArray(items, sparse_index=index, dtype=pd.SparseDtype(items.dtype, fill))
+        index = index.to_block_index()
+    return cls(items, sparse_index=index, dtype=pd.SparseDtype(items.dtype, fill))
 
 
 def take_text(value: Any) -> list[Any]:
@@ -210,7 +218,7 @@ UNITS = ("s", "ms", "us", "ns")
 def build_period(parts: list[Any]) -> Any:
     """Return a period."""
     ordinal, freq = parts
-    require(type(ordinal) is int and isinstance(freq, pd.DateOffset))
+    require(type(ordinal) is int and isinstance(freq, pd.offsets.BaseOffset))
     return pd.Period(ordinal=ordinal, freq=freq)
 
 

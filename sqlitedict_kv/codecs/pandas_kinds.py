@@ -138,7 +138,7 @@ def kind_of(cls: type) -> LibraryKind | None:
     """Return the kind of a class of pandas."""
     if kind := KINDS.get(cls):
         return kind
-    if issubclass(cls, pd.DateOffset):
+    if issubclass(cls, pd.offsets.BaseOffset):
         return pandas_arrays.OFFSET
     if issubclass(cls, pandas_arrays.TEXT_ARRAYS):
         return pandas_arrays.TEXT
