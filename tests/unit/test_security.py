@@ -137,7 +137,7 @@ def test_a_pickled_object_in_an_array_is_refused(tmp_path):
     np = pytest.importorskip("numpy")
     path = tmp_path / "app.db"
     with Store(path) as store:
-        array = np.array([{"a": 1}], dtype=object)
+        array = np.array([object()], dtype=object)
         with pytest.raises(CodecError):
             store.ns("n")["k"] = array
         buffer = io.BytesIO()
