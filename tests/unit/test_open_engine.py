@@ -185,7 +185,7 @@ def test_an_option_in_the_address_is_checked_as_one_beside_it(servers, address, 
 
 
 def test_connections_are_closed_if_the_lru_cannot_be_made(servers, monkeypatch):
-    def broken(*arguments):
+    def broken(*arguments, **options):
         raise MemoryError
 
     monkeypatch.setattr(open_engine, "InvalidatedLRU", broken)
