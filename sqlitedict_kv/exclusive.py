@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.operations.context import Defaults, StoreContext
+from sqlitedict_kv.operations.optional import require_exclusive
 from sqlitedict_kv.validation import Duration, checked_content_type, checked_namespace, checked_ttl
 
 
@@ -26,7 +27,7 @@ class Exclusive:
 @contextmanager
 def exclusively(context: StoreContext) -> Iterator[Exclusive]:
     """Hold the write lock of the store of *context*; see :meth:`Store.exclusive`."""
-    with context.engine.exclusive(context.now) as engine:
+    with require_exclusive(context.engine).exclusive(context.now) as engine:
         # Without the LRU: it knows what is committed, and nothing of this.
         within = StoreContext(engine, context.codecs, context.clock, context.max_value_bytes)
         within.counters = context.counters

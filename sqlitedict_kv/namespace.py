@@ -12,6 +12,7 @@ from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
 from sqlitedict_kv.memoization.results import ResultStore
 from sqlitedict_kv.operations.context import Defaults, Entry, StoreContext
+from sqlitedict_kv.operations.optional import require_aging
 from sqlitedict_kv.operations.pagination import Page, age_cursor, ages_of, cursor_after, key_of
 from sqlitedict_kv.operations.prepare import Edits, collected
 from sqlitedict_kv.operations.read_modify_write import Verbs
@@ -422,14 +423,15 @@ class Namespace(MutableMapping[str, Any]):
         """
         backwards = checked_bool(reverse, "reverse")
         most = checked_int(limit, "limit", lowest=1, highest=1_000_000)
-        age, now = AgeRange(self._name, reverse=backwards), self._context.now()
+        engine, now = require_aging(self._engine), self._context.now()
+        age = AgeRange(self._name, reverse=backwards)
         if cursor is not None:
             after, until = ages_of(cursor, reverse=backwards)
             age = age._replace(after=after, until=until)
         elif not backwards:
-            newest = self._engine.keys_by_age(age._replace(reverse=True), 1, now)
+            newest = engine.keys_by_age(age._replace(reverse=True), 1, now)
             age = age._replace(until=newest[0][0] if newest else 0)
-        found = self._engine.keys_by_age(age, most + 1, now)
+        found = engine.keys_by_age(age, most + 1, now)
         keys = tuple(key for _, key in found[:most])
         if len(found) <= most:
             return Page(keys, None)

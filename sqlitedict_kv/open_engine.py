@@ -1,57 +1,34 @@
-"""The choice of the engine of a store, by what it is opened with."""
+"""The opening of an engine, and of the LRU in front of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, cast
 
+from sqlitedict_kv.engines.optional import DataVersionEngine, InvalidatingEngine
 from sqlitedict_kv.engines.protocol import Engine
-from sqlitedict_kv.engines.sqlite import SQLiteEngine
+from sqlitedict_kv.errors import UnsupportedError
 from sqlitedict_kv.lru import LRU, ClockCache, InvalidatedLRU, PolicyCache, ValidatingLRU, ValueCache
-from sqlitedict_kv.options import MEMORY, Settings
-
-if TYPE_CHECKING:
-    from sqlitedict_kv.engines.sqlite.recovery.quarantine import Quarantine
-    from sqlitedict_kv.engines.valkey.engine import ValkeyEngine
+from sqlitedict_kv.options import Settings
 
 
-class Opened(NamedTuple):
-    """What was opened.
-
-    Attributes:
-        engine: the storage.
-        lru: what stands in front of it; None if nothing does.
-        durability: what an acknowledged write survives, in a word; see :class:`sqlitedict_kv.StoreStats`.
-        quarantined: what was done with a damaged file; None if nothing was.
-    """
+class OpenEngine(NamedTuple):
+    """An engine that is open, and the LRU in front of it if there is one."""
 
     engine: Engine
     lru: LRU | None
-    durability: str
-    quarantined: Quarantine | None
 
 
-def opened(settings: Settings) -> Opened:
+def open_engine(settings: Settings) -> OpenEngine:
     """Open what the options of a store describe; see :class:`sqlitedict_kv.Store` for what it raises."""
-    max_bytes, make_cache = settings.lru_bytes, _cache_maker(settings)
-    if settings.served:
-        servers = _servers(settings)
-        try:
-            tracked = (
-                None
-                if max_bytes is None
-                else InvalidatedLRU(servers, max_bytes, settings.lru_staleness, make_cache=make_cache)
-            )
-        except BaseException:  # nobody else knows of the connections
-            servers.close()
-            raise
-        return Opened(servers, tracked, "servers", None)
-    file = _file(settings)
-    if file.quarantined is not None:
-        _warn(file.label, file.quarantined)
-    marked = None if max_bytes is None else ValidatingLRU(file, max_bytes, make_cache)
-    return Opened(file, marked, settings.durability, file.quarantined)
+    make_cache = _cache_maker(settings)
+    engine = settings.engine.open(settings.target, settings.engine_options)
+    try:
+        return OpenEngine(engine, None if settings.lru_bytes is None else _lru(engine, settings, make_cache))
+    except BaseException:  # nobody else knows of its connections
+        engine.close()
+        raise
 
 
 def _cache_maker(settings: Settings) -> Callable[[int], ValueCache]:
@@ -64,37 +41,12 @@ def _cache_maker(settings: Settings) -> Callable[[int], ValueCache]:
     return partial(PolicyCache, policy=policy)
 
 
-def _file(settings: Settings) -> SQLiteEngine:
-    assert isinstance(settings.target, str)
-    return SQLiteEngine(
-        None if settings.target == MEMORY else settings.target,
-        readonly=settings.readonly,
-        durability=settings.durability,
-        timeout=settings.timeout,
-        max_bytes=settings.max_bytes,
-        max_entries=settings.max_entries,
-        allow_unsafe_filesystem=settings.allow_unsafe_filesystem,
-        on_corrupt=settings.on_corrupt,
-    )
-
-
-def _servers(settings: Settings) -> ValkeyEngine:
-    # Imported here alone: whoever keeps a file needs no redis-py, nor the time to import it.
-    from sqlitedict_kv.engines.valkey.client.connect import connect  # noqa: PLC0415
-    from sqlitedict_kv.engines.valkey.engine import ValkeyEngine  # noqa: PLC0415
-
-    link = connect(settings.target, timeout=settings.timeout, confirm=settings.confirm)
-    return ValkeyEngine(link, prefix=settings.prefix, readonly=settings.readonly)
-
-
-def _warn(label: str, done: Quarantine) -> None:
-    import logging  # noqa: PLC0415 - rarely needed, and a tenth of the time to import us
-
-    logging.getLogger("sqlitedict_kv").warning(
-        "%s was damaged; it lies at %s now. %d entries were saved, %s%d were lost",
-        label,
-        done.path,
-        done.salvaged,
-        "" if done.complete else "at least ",
-        done.lost,
-    )
+def _lru(engine: Engine, settings: Settings, make_cache: Callable[[int], ValueCache]) -> LRU:
+    """Return an LRU that is kept honest in the way that the engine has."""
+    assert settings.lru_bytes is not None
+    if hasattr(engine, "data_version"):
+        return ValidatingLRU(cast("DataVersionEngine", engine), settings.lru_bytes, make_cache)
+    if hasattr(engine, "subscribe"):
+        staleness = settings.engine_options.get("lru_staleness")
+        return InvalidatedLRU(cast("InvalidatingEngine", engine), settings.lru_bytes, staleness, make_cache=make_cache)
+    raise UnsupportedError(f"lru_bytes is not for {engine.label}: its engine does not say when values change")

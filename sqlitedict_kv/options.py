@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, TypeVar, cast
 
 from sqlitedict_kv import validation
 from sqlitedict_kv.codecs.registry import Codec, Codecs
-from sqlitedict_kv.engines.address import SCHEMES, is_client, names_servers, parted, scheme_of
+from sqlitedict_kv.engines.address import scheme_of, split_address
+from sqlitedict_kv.engines.registry import FILES, addressed, engine_of
+from sqlitedict_kv.engines.spec import EngineSpec
 from sqlitedict_kv.errors import UnsupportedError
-from sqlitedict_kv.validation import checked_optional_int
 
 if TYPE_CHECKING:
     from cachetools import Cache
 
-    from sqlitedict_kv.engines.address import Client
+    from sqlitedict_kv.engines.registry import Client
 
     Policy = Callable[..., Cache[Any, Any]]
 
-T = TypeVar("T")
 C = TypeVar("C", bound=type[Any])
 
 MEMORY = ":memory:"
 PREFIX = "kv"
-PREFIX_FORM = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # no brace: what is in braces decides where a cluster keeps a key
-MAX_CONFIRM = 100  # replicas
-LONGEST_TIMEOUT = 600.0  # seconds; SESSION_SECONDS of the servers' scripts is no less
 
 
 class StoreOptions(TypedDict, total=False):
@@ -103,6 +99,10 @@ DEFAULTS: StoreOptions = {
 }
 
 
+# Options that concern values and memory, whatever the engine.
+OF_EVERY_STORE = frozenset({"clock", "codecs", "lru_bytes", "lru_policy", "max_value_bytes"})
+
+
 def with_store_options(store: C) -> C:
     """Let ``help()``, Shift-Tab and ``inspect.signature()`` show each option of a class that takes ``**options``."""
     shown = inspect.signature(store)
@@ -133,54 +133,18 @@ def refuse_unknown_options(given: Mapping[str, object], known: Mapping[str, obje
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
 
 
-# Options by what they do where nothing is said, and why others are refused.
-OF_FILES: Mapping[str, tuple[object, str]] = {
-    "durability": (
-        "process",
-        "servers do as they are configured, by appendonly and appendfsync; confirm=1 lets a write wait for a replica",
-    ),
-    "max_bytes": (None, "servers limit memory by maxmemory and maxmemory-policy; give entries a ttl"),
-    "max_entries": (None, "servers limit memory by maxmemory and maxmemory-policy; give entries a ttl"),
-    "allow_unsafe_filesystem": (False, "servers have no file here; leave it out"),
-    "on_corrupt": ("raise", "servers have no file here to put aside; leave it out"),
-}
-OF_SERVERS: Mapping[str, tuple[object, str]] = {
-    "prefix": (PREFIX, "a file is a store of its own; take another file, or other namespaces"),
-    "confirm": (0, "a file has no replicas; durability='power' lets writes survive a power cut"),
-    "lru_staleness": (None, "the LRU in front of a file is never stale; leave it out"),
-}
-# Options that the address of servers may carry, so that a program moves to servers by what it opens alone: what each is
-# where nothing is said, and how it is read.
-IN_ADDRESS: Mapping[str, tuple[object, Callable[[str], object]]] = {
-    "confirm": (0, int),
-    "lru_bytes": (None, str),
-    "lru_staleness": (None, float),
-    "prefix": (PREFIX, str),
-    "timeout": (10.0, float),
-}
-
-
 class Settings(NamedTuple):
-    """The options of :class:`sqlitedict_kv.Store`, where the sizes are numbers of bytes."""
+    """The options of a store, checked; sizes are numbers of bytes."""
 
-    target: str | Client  # a path or ":memory:"; with *served*, an address or a client object
-    served: bool  # whether servers keep it
+    target: Any  # a path or ":memory:", an address or a client object
+    engine: EngineSpec
     label: str  # what may be shown of the target
-    readonly: bool
-    durability: Literal["process", "power"]
-    timeout: float  # seconds
-    max_bytes: int | None
-    max_entries: int | None
+    engine_options: Mapping[str, Any]
     max_value_bytes: int
     lru_bytes: int | None
     lru_policy: Policy | None
     codecs: Codecs
     clock: Callable[[], float]
-    allow_unsafe_filesystem: bool
-    on_corrupt: Literal["raise", "quarantine"]
-    prefix: str
-    confirm: int  # replicas
-    lru_staleness: float | None  # seconds
 
 
 def check_options(path: str | os.PathLike[str] | Client, given: StoreOptions, kind: str = "Store") -> Settings:
@@ -196,91 +160,70 @@ def check_options(path: str | os.PathLike[str] | Client, given: StoreOptions, ki
         UnsupportedError: one is not for this kind of store.
     """
     refuse_unknown_options(given, DEFAULTS, f"{kind}.__init__")
-    options: StoreOptions = {**DEFAULTS, **given}
-    target = _checked_target(path)
-    served = names_servers(target)
-    if served and isinstance(target, str):
-        target, told = parted(target, IN_ADDRESS)
-        options = {**options, **_read_address(options, told)}
-    checked_readonly = validation.checked_bool(options["readonly"], "readonly")
-    if checked_readonly and target == MEMORY:
-        raise ValueError("readonly=True needs the path of a file; memory would stay empty")
-    validation.checked_choice(options["on_corrupt"], "on_corrupt", ("raise", "quarantine"))
-    if checked_readonly and options["on_corrupt"] == "quarantine":
-        raise ValueError("on_corrupt='quarantine' needs to write; open without readonly=True")
-    largest = validation.checked_size(options["max_value_bytes"], "max_value_bytes", lowest=1)
-    limit = validation.checked_size(options["max_bytes"], "max_bytes", lowest=validation.MIN_MAX_BYTES)
+    target, engine = _engine_of(path)
+    options: dict[str, Any] = {**DEFAULTS, **given}
+    if isinstance(target, str) and engine is not FILES:
+        target, carried = split_address(target, engine.address_options)
+        options |= _read_address(engine, options, carried)
+    for name, check in {**_options_of_others(engine, given), **engine.options}.items():
+        if name in options:
+            options[name] = check(options[name])
+    max_bytes = options["max_bytes"]
+    largest = _check_max_value_bytes(options["max_value_bytes"])
+    largest = min(largest, max_bytes // 2) if max_bytes else largest
+    settings = Settings(
+        target=target,
+        engine=engine,
+        label=engine.label(target),
+        engine_options={name: options[name] for name in engine.options if name in options},
+        max_value_bytes=largest,
+        lru_bytes=validation.checked_size(options["lru_bytes"], "lru_bytes", lowest=1),
+        lru_policy=_check_policy(options["lru_policy"], options["lru_bytes"]),
+        codecs=Codecs(validation.checked_codecs(options["codecs"]), largest),
+        clock=validation.checked_callable(options["clock"], "clock"),
+    )
+    engine.check(target, settings.engine_options)
+    _refuse_misfits(settings, options)
+    return settings
+
+
+def _engine_of(path: object) -> tuple[Any, EngineSpec]:
+    """Return what is opened, and by which engine."""
+    engine = engine_of(path)
+    if engine is not None:
+        return path, engine
+    text = validation.checked_path(path)
+    if (engine := engine_of(text)) is None and scheme_of(text) is not None:
+        raise ValueError(
+            f"path must be that of a file or an address, and {scheme_of(text)}:// is neither; addresses begin with "
+            f"{', '.join(f'{scheme}://' for spec in addressed() for scheme in spec.schemes)}"
+        )
+    return text, engine or FILES
+
+
+def _read_address(engine: EngineSpec, given: Mapping[str, Any], carried: Mapping[str, str]) -> dict[str, Any]:
+    """Return the options that an address carries; *given* are those beside it."""
+    defaults, found = cast("Mapping[str, Any]", DEFAULTS), {}
+    for name, text in carried.items():
+        if given.get(name) != defaults.get(name):
+            raise ValueError(f"{name} is given twice, in the address and beside it; give it once")
+        try:
+            found[name] = engine.address_options[name](text)
+        except ValueError:
+            raise ValueError(f"{name} in the address must be a number") from None
+    return found
+
+
+def _check_max_value_bytes(size: Any) -> int:
+    largest = validation.checked_size(size, "max_value_bytes", lowest=1)
     if largest is None:
         raise TypeError("max_value_bytes must be a number of bytes, not None")
     if largest > validation.MAX_VALUE_BYTES:
         raise ValueError(f"max_value_bytes must be at most {validation.MAX_VALUE_BYTES}, not {largest}")
-    settings = Settings(
-        target=target,
-        served=served,
-        label=_label_of(target) if served else str(target),
-        readonly=checked_readonly,
-        lru_bytes=validation.checked_size(options["lru_bytes"], "lru_bytes", lowest=1),
-        lru_policy=_checked_policy(options["lru_policy"], options["lru_bytes"]),
-        durability=validation.checked_choice(options["durability"], "durability", ("process", "power")),
-        codecs=Codecs(validation.checked_codecs(options["codecs"]), min(largest, limit // 2) if limit else largest),
-        clock=validation.checked_callable(options["clock"], "clock"),
-        timeout=validation.checked_timeout(options["timeout"]),
-        max_bytes=limit,
-        max_entries=checked_optional_int(options["max_entries"], "max_entries", lowest=1),
-        max_value_bytes=min(largest, limit // 2) if limit else largest,
-        allow_unsafe_filesystem=validation.checked_bool(options["allow_unsafe_filesystem"], "allow_unsafe_filesystem"),
-        on_corrupt=options["on_corrupt"],
-        prefix=_checked_prefix(options["prefix"]),
-        confirm=validation.checked_int(options["confirm"], "confirm", lowest=0, highest=MAX_CONFIRM),
-        lru_staleness=_checked_staleness(options["lru_staleness"]),
-    )
-    _refuse_misfits(settings)
-    return settings
+    return largest
 
 
-def _checked_target(path: object) -> str | Client:
-    """Return the text of a path or an address, or a client object."""
-    if is_client(path):
-        return cast("Client", path)
-    kind = type(path)
-    if kind.__module__.partition(".")[0] in ("redis", "valkey"):  # of asyncio, say; checked_path would ask for a path
-        raise TypeError(
-            f"path must be the address of servers, a redis.Redis or a redis.RedisCluster, "
-            f"not a {kind.__module__}.{kind.__qualname__}; an AsyncStore takes those too"
-        )
-    text = validation.checked_path(path)
-    if scheme_of(text) not in (None, *SCHEMES):
-        raise ValueError(
-            f"path must be that of a file or an address, and {scheme_of(text)}:// is neither; addresses begin with "
-            f"{', '.join(f'{scheme}://' for scheme in SCHEMES)}"
-        )
-    return text
-
-
-def _label_of(target: str | Client) -> str:
-    """Return what may be shown of servers; raise ValueError for an address that is not well-formed."""
-    if not isinstance(target, str):
-        return f"<{type(target).__name__}>"
-    from sqlitedict_kv.engines.valkey.client.url import parsed  # noqa: PLC0415 - whoever keeps a file does without
-
-    return parsed(target).label
-
-
-def _read_address(given: StoreOptions, told: Mapping[str, str]) -> StoreOptions:
-    """Return the options that an address carries; *given* are those beside it."""
-    found: dict[str, object] = {}
-    for name, text in told.items():
-        default, read = IN_ADDRESS[name]
-        if cast("dict[str, object]", given)[name] != default:
-            raise ValueError(f"{name} is given twice, in the address and beside it; give it once")
-        try:
-            found[name] = read(text)
-        except ValueError:
-            raise ValueError(f"{name} in the address must be a number") from None
-    return cast("StoreOptions", found)
-
-
-def _checked_policy(policy: object, lru_bytes: object) -> Policy | None:
+def _check_policy(policy: object, lru_bytes: object) -> Policy | None:
     """Return what makes the caches of an LRU, or None."""
     if policy is None:
         return None
@@ -289,35 +232,19 @@ def _checked_policy(policy: object, lru_bytes: object) -> Policy | None:
     return validation.checked_callable(policy, "lru_policy")
 
 
-def _checked_prefix(prefix: object) -> str:
-    if not isinstance(prefix, str):
-        raise TypeError(f"prefix must be a str, not {type(prefix).__name__}")
-    if not PREFIX_FORM.fullmatch(prefix):
-        raise ValueError("prefix must be 1 to 64 of the characters A-Z a-z 0-9 _ . : -")
-    return str.__str__(prefix)
+def _options_of_others(engine: EngineSpec, given: Iterable[str]) -> dict[str, Callable[[Any], Any]]:
+    """Return the given options that are not for this engine, and how those that take them check them."""
+    strange = [name for name in given if name not in engine.options and name not in OF_EVERY_STORE]
+    others = (FILES, *addressed()) if strange else ()  # mostly there are none, and nothing is imported for them
+    return {name: spec.options[name] for name in strange for spec in others if name in spec.options}
 
 
-def _checked_staleness(seconds: object) -> float | None:
-    """Return a number of seconds of more than 0, or None."""
-    if seconds is None:
-        return None
-    number = validation.checked_number(seconds, "lru_staleness")
-    if not 0 < number <= validation.MAX_TTL:
-        raise ValueError(
-            f"lru_staleness must be more than 0 and at most {validation.MAX_TTL:.0f} seconds, "
-            f"not {validation.shown(number)}; None is no stale value"
-        )
-    return float(number)
-
-
-def _refuse_misfits(settings: Settings) -> None:
-    """Raise for an option that the kind of store does not have; a silent one would be a promise that is not kept."""
-    if settings.served and settings.timeout > LONGEST_TIMEOUT:
-        raise ValueError(
-            f"timeout must be at most {LONGEST_TIMEOUT:.0f} seconds on servers, which know so long what they executed"
-        )
-    if settings.lru_staleness is not None and settings.lru_bytes is None and settings.served:
-        raise ValueError("lru_staleness needs lru_bytes; without an LRU nothing is stale")
-    for name, (default, why) in (OF_FILES if settings.served else OF_SERVERS).items():
-        if getattr(settings, name) != default:
+def _refuse_misfits(settings: Settings, options: Mapping[str, Any]) -> None:
+    """Raise for an option that the engine does not take; to ignore one would be a promise that is not kept."""
+    engine, defaults = settings.engine, cast("Mapping[str, Any]", DEFAULTS)
+    for name in DEFAULTS:
+        if name not in engine.options and name not in OF_EVERY_STORE and options[name] != defaults[name]:
+            why = engine.refusals.get(name, "its engine does not take it; leave it out")
             raise UnsupportedError(f"{name} is not for {settings.label}: {why}")
+    if options["lru_staleness"] is not None and options["lru_bytes"] is None:
+        raise ValueError("lru_staleness needs lru_bytes; without an LRU nothing is stale")

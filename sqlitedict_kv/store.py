@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, Unpack
 
 from sqlitedict_kv import validation
+from sqlitedict_kv.engines.layout import checked_layout
 from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.exclusive import Exclusive, exclusively
@@ -17,22 +18,22 @@ from sqlitedict_kv.lru import LRUStats
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
 from sqlitedict_kv.memoization.results import ResultStore
 from sqlitedict_kv.namespace import Namespace
-from sqlitedict_kv.open_engine import opened
+from sqlitedict_kv.open_engine import open_engine
+from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.options import MEMORY, Settings, StoreOptions, check_options, with_store_options
 from sqlitedict_kv.transaction import Transaction
 from sqlitedict_kv.validation import (
     Duration,
     checked_content_type,
-    checked_layout,
     checked_namespace,
     checked_optional_int,
     checked_ttl,
 )
 
 if TYPE_CHECKING:
-    from sqlitedict_kv.engines.address import Client
-    from sqlitedict_kv.engines.sqlite.recovery.quarantine import Quarantine
+    from sqlitedict_kv.engines.optional import Quarantine
+    from sqlitedict_kv.engines.registry import Client
 
 
 class StoreStats(NamedTuple):
@@ -126,14 +127,14 @@ class Store:
         return store
 
     def _open(self, settings: Settings) -> None:
-        engine, lru, self._durability, self._quarantined = opened(settings)
+        engine, lru = open_engine(settings)
         self._engine = engine
         self._context = StoreContext(engine, settings.codecs, settings.clock, settings.max_value_bytes, lru)
 
     @property
     def quarantined(self) -> Quarantine | None:
-        """What was done with a damaged file when this store was opened; None if nothing was."""
-        return self._quarantined
+        """How a damaged file was replaced when this store was opened; None if it was not."""
+        return optional.quarantine_of(self._engine)
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -172,7 +173,7 @@ class Store:
         defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, self._context.codecs))
         checked, layout = checked_namespace(name), checked_layout(shards, ordered)
         if layout is not None:
-            self._engine.declare(checked, layout.shards, ordered=layout.ordered)
+            optional.declare(self._engine, checked, layout)
         return Namespace(self._context, checked, defaults)
 
     def namespaces(self) -> list[str]:
@@ -232,7 +233,7 @@ class Store:
             bytes_on_disk=figures.bytes_on_disk,
             free_bytes=figures.free_bytes,
             engine_version=figures.library_version,
-            durability=self._durability,
+            durability=figures.durability,
             hits=self._context.counters.hits,
             misses=self._context.counters.misses,
             evicted=figures.evicted,
@@ -247,14 +248,14 @@ class Store:
         """
         start = time.perf_counter()
         try:
-            warnings = tuple(self._engine.probe())
+            warnings = tuple(optional.probe(self._engine, self._context.now()))
         except KVError as error:
             return Health(ok=False, problem=str(error), seconds=time.perf_counter() - start)
         return Health(ok=True, problem=None, seconds=time.perf_counter() - start, warnings=warnings)
 
     def check(self) -> CheckReport:
         """Read the whole store and return what is damaged: pages, checksums, values that do not decode."""
-        return self._engine.check(self._context.codecs.decode)
+        return optional.check(self._engine, self._context.codecs.decode)
 
     def vacuum(self) -> None:
         """Give free space back to the operating system; writes wait meanwhile.
@@ -262,7 +263,7 @@ class Store:
         Raises:
             UnsupportedError: the store is on servers.
         """
-        self._engine.vacuum()
+        optional.require_maintained(self._engine, "vacuum").vacuum()
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Write a consistent copy to a new file, while others read and write.
@@ -274,11 +275,11 @@ class Store:
         target = validation.checked_path(path)
         if target == MEMORY:
             raise ValueError("path must be that of a file, for memory would be gone at once")
-        self._engine.backup(target)
+        optional.require_maintained(self._engine, "backup").backup(target)
 
     def sync(self) -> None:
         """Make all that was acknowledged so far, by any process, survive a power cut."""
-        self._engine.sync()
+        optional.require_maintained(self._engine, "sync").sync()
 
     def close(self) -> None:
         """Close the file, or the connections; later calls raise StoreClosedError. Closing twice is fine."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlitedict_kv.codecs.registry import Codec, Codecs
 from sqlitedict_kv.errors import TooLargeError
@@ -20,7 +20,6 @@ MAX_KEY_BYTES = 1024
 MAX_NAMESPACE_BYTES = 255
 MAX_VALUE_BYTES = 512 * 2**20
 MAX_TTL = 100 * 366 * 24 * 3600.0  # seconds; a longer one is never
-MAX_SHARDS = 1024
 MAX_LIMIT = 2**31 - 1
 MAX_VERSION = 2**63 - 1
 MIN_MAX_BYTES = 256 * 2**10  # an empty file already takes some pages
@@ -165,23 +164,6 @@ def checked_bool(value: object, name: str) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
     return value
-
-
-class Layout(NamedTuple):
-    """How a namespace is to be made on servers; None is as it is there."""
-
-    shards: int | None
-    ordered: bool | None
-
-
-def checked_layout(shards: object, ordered: object) -> Layout | None:
-    """Return how a namespace is to be made, None if nothing is said of it."""
-    if shards is None and ordered is None:
-        return None
-    return Layout(
-        None if shards is None else checked_int(shards, "shards", lowest=1, highest=MAX_SHARDS),
-        None if ordered is None else checked_bool(ordered, "ordered"),
-    )
 
 
 def checked_content_type(content_type: object, codecs: Codecs) -> str | None:

@@ -2,6 +2,7 @@
 
 import importlib
 import sqlite3
+import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
 from uuid import uuid4
@@ -135,6 +136,19 @@ def start_replicated():
         )
 
 
+@pytest.fixture(scope="session")
+def toy_engine(tmp_path_factory):
+    """Let the toy engine be found as that of another distribution is: by its entry point."""
+    directory = tmp_path_factory.mktemp("installed")
+    metadata = directory / "toy_engine-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-engine\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[sqlitedict_kv.engines]\ntoy = tests.engines.toy_engine:SPEC\n")
+    sys.path.append(str(directory))
+    yield
+    sys.path.remove(str(directory))
+
+
 ON_SQLITE = ("file", "memory")
 ON_SERVERS = ("valkey", "cluster", "redis")
 
@@ -163,6 +177,9 @@ def where_on(engine, request, path):
     """Return what stores on an engine open."""
     if engine.endswith("memory"):
         return ":memory:"
+    if engine == "toy":
+        request.getfixturevalue("toy_engine")
+        return f"toy://{uuid4().hex[:12]}"
     if not engine.endswith(ON_SERVERS):
         return str(path)
     server = request.getfixturevalue(f"shared_{engine.rpartition('-')[2]}")

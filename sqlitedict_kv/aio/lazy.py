@@ -11,12 +11,12 @@ from sqlitedict_kv.aio.worker import EDITS_PER_GROUP, Worker, WorkerCall
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
-from sqlitedict_kv.engines.protocol import Edit
+from sqlitedict_kv.engines.protocol import Edit, Layout
 from sqlitedict_kv.errors import StoreClosedError
 from sqlitedict_kv.namespace import Namespace
+from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.store import Store
-from sqlitedict_kv.validation import Layout
 
 T = TypeVar("T")
 
@@ -110,17 +110,17 @@ class LazyStore:
                 opened = OpenStore(self._make_store())
                 with self._layouts_lock:  # so that each layout is known before its namespace is used
                     for name, layout in self._layouts.items():
-                        opened.context.engine.declare(name, layout.shards, ordered=layout.ordered)
+                        optional.declare(opened.context.engine, name, layout)
                     self.opened = opened
             return self.opened
 
     def declare(self, name: str, layout: Layout) -> None:
-        """Note how a namespace is to be made, without waiting; see :meth:`Engine.declare`."""
+        """Note how a namespace is to be made, without waiting; see :class:`LayoutEngine`."""
         with self._layouts_lock:
             if self.opened is None:
                 self._layouts[name] = layout
             else:
-                self.opened.context.engine.declare(name, layout.shards, ordered=layout.ordered)
+                optional.declare(self.opened.context.engine, name, layout)
 
     async def close(self) -> None:
         """Close the store behind the writes that were asked for; one that was never opened is not made for that."""

@@ -12,15 +12,16 @@ from sqlitedict_kv.aio.lazy import LazyStore
 from sqlitedict_kv.aio.namespace import AsyncNamespace, result_store_of
 from sqlitedict_kv.aio.transaction import AsyncTransaction
 from sqlitedict_kv.concurrency.cancellation import in_thread
+from sqlitedict_kv.engines.layout import checked_layout
 from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
 from sqlitedict_kv.memoization.decorator import AsyncDecorator, Memoize
 from sqlitedict_kv.operations.context import Defaults
 from sqlitedict_kv.options import MEMORY, StoreOptions, check_options, with_store_options
 from sqlitedict_kv.store import Health, Store, StoreStats
-from sqlitedict_kv.validation import Duration, checked_layout
+from sqlitedict_kv.validation import Duration
 
 if TYPE_CHECKING:
-    from sqlitedict_kv.engines.address import Client
+    from sqlitedict_kv.engines.registry import Client
 
 T = TypeVar("T")
 

@@ -20,6 +20,7 @@ from typing import Any
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.engines.protocol import Edit, Put
 from sqlitedict_kv.operations.context import StoreContext
+from sqlitedict_kv.operations.optional import commit_groups, put_at_once
 
 IDLE_SECONDS = 10.0  # how long the thread stays when there is nothing to do, and keeps the store from being collected
 CALLS_PER_DELIVERY = 32  # that are made before their outcomes are delivered, if so many wait
@@ -233,7 +234,7 @@ class Worker:
             return [call.edits for call in begun if call.edits is not None]
 
         try:
-            outcomes: list[Any] = engine.commit_groups(claim, now)
+            outcomes: list[Any] = commit_groups(engine, claim, now)
         except BaseException as error:
             begun = begun or self._begin_calls(first)
             group = group if begun else first
@@ -251,7 +252,7 @@ class Worker:
         if len(call.edits) > 1 or type(edit) is not Put or edit.expected is not None or not self._begin_calls([call]):
             return False
         try:
-            version = self._context.engine.put_at_once(edit, self._context.now())
+            version = put_at_once(self._context.engine, edit, self._context.now())
         except BaseException as error:
             call.settle(error)
         else:

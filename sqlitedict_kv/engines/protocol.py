@@ -1,20 +1,32 @@
-"""What storage must do for a store: a few verbs over plain data.
+"""The protocol of an engine: storage for a store, as a few verbs over plain data.
 
-An engine knows no codec, no clock and no cache: values are bytes, times are Unix milliseconds that
-the caller passes in. It decides one thing alone, the versions. Every verb is atomic, may be called
-from any thread, and raises the errors of :mod:`sqlitedict_kv.errors`.
+An engine knows no codec, no clock and no cache: values are bytes, times are Unix milliseconds that the caller passes
+in. It decides one thing alone, the versions. Every verb is atomic, may be called from any thread, and raises the errors
+of :mod:`sqlitedict_kv.errors`.
+
+:class:`Engine` has the verbs that every engine has. What only some can do is in :mod:`sqlitedict_kv.engines.optional`:
+an engine that lacks one of those verbs simply does not define it. How a store finds an engine, and which options it
+passes on, is in :mod:`sqlitedict_kv.engines.spec`. A whole engine of about 120 lines is in
+``tests/engines/toy_engine.py``.
+
+What every engine must keep to:
+
+* An entry that has expired at *now* (``expires_at <= now``) is absent for every verb that takes *now*; the verbs
+  without *now* return what is there, expired or not.
+* Each write of a key gives it a version: an int greater than all that this key ever had, also across removal and
+  expiry. A counter per namespace that only grows is enough; so is a floor that each removal raises.
+* ``put``, ``commit`` and ``clear`` change all that they should, or raise and change nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from sqlitedict_kv.engines.record import Record
 
-# Body, content type, expires_at (Unix time in milliseconds, None is never); the last is the engine's own.
-# It is a plain tuple because a point read, the hottest path there is, passes a row on as it is.
+# Body, content type, expires_at (Unix time in milliseconds, None is never); the fourth is the engine's own.
+# A plain tuple, because a point read, the hottest path there is, returns a row as it is.
 Value = tuple[bytes, str, int | None, object]
 
 
@@ -70,6 +82,15 @@ Edit = Put | Delete | Touch | Check | Change
 Outcome = list[int | None] | Exception  # of a group of edits: their versions, or why none of them was applied
 
 
+class Layout(NamedTuple):
+    """How a namespace is to be laid out on several servers; None is as it is there."""
+
+    shards: int | None = None  # parts, each on a server of its own
+    ordered: bool | None = None  # whether its keys are listed in order
+    colocated_with: str | None = None  # the namespace whose shards it shares: keys that are equal are kept together
+    key_marks: str | None = None  # characters that, before a key, keep an entry beside that of the key itself
+
+
 class KeyRange(NamedTuple):
     """A range of keys of a namespace, in the order of their UTF-8 bytes."""
 
@@ -89,7 +110,7 @@ class AgeRange(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What an engine counts; see :class:`sqlitedict_kv.StoreStats`."""
+    """The figures of an engine; see :class:`sqlitedict_kv.StoreStats`."""
 
     entries: int
     expired: int
@@ -99,10 +120,11 @@ class Figures(NamedTuple):
     evicted: int
     purged: int
     library_version: str
+    durability: str  # what an acknowledged write survives, in a word
 
 
 class Capabilities(NamedTuple):
-    """What a store can do that not every kind of store can.
+    """Abilities of a store that not every kind of store has.
 
     Attributes:
         atomic_across_namespaces: ``atomic()`` takes edits of any namespaces; else of one shard of one.
@@ -119,10 +141,10 @@ class Capabilities(NamedTuple):
     exact_len: bool
     ordered: bool
     durable: bool
-    by_age: bool
-    exclusive: bool
-    limits: bool
-    backup: bool
+    by_age: bool = False
+    exclusive: bool = False
+    limits: bool = False
+    backup: bool = False
 
 
 class CheckReport(NamedTuple):
@@ -135,37 +157,24 @@ class CheckReport(NamedTuple):
 
 
 Keys = Iterable[tuple[str, str]] | None  # namespaces and keys; None is all there are
-
-
-class Observer(Protocol):
-    """What is told of the commits of this engine object."""
-
-    def committed(self, keys: Keys, before: bytes | None, after: bytes | None, *, alone: bool) -> None:
-        """Take note of a commit before its caller does.
-
-        Args:
-            keys: what it may have changed.
-            before: the engine's mark from before it.
-            after: the mark from after it.
-            alone: whether nobody else committed between the two.
-        """
+Decode = Callable[[str, str, bytes, str], object]  # of namespace, key, body and content type; raises a KVError
 
 
 class Engine(Protocol):
     """Storage for records by namespace and key."""
 
     @property
+    def label(self) -> str:
+        """Where the data is, to be shown to people, without passwords: a path or ``:memory:``."""
+
+    @property
     def capabilities(self) -> Capabilities:
-        """What this engine can do that not every one can; what it cannot raises UnsupportedError."""
+        """Which abilities it has that not every engine has; its optional verbs must agree with them."""
 
-    def declare(self, namespace: str, shards: int | None, *, ordered: bool | None) -> None:
-        """Note how a namespace is to be made, None is as it is; nothing is asked or written before it is used.
-
-        An engine on one machine has no use for it.
-        """
+    # -- reading
 
     def read_value(self, namespace: str, key: str) -> Value | None:
-        """Return the newest value, expired or not."""
+        """Return the newest value, expired or not; the hottest call of all."""
 
     def read(self, namespace: str, key: str) -> Record | None:
         """Return the newest record, expired or not."""
@@ -173,168 +182,51 @@ class Engine(Protocol):
     def read_many(self, namespace: str, keys: Sequence[str]) -> dict[str, Record]:
         """Return the newest records of those keys that have one, expired or not, as of one moment."""
 
-    def put(self, namespace: str, key: str, body: bytes, content_type: str, expires_at: int | None, now: int) -> int:
-        """Write one entry whatever is there and return its version."""
-
-    def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
-        """Write entries with distinct keys of one namespace, all or none; return their versions."""
-
-    def commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
-        """Apply edits in order, all or none.
-
-        Returns for each its version: of what was written, touched, checked or removed; None where
-        there was nothing to touch or remove.
-        """
-
-    def put_at_once(self, edit: Put, now: int) -> int | None:
-        """Write one entry whatever is there and return its version; None if others hold the lock: nothing was written.
-
-        Unlike all other verbs it does not wait for them.
-        """
-
-    def commit_groups(self, claim: Callable[[], Sequence[Sequence[Edit]]], clock: Callable[[], int]) -> list[Outcome]:
-        """Apply groups of edits in one transaction, in order, each group all or none.
-
-        Args:
-            claim: returns the groups; called when nothing is left to wait for, and again if that attempt fails, so
-                that who comes while others hold the lock is in the group.
-            clock: returns the Unix time in milliseconds at which they apply; called after *claim*.
-
-        Returns for each group what :meth:`commit` would return, or the error that it would raise for what is in
-        that group alone: a conflict, a missing key, a damaged entry, what a Change raised. A failing storage is
-        raised, and no group was applied.
-        """
-
-    def exclusive(self, now: Callable[[], int]) -> AbstractContextManager[Engine]:
-        """Give an engine for one thread whose calls are one write transaction, during which others only read.
-
-        It is committed when the block ends, and rolled back if the block raises. *now* returns the time after it.
-
-        Raises:
-            UnsupportedError: this engine has no such transactions.
-            RuntimeError: the thread is in such a block.
-        """
-
     def keys(self, span: KeyRange, limit: int, now: int) -> list[str]:
-        """Return the first live keys of a span."""
+        """Return the first live keys of a range, in the order of their UTF-8 bytes."""
 
     def records(self, span: KeyRange, limit: int, now: int) -> list[tuple[str, Record]]:
-        """Return the first live records of a span: at least one if there is any, at most *limit*."""
-
-    def keys_by_age(self, age: AgeRange, limit: int, now: int) -> list[tuple[int, str]]:
-        """Return positions and keys of the first live entries in the order of their creation.
-
-        An entry that is written again keeps its position; one that expired may give it to its successor.
-        """
+        """Return the first live records of a range: at least one if there is any, at most *limit*."""
 
     def count(self, namespace: str, now: int) -> tuple[int, int]:
-        """Return how many entries of a namespace are live, and how many have expired."""
-
-    def highest(self, namespace: str) -> int:
-        """Return the highest version that the namespace has given so far, or a greater one; 0 if it has given none."""
-
-    def restore(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> None:
-        """Write entries with distinct keys of a namespace as :meth:`put_many` does, at versions greater than *above*.
-
-        So are all versions that the namespace gives from then on to a key that is created, even if no entries are
-        given.
-        """
+        """Return how many entries of a namespace are live, and how many have expired and are still there."""
 
     def namespaces(self, now: int) -> list[str]:
         """Return the names that have live entries, in order."""
+
+    # -- writing
+
+    def put(self, namespace: str, key: str, body: bytes, content_type: str, expires_at: int | None, now: int) -> int:
+        """Write one entry, whatever is there, and return its version."""
+
+    def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
+        """Write entries with distinct keys of one namespace, all or none; return their versions by key."""
+
+    def commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
+        """Apply edits in order, all or none; a later one sees what an earlier one did.
+
+        Returns:
+            For each edit its version: of what was written, touched, checked or removed; None where there was nothing
+            to touch or remove.
+
+        Raises:
+            ConflictError: an entry was not at the version that an edit expects.
+            KeyError: there was no entry that a Delete requires.
+        """
 
     def clear(self, namespace: str, now: int) -> None:
         """Remove every entry of a namespace in one step."""
 
     def drop(self, namespace: str, now: int) -> int:
-        """Remove every entry of a namespace in bounded batches; return how many were live."""
+        """Remove every entry of a namespace, in bounded batches; return how many were live."""
 
     def purge_expired(self, namespace: str | None, limit: int | None, now: int) -> int:
-        """Remove entries that expired, in bounded batches; return how many."""
+        """Remove expired entries of a namespace (None: of all), *limit* at most, in batches; return how many."""
+
+    # -- the engine as a whole
 
     def figures(self, now: int) -> Figures:
         """Count what there is."""
 
-    def check(self, decode: Callable[[str, str, bytes, str], object]) -> CheckReport:
-        """Verify the whole store.
-
-        *decode* takes namespace, key, body and content type, and raises a KVError for what cannot be read.
-        """
-
-    def probe(self) -> list[str]:
-        """Read and, if writes are allowed, try whether they go; raise what fails, return what is a danger."""
-
-    def vacuum(self) -> None:
-        """Give the free space back to the operating system."""
-
-    def backup(self, path: str) -> None:
-        """Write a consistent copy to a new file."""
-
-    def sync(self) -> None:
-        """Make all that was acknowledged survive a power cut."""
-
     def close(self) -> None:
-        """Release everything; later calls raise StoreClosedError."""
-
-    @property
-    def label(self) -> str:
-        """Where the data is, for people: a path or ``:memory:``."""
-
-
-class DataVersionEngine(Engine, Protocol):
-    """An engine that can be asked, at the price of a few reads of memory, whether anybody committed."""
-
-    def marker(self, *, waiting: bool = True) -> Callable[[], bytes | None]:
-        """Return a function that returns the mark: bytes that differ after each commit of anybody.
-
-        A mark that is read again unchanged proves that nothing was committed in between. None is unknown:
-        the connection was closed, and the engine must be asked for another function; or the answer would have to
-        wait for somebody else's call, and *waiting* is False.
-        """
-
-    def observe(self, observer: Observer) -> None:
-        """Tell *observer* of each commit of this object, in their order."""
-
-
-class Memory(Protocol):
-    """What holds values that were read, and is told which of them may have changed.
-
-    It takes the calls from any thread.
-    """
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        """The monotonic clock, in seconds, that decides until when it serves."""
-
-    def begin(self) -> None:
-        """Forget everything; from now on it is told of each change that anybody makes, until :meth:`end`."""
-
-    def forget(self, keys: Keys) -> None:
-        """Forget what may have changed, and what of it is being read right now; None is everything."""
-
-    def extend(self, until: float) -> None:
-        """Serve what it holds until then, by its clock; it was told of all that changed up to the staleness before."""
-
-    def end(self) -> None:
-        """Forget everything, and serve nothing that it reads from now on: nobody tells what others change."""
-
-
-class Feed(Protocol):
-    """What tells a memory."""
-
-    @property
-    def detours(self) -> int:
-        """How many calls went to a server that the feed may not listen to; what such a one read is not to be kept."""
-
-    def wake(self) -> None:
-        """Begin to listen if nobody does, as in a process that was forked; it does not wait."""
-
-
-class InvalidatingEngine(Engine, Protocol):
-    """An engine that tells of changes a little after they were made."""
-
-    def tell(self, memory: Memory, staleness: float) -> Feed:
-        """Tell *memory* of the changes of others from now on, and of one's own before the verb that makes them returns.
-
-        *staleness* is how many seconds ago a change may have been acknowledged that it was not told of yet.
-        """
+        """Release everything; later calls raise StoreClosedError. Closing twice is fine."""

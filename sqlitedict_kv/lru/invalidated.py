@@ -27,7 +27,8 @@ from functools import partial
 from threading import Lock
 
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
-from sqlitedict_kv.engines.protocol import Feed, InvalidatingEngine, Keys, Value
+from sqlitedict_kv.engines.optional import Feed, InvalidatingEngine
+from sqlitedict_kv.engines.protocol import Keys, Value
 from sqlitedict_kv.lru.clock import ClockCache
 from sqlitedict_kv.lru.protocol import CachedValue, LRUStats, Name, NotHeldError, ValueCache, size_of
 
@@ -67,7 +68,7 @@ class InvalidatedLRU:
         self.clock = clock
         self._begin()
         forgets_after_fork(self)
-        self._feed: Feed = engine.tell(self, STALENESS if staleness is None else staleness)
+        self._feed: Feed = engine.subscribe(self, STALENESS if staleness is None else staleness)
 
     def _begin(self) -> None:
         self._lock = Lock()  # held by whoever changes the entries, or takes away what is being read

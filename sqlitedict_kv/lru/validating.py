@@ -17,7 +17,8 @@ from collections.abc import Callable
 from threading import Lock
 
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
-from sqlitedict_kv.engines.protocol import DataVersionEngine, Keys, Value
+from sqlitedict_kv.engines.optional import DataVersionEngine
+from sqlitedict_kv.engines.protocol import Keys, Value
 from sqlitedict_kv.lru.clock import ClockCache
 from sqlitedict_kv.lru.protocol import CachedValue, LRUStats, Name, NotHeldError, ValueCache, size_of
 
@@ -40,11 +41,11 @@ class ValidatingLRU:
         self._engine = engine
         self._max_bytes = max_bytes
         self._make_cache = make_cache
-        self._read_mark = engine.marker()
-        self._glance = engine.marker(waiting=False)
+        self._read_mark = engine.data_version()
+        self._glance = engine.data_version(waiting=False)
         self._begin()
         forgets_after_fork(self)
-        engine.observe(self)
+        engine.observe_commits(self)
 
     def _begin(self) -> None:
         self._lock = Lock()  # held by whoever changes the entries or the mark
@@ -90,7 +91,7 @@ class ValidatingLRU:
 
         While none was open, the log may have begun anew, and its mark may look like an earlier one.
         """
-        read_mark, glance = self._engine.marker(), self._engine.marker(waiting=False)
+        read_mark, glance = self._engine.data_version(), self._engine.data_version(waiting=False)
         with self._lock:
             self._forget_all(UNKNOWN)
             self._read_mark, self._glance = read_mark, glance
@@ -113,7 +114,7 @@ class ValidatingLRU:
                 self._forget_all(mark)
             self._cache.put(name, CachedValue(value, size))
 
-    def committed(self, keys: Keys, before: bytes | None, after: bytes | None, *, alone: bool) -> None:
+    def notify_commit(self, keys: Keys, before: bytes | None, after: bytes | None, *, alone: bool) -> None:
         """Forget what a commit of our own changed, and everything else if it was not the only one."""
         with self._lock:
             if alone and before == self._mark and keys is not None:

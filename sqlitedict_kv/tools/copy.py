@@ -15,6 +15,7 @@ from sqlitedict_kv.engines.protocol import Delete, KeyRange, Put
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import TooLargeError
 from sqlitedict_kv.operations.context import StoreContext
+from sqlitedict_kv.operations.optional import highest, require_restorable
 from sqlitedict_kv.options import MEMORY
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.validation import checked_bool, checked_callable, checked_namespace
@@ -91,6 +92,7 @@ def copy(
         reader.engine.keys(
             KeyRange(name), 1, reader.now()
         )  # raises where keys cannot be listed, before anything is done
+    require_restorable(writer.engine)
     bookmark = _Bookmark(reader, writer, chosen)
     begin = NOWHERE if afresh else bookmark.found()
     bookmark.put(begin)
@@ -116,13 +118,14 @@ def _copy_namespace(
     """Copy what is left of a namespace and return how far the copy has come."""
     if name != position.namespace:
         position = _Position(name, None, position.copied, 0)
-    above = max(reader.engine.highest(name), writer.engine.highest(name))
-    writer.engine.restore(name, [], above, writer.now())  # a namespace may have had versions and have no entries
+    target = require_restorable(writer.engine)
+    above = max(highest(reader.engine, name), target.highest(name))
+    target.restore(name, [], above, writer.now())  # a namespace may have had versions and have no entries
     total = None if progress is None else reader.engine.count(name, reader.now())[0]
     span = KeyRange(name, after=position.after)
     while page := reader.engine.records(span, ENTRIES_PER_PAGE, reader.now()):
         above = max(above, *(record.version for _, record in page))
-        writer.engine.restore(name, _edits(name, page, writer.max_value_bytes), above, writer.now())
+        target.restore(name, _edits(name, page, writer.max_value_bytes), above, writer.now())
         span = span._replace(after=page[-1][0])
         position = _Position(name, span.after, position.copied + len(page), position.here + len(page))
         bookmark.put(position)

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from sqlitedict_kv import validation
 from sqlitedict_kv.codecs.registry import Codecs
-from sqlitedict_kv.engines.address import is_address
 from sqlitedict_kv.engines.protocol import CheckReport
+from sqlitedict_kv.engines.registry import is_address
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
 from sqlitedict_kv.engines.sqlite.filesystems import is_unsafe, type_of
 from sqlitedict_kv.engines.sqlite.location import uri_of

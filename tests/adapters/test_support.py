@@ -62,7 +62,7 @@ def test_an_adapter_imports_public_names_and_the_support_alone(path):
 def test_the_rule_refuses_what_is_inside():
     refused = [
         "import sqlitedict_kv.validation",
-        "from sqlitedict_kv.engines.address import names_servers",
+        "from sqlitedict_kv.engines.registry import names_servers",
         "from sqlitedict_kv import validation",
         "from sqlitedict_kv.adapters.support.packing import pack",
         "from sqlitedict_kv.adapters.support import Mapping",

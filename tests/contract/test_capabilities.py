@@ -4,15 +4,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from sqlitedict_kv import AsyncStore, ConflictError, Store, UnsupportedError
-from tests.conftest import ON_SERVERS
+from sqlitedict_kv import AsyncStore, ConflictError, Store, UnsupportedError, copy
 from tests.contract.conftest import SQLITE
 from tests.support.awaited import AwaitedStore
-
-
-@pytest.fixture
-def on_servers(engine):
-    return engine.endswith(ON_SERVERS)
 
 
 @contextmanager
@@ -68,13 +62,13 @@ def test_limits(store, open_store, option):
         open_store(**option).ns("users")["k"] = 1
 
 
-def test_durability_is_the_business_of_servers(open_store, on_servers):
-    with refused(unless=not on_servers, says="durability"):
+def test_durability_is_the_business_of_servers(open_store, engine):
+    with refused(unless=engine in SQLITE, says="durability"):
         open_store(durability="power").ns("users")["k"] = 1
 
 
-def test_sync(store, some, on_servers):
-    with refused(unless=not on_servers, says="sync"):
+def test_sync(store, some, engine):
+    with refused(unless=engine in SQLITE, says="sync"):
         store.sync()
 
 
@@ -84,6 +78,28 @@ def test_exclusive(store, some):
         return
     with refused(unless=store.capabilities.exclusive, says="exclusive"), store.exclusive() as alone:
         assert alone.ns("users")["a"] == 1
+
+
+def test_what_can_be_copied_into_is_a_capability_of_the_engine(store, some, engine):
+    source = Store()
+    source.ns("users")["c"] = 3
+    target = store.store.sync_store if isinstance(store, AwaitedStore) else store
+    before = dict(some.scan())
+    with refused(unless=engine != "toy", says="copy"):
+        copy(source, target)
+    source.close()
+    assert some.pop("c", None) == (None if engine == "toy" else 3)
+    assert dict(some.scan()) == before
+
+
+def test_anything_can_be_copied_out_of_and_verified(store, some):
+    source = store.store.sync_store if isinstance(store, AwaitedStore) else store
+    with Store() as target:
+        assert copy(source, target, namespaces=["users"]).copied == 2
+        assert target.ns("users") == {"a": 1, "b": 2}
+    assert store.check().ok
+    assert store.check().entries == 2
+    assert store.healthcheck().ok
 
 
 @pytest.mark.parametrize("second", ["elsewhere", "users2"])

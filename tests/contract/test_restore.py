@@ -4,7 +4,10 @@ import pytest
 
 from sqlitedict_kv.engines.protocol import Delete, Put
 from sqlitedict_kv.engines.record import Record
+from tests.contract.conftest import on_restorable
 from tests.support.awaited import AwaitedStore
+
+pytestmark = on_restorable
 
 BINARY = "application/octet-stream"
 

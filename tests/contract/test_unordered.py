@@ -6,7 +6,7 @@ import pytest
 
 from sqlitedict_kv import ConflictError, LayoutError, UnsupportedError
 from tests.conftest import ON_SERVERS
-from tests.contract.conftest import SQLITE, on_shared
+from tests.contract.conftest import UNDIVIDED, on_shared
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_transaction_of_one_key_is_committed(store, users):
 )
 def test_lists_and_counts_are_refused_and_nothing_is_touched(users, engine, call):
     users.update(a=1, b=2)
-    if engine in SQLITE:
+    if engine in UNDIVIDED:
         call(users)
         return
     with pytest.raises(UnsupportedError, match=r"'users'.*ordered=False"):
@@ -111,7 +111,7 @@ def test_an_order_that_is_asked_for_later_is_a_clear_error(open_store, engine):
     open_store().ns("users", ordered=False)["a"] = 1
     users = open_store().ns("users")
     assert users["a"] == 1, "what does not ask takes it as it is"
-    if engine in SQLITE:
+    if engine in UNDIVIDED:
         assert open_store().ns("users", ordered=True)["a"] == 1
         return
     with pytest.raises(LayoutError, match="ordered=False"):
@@ -123,7 +123,7 @@ def test_another_number_of_shards_is_a_clear_error(open_store, engine):
     open_store().ns("users", shards=4)["a"] = 1
     users = open_store().ns("users")
     assert users["a"] == 1, "what does not ask takes it as it is"
-    if engine in SQLITE:
+    if engine in UNDIVIDED:
         assert open_store().ns("users", shards=3)["a"] == 1
         return
     other = open_store().ns("users", shards=3)

@@ -45,9 +45,9 @@ class Commits:
 
     def __init__(self, store):
         self.count = 0
-        store.sync_store._engine.observe(self)
+        store.sync_store._engine.observe_commits(self)
 
-    def committed(self, keys, before, after, *, alone):
+    def notify_commit(self, keys, before, after, *, alone):
         self.count += 1
 
 

@@ -536,15 +536,15 @@ def test_a_read_that_begins_after_another_reader_saw_the_new_value_gives_it_too(
     warmed(n, "k")
     lru = store._context.lru
     committed, go_on, late = threading.Event(), threading.Event(), []
-    inner = lru.committed
+    inner = lru.notify_commit
 
     class Held:
-        def committed(self, *arguments, **options):
+        def notify_commit(self, *arguments, **options):
             committed.set()
             assert go_on.wait(20)
             inner(*arguments, **options)
 
-    store._engine.observe(Held())
+    store._engine.observe_commits(Held())
     writer = threading.Thread(target=lambda: n.set("k", "new"), daemon=True)
     writer.start()
     assert committed.wait(20)
@@ -572,8 +572,8 @@ def test_an_interrupt_between_the_commit_and_the_lru_leaves_nothing_stale(store)
     lru = store._context.lru
 
     class Interrupts:
-        def committed(self, *arguments, **options):
-            store._engine.observe(lru)
+        def notify_commit(self, *arguments, **options):
+            store._engine.observe_commits(lru)
             raise KeyboardInterrupt
 
     for number, write in enumerate(
@@ -581,7 +581,7 @@ def test_an_interrupt_between_the_commit_and_the_lru_leaves_nothing_stale(store)
     ):
         n["k"] = number
         warmed(n, "k")
-        store._engine.observe(Interrupts())
+        store._engine.observe_commits(Interrupts())
         with pytest.raises(KeyboardInterrupt):
             write()
         entry = n.get_with_meta("k")
@@ -610,14 +610,14 @@ def test_readers_and_writers_in_threads_do_not_lock_each_other_out(store):
 
     def write():
         assert reading.wait(20)
-        lru_hears = lru.committed
+        lru_hears = lru.notify_commit
 
         class Tells:
-            def committed(self, *arguments, **options):
+            def notify_commit(self, *arguments, **options):
                 asked.set()
                 lru_hears(*arguments, **options)
 
-        store._engine.observe(Tells())
+        store._engine.observe_commits(Tells())
         n["l"] = 2
 
     writer = threading.Thread(target=write, daemon=True)

@@ -142,8 +142,6 @@ class _Telling:
         self.memory = memory
         return self
 
-    tell = subscribe
-
     def wake(self):
         pass
 

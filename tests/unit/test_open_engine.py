@@ -12,8 +12,11 @@ from sqlitedict_kv import AsyncStore, OpenError, Store, StoreClosedError, Unsupp
 from sqlitedict_kv import store as store_module
 from sqlitedict_kv.adapters.diskcache import Cache
 from sqlitedict_kv.adapters.support import close_shared_stores, shared_store
-from sqlitedict_kv.engines.address import SCHEMES, is_address, names_servers
+from sqlitedict_kv.engines import registry
+from sqlitedict_kv.engines.registry import is_address, names_servers
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
+from sqlitedict_kv.engines.valkey.schemes import SCHEMES
+from sqlitedict_kv.engines.valkey.spec import SPEC as VALKEY
 from tests.support.processes import run
 
 ADDRESS = "valkey://ada:s3cret@host:7000/1"
@@ -31,8 +34,8 @@ class Servers(SQLiteEngine):
         self.calls = []
         self.opened.append(self)
 
-    def declare(self, namespace, shards, *, ordered):
-        self.calls.append(("declare", namespace, shards, ordered))
+    def declare(self, namespace, layout):
+        self.calls.append(("declare", namespace, layout.shards, layout.ordered))
 
     def put(self, namespace, *arguments):
         self.calls.append(("put", namespace))
@@ -44,6 +47,9 @@ class Servers(SQLiteEngine):
 
     def probe(self):
         return [*super().probe(), "maxmemory-policy is allkeys-lru"]
+
+    def figures(self, now):
+        return super().figures(now)._replace(durability="servers")
 
 
 @pytest.fixture
@@ -158,11 +164,15 @@ def test_an_address_may_carry_the_options_of_the_lru(monkeypatch):
     def seen(settings):
         raise SeenError(settings)
 
-    monkeypatch.setattr(store_module, "opened", seen)
+    monkeypatch.setattr(store_module, "open_engine", seen)
     with pytest.raises(SeenError) as caught:
         Store("valkey://host?lru_bytes=1%20MB&lru_staleness=0.5")
     (settings,) = caught.value.args
-    assert (settings.target, settings.lru_bytes, settings.lru_staleness) == ("valkey://host", 10**6, 0.5)
+    assert (settings.target, settings.lru_bytes, settings.engine_options["lru_staleness"]) == (
+        "valkey://host",
+        10**6,
+        0.5,
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,7 +198,7 @@ def test_connections_are_closed_if_the_lru_cannot_be_made(servers, monkeypatch):
     def broken(*arguments, **options):
         raise MemoryError
 
-    monkeypatch.setattr(open_engine, "InvalidatedLRU", broken)
+    monkeypatch.setattr(open_engine, "ValidatingLRU", broken)  # for those stand-ins are of SQLite
     with pytest.raises(MemoryError):
         Store(ADDRESS, lru_bytes="1 MB")
     with pytest.raises(StoreClosedError):
@@ -312,14 +322,13 @@ def test_a_layout_that_is_asked_for_before_a_store_is_open_is_declared_before_it
 
 def test_a_layout_is_noted_without_waiting_for_who_opens_the_store(servers, monkeypatch):
     begun, go_on = threading.Event(), threading.Event()
-    real = open_engine._servers
 
-    def slow(settings):
+    def slow(target, options):
         begun.set()
         assert go_on.wait(60)
-        return real(settings)
+        return VALKEY.open(target, options)
 
-    monkeypatch.setattr(open_engine, "_servers", slow)
+    monkeypatch.setitem(registry._BY_SCHEME, "valkey", VALKEY._replace(open=slow))
 
     async def main():
         store = AsyncStore(ADDRESS)
@@ -360,7 +369,7 @@ def test_what_needs_a_file_refuses_an_address_and_makes_nothing(tmp_path, monkey
 
 def test_a_timeout_on_servers_is_no_longer_than_they_know_what_they_executed(servers):
     from sqlitedict_kv.engines.valkey.scripts import SESSION_SECONDS
-    from sqlitedict_kv.options import LONGEST_TIMEOUT
+    from sqlitedict_kv.engines.valkey.spec import LONGEST_TIMEOUT
 
     assert LONGEST_TIMEOUT <= SESSION_SECONDS
     with pytest.raises(ValueError, match="at most 600 seconds"):

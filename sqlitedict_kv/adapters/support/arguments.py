@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlitedict_kv.engines.address import is_address, names_servers
+from sqlitedict_kv.engines.registry import is_address, names_servers
 from sqlitedict_kv.options import MEMORY
 from sqlitedict_kv.validation import MAX_KEY_BYTES, MAX_NAMESPACE_BYTES, MAX_TTL, Duration, duration_seconds
 from sqlitedict_kv.validation import checked_bool as check_bool

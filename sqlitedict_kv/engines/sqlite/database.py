@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Literal, TypeVar
 from weakref import finalize
 
-from sqlitedict_kv.engines.protocol import Keys, Observer
+from sqlitedict_kv.engines.optional import CommitObserver
+from sqlitedict_kv.engines.protocol import Keys
 from sqlitedict_kv.engines.sqlite import fork_safety, schema
 from sqlitedict_kv.engines.sqlite.busy import BusyTimeout, patiently
 from sqlitedict_kv.engines.sqlite.connection import NO_CURSOR, AsleepError, Connection
@@ -32,7 +33,7 @@ from sqlitedict_kv.errors import (
 )
 
 if TYPE_CHECKING:
-    from sqlitedict_kv.engines.sqlite.recovery.quarantine import Quarantine
+    from sqlitedict_kv.engines.optional import Quarantine
 
 T = TypeVar("T")
 Durability = Literal["process", "power"]
@@ -109,7 +110,7 @@ class Database:
         self._inode: tuple[int, int] | None = None
         self._mode = "mode=rw"
         self._stopped: KVError | None = None
-        self.observer: Observer | None = None
+        self.observer: CommitObserver | None = None
         self._gate = Lock()  # held while the set of connections changes, and during a fork
         self.main = Connection(self._location)
         self._connections = [self.main]
@@ -193,7 +194,7 @@ class Database:
                 after = mark.read()
             except sqlite3.Error:  # the commit stands, and must not be made again
                 after = None
-            self.observer.committed(keys, before, after, alone=changed and mark.is_next(before, after))
+            self.observer.notify_commit(keys, before, after, alone=changed and mark.is_next(before, after))
 
     def told(self, cursor: sqlite3.Cursor) -> dict[str | int, int]:
         """Return what statements of this cursor's connection tell the function TELL, nothing so far."""

@@ -10,6 +10,7 @@ from threading import get_ident
 from typing import Any
 from zlib import crc32
 
+from sqlitedict_kv.engines.optional import CommitObserver
 from sqlitedict_kv.engines.protocol import (
     AgeRange,
     Capabilities,
@@ -18,7 +19,6 @@ from sqlitedict_kv.engines.protocol import (
     Edit,
     Figures,
     KeyRange,
-    Observer,
     Outcome,
     Put,
     Value,
@@ -156,9 +156,6 @@ class SQLiteEngine:
             limits=True,
             backup=True,
         )
-
-    def declare(self, namespace: str, shards: int | None, *, ordered: bool | None) -> None:
-        """Do nothing: a namespace is whole and in order whatever is asked for."""
 
     # -- reading
 
@@ -525,15 +522,15 @@ class SQLiteEngine:
 
     # -- coherence
 
-    def marker(self, *, waiting: bool = True) -> Callable[[], bytes | None]:
-        """Return a function that returns the mark; see :class:`sqlitedict_kv.engines.protocol.Engine`."""
+    def data_version(self, *, waiting: bool = True) -> Callable[[], bytes | None]:
+        """Return a function that returns the data version; see :class:`DataVersionEngine`."""
         mark = self._main.mark
         if not mark.needs_lock:
             return mark.read
         return (lambda: self._database.run(lambda _: mark.read())) if waiting else lambda: None
 
-    def observe(self, observer: Observer) -> None:
-        """Tell *observer* of each commit of this object, in their order."""
+    def observe_commits(self, observer: CommitObserver) -> None:
+        """Notify *observer* of each commit of this object, in their order."""
         self._database.observer = observer
 
     # -- upkeep
@@ -562,6 +559,7 @@ class SQLiteEngine:
             evicted=self._upkeep.evicted,
             purged=self._upkeep.purged,
             library_version=f"SQLite {sqlite3.sqlite_version}",
+            durability=self._database.durability,
         )
 
     def check(self, decode: Callable[[str, str, bytes, str], object]) -> CheckReport:

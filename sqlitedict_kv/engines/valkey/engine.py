@@ -5,22 +5,21 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from typing import Any, NoReturn
 from zlib import crc32
 
 from sqlitedict_kv.concurrency.backoff import Backoff
+from sqlitedict_kv.engines.optional import InvalidatedMemory
 from sqlitedict_kv.engines.protocol import (
-    AgeRange,
     Capabilities,
     CheckReport,
     Delete,
     Edit,
-    Engine,
     Figures,
     KeyRange,
     Keys,
-    Memory,
+    Layout,
     Outcome,
     Put,
     Value,
@@ -74,7 +73,7 @@ class ValkeyEngine:
         self._registry = Registry(link, prefix)
         self._survey = Scanner(link, self._registry)
         self._sessions = Sessions()
-        self._memory: Memory | None = None  # in front of it
+        self._memory: InvalidatedMemory | None = None  # in front of it
         self._tracking: Tracking | None = None  # what tells that of the writes of others
         self._purged = 0
         self._written: dict[str, int] = {}  # entries of each namespace since it was purged last
@@ -94,9 +93,9 @@ class ValkeyEngine:
             backup=False,
         )
 
-    def declare(self, namespace: str, shards: int | None, *, ordered: bool | None) -> None:
-        """Note how a namespace is to be made."""
-        self._registry.wish(namespace, Wish(shards, ordered))
+    def declare(self, namespace: str, layout: Layout) -> None:
+        """Note how a namespace is to be laid out."""
+        self._registry.wish(namespace, Wish(layout.shards, layout.ordered))
 
     # -- reading
 
@@ -142,11 +141,6 @@ class ValkeyEngine:
             (key, record_of(span.namespace, key, raw, crc32(key.encode(), start)))
             for key, raw in self._survey.walk(span, limit, now, records=True)
         ]
-
-    def keys_by_age(self, age: AgeRange, limit: int, now: int) -> list[tuple[int, str]]:
-        """Refuse: servers keep no order of creation."""
-        del age, limit, now
-        raise UnsupportedError("by_age() needs a store in a file: a server keeps no order of creation")
 
     def count(self, namespace: str, now: int) -> tuple[int, int]:
         """Return how many entries of a namespace are live, and how many have expired."""
@@ -300,11 +294,6 @@ class ValkeyEngine:
                 outcomes[number] = result
         return outcomes
 
-    def exclusive(self, now: Callable[[], int]) -> AbstractContextManager[Engine]:
-        """Refuse: a server has no such transactions."""
-        del now
-        raise UnsupportedError("exclusive() needs a store in a file; use atomic() or modify(), which hold no lock")
-
     def clear(self, namespace: str, now: int) -> None:
         """Remove every entry of a namespace, each shard in one step."""
         del now
@@ -404,8 +393,8 @@ class ValkeyEngine:
 
     # -- coherence
 
-    def tell(self, memory: Memory, staleness: float) -> Tracking:
-        """Tell *memory* of what changes; see :class:`sqlitedict_kv.engines.protocol.InvalidatingEngine`."""
+    def subscribe(self, memory: InvalidatedMemory, staleness: float) -> Tracking:
+        """Tell *memory* of what changes; see :class:`InvalidatingEngine`."""
         self._memory = memory
         self._tracking = Tracking(self._link, self._prefix, memory, staleness)
         self._tracking.start()
@@ -445,6 +434,7 @@ class ValkeyEngine:
             evicted=0,
             purged=self._purged,
             library_version=server_of(answers[0]),
+            durability="servers",
         )
 
     def check(self, decode: Callable[[str, str, bytes, str], object]) -> CheckReport:
@@ -458,19 +448,6 @@ class ValkeyEngine:
             self._registry.try_to_write()
         problem = self._tracking and self._tracking.problem
         return [*dangers(self._link), *([f"the LRU serves little or nothing: {problem}"] if problem else [])]
-
-    def vacuum(self) -> None:
-        """Refuse: servers manage their memory."""
-        raise UnsupportedError("vacuum() is for files; a server manages its memory by itself")
-
-    def backup(self, path: str) -> None:
-        """Refuse: servers have their own means."""
-        del path
-        raise UnsupportedError("backup() is for files; use BGSAVE on the servers, or copy() into a file")
-
-    def sync(self) -> None:
-        """Refuse: it is the servers' configuration that decides."""
-        raise UnsupportedError("sync() is for files; a server syncs as its appendfsync says, see also confirm=")
 
     def close(self) -> None:
         """Release everything; later calls raise StoreClosedError."""

@@ -545,7 +545,7 @@ def test_a_command_is_packed():
 def test_without_redis_py_the_error_names_the_extra():
     code = (
         "import sys; sys.modules['redis'] = None\n"
-        "from sqlitedict_kv.engines.address import is_address; assert is_address('redis://h')\n"
+        "from sqlitedict_kv.engines.registry import is_address; assert is_address('redis://h')\n"
         "try:\n    import sqlitedict_kv.engines.valkey.client.connect\n"
         "except ImportError as error:\n    print(error)"
     )

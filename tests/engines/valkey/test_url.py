@@ -2,8 +2,9 @@
 
 import pytest
 
-from sqlitedict_kv.engines.address import SCHEMES, is_address
+from sqlitedict_kv.engines.registry import is_address
 from sqlitedict_kv.engines.valkey.client.url import parsed
+from sqlitedict_kv.engines.valkey.schemes import SCHEMES
 
 
 @pytest.mark.parametrize("scheme", sorted(SCHEMES))

@@ -15,10 +15,11 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from sqlitedict_kv.concurrency.backoff import Backoff
 from sqlitedict_kv.concurrency.deadline import Deadline
+from sqlitedict_kv.engines.optional import Quarantine
 from sqlitedict_kv.engines.sqlite import schema
 from sqlitedict_kv.engines.sqlite.error_mapping import primary_code
 from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE, Location
@@ -50,24 +51,6 @@ HEAD_BYTES = 2**16  # the largest page, the first one of which holds the schema
 OUR_TABLE = re.compile(rb"tablekvkv.{1,9}?CREATE TABLE kv\s*\(\s*ns\s+TEXT", re.IGNORECASE | re.DOTALL)
 
 QUICK_CHECK = "PRAGMA quick_check(5)"
-
-
-class Quarantine(NamedTuple):
-    """What was done with a damaged file.
-
-    Attributes:
-        path: where it lies now; its log, if it has one, lies beside it as always.
-        salvaged: how many entries are in the new file: all those that could be read and match their checksum.
-        lost: how many are not, as far as that can be told.
-        complete: whether *lost* is exact; False if pages could not be read, so that nobody knows what was on them.
-        problems: what was wrong, in words that show no value.
-    """
-
-    path: str
-    salvaged: int
-    lost: int
-    complete: bool
-    problems: tuple[str, ...]
 
 
 def is_damage(error: BaseException) -> bool:

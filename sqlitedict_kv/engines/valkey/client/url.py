@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
-from sqlitedict_kv.engines.address import SCHEMES
+from sqlitedict_kv.engines.valkey.schemes import SCHEMES
 
 Mode = Literal["single", "cluster", "sentinel"]
 PORT = 6379

@@ -19,7 +19,7 @@ from weakref import ref
 
 from sqlitedict_kv.concurrency.backoff import Backoff
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
-from sqlitedict_kv.engines.protocol import Memory
+from sqlitedict_kv.engines.optional import InvalidatedMemory
 from sqlitedict_kv.engines.valkey.client.error_mapping import Verdict, said, verdict_of
 from sqlitedict_kv.engines.valkey.client.protocol import Endpoint, Link
 from sqlitedict_kv.engines.valkey.client.redis_py import LostError, ResponseError
@@ -33,9 +33,9 @@ REFUSED_PAUSE = 60.0  # seconds, after a server refused
 
 
 class Tracking:
-    """Tells a memory what changes on the servers; see :class:`sqlitedict_kv.engines.protocol.Feed`."""
+    """Tells a memory what changes on the servers; see :class:`sqlitedict_kv.engines.optional.Feed`."""
 
-    def __init__(self, link: Link, prefix: str, memory: Memory, staleness: float) -> None:
+    def __init__(self, link: Link, prefix: str, memory: InvalidatedMemory, staleness: float) -> None:
         """Tell *memory* of entries whose keys begin with *prefix*; *staleness* is in seconds."""
         self._link = link
         self._watched = watched(prefix)

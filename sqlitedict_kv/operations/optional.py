@@ -1,0 +1,131 @@
+"""The optional verbs of an engine, or a clear refusal where it lacks one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
+
+from sqlitedict_kv.engines.optional import (
+    AgingEngine,
+    ExclusiveEngine,
+    GroupingEngine,
+    LayoutEngine,
+    MaintainedEngine,
+    Quarantine,
+    RestorableEngine,
+)
+from sqlitedict_kv.engines.protocol import CheckReport, Decode, Edit, Engine, KeyRange, Layout, Outcome, Put
+from sqlitedict_kv.errors import KVError, UnsupportedError
+
+RECORDS_PER_STEP = 1000
+FOREVER: Final = 0  # a time at which nothing has expired
+
+# What is refused by which verb, and what to do instead.
+REFUSALS = {
+    "keys_by_age": "by_age() needs an engine that keeps the order of creation, as that of a file does; use list()",
+    "exclusive": "exclusive() needs a store in a file; use atomic() or modify(), which hold no lock",
+    "restore": "copy() cannot write here: the engine has no way to continue the versions of the source",
+    "vacuum": "vacuum() is for files; other storage manages its space by itself",
+    "backup": "backup() is for files; use the means of the servers, or copy() into a file",
+    "sync": "sync() is for files; servers sync as they are configured, see also confirm=",
+}
+
+
+def has(engine: Engine, verb: str) -> bool:
+    """Return whether an engine has an optional verb."""
+    return getattr(engine, verb, None) is not None
+
+
+def _require(engine: Engine, verb: str) -> Any:
+    if not has(engine, verb):
+        raise UnsupportedError(f"{REFUSALS[verb]} (this store is {engine.label})")
+    return engine
+
+
+def require_aging(engine: Engine) -> AgingEngine:
+    """Return an engine that knows the order of creation."""
+    return cast("AgingEngine", _require(engine, "keys_by_age"))
+
+
+def require_exclusive(engine: Engine) -> ExclusiveEngine:
+    """Return an engine with transactions that stay open."""
+    return cast("ExclusiveEngine", _require(engine, "exclusive"))
+
+
+def require_restorable(engine: Engine) -> RestorableEngine:
+    """Return an engine into which entries can be copied."""
+    return cast("RestorableEngine", _require(engine, "restore"))
+
+
+def require_maintained(engine: Engine, verb: str) -> MaintainedEngine:
+    """Return an engine that has the verb, which looks after its storage."""
+    return cast("MaintainedEngine", _require(engine, verb))
+
+
+# -- what is done without
+
+
+def declare(engine: Engine, namespace: str, layout: Layout) -> None:
+    """Tell an engine on several machines how to lay out a namespace; the others have no use for it."""
+    if has(engine, "declare"):
+        cast("LayoutEngine", engine).declare(namespace, layout)
+
+
+def quarantine_of(engine: Engine) -> Quarantine | None:
+    """Return how damaged storage was replaced when the engine was opened; None if it was not."""
+    return cast("Quarantine | None", getattr(engine, "quarantined", None))
+
+
+def highest(engine: Engine, namespace: str) -> int:
+    """Return the highest version that a namespace is known to have given, 0 if none is known."""
+    return cast("RestorableEngine", engine).highest(namespace) if has(engine, "highest") else 0
+
+
+def probe(engine: Engine, now: int) -> list[str]:
+    """Try whether an engine works; raise what fails, return what is a danger."""
+    if has(engine, "probe"):
+        return cast("MaintainedEngine", engine).probe()
+    engine.figures(now)
+    return []
+
+
+def check(engine: Engine, decode: Decode) -> CheckReport:
+    """Verify a whole store: by the engine itself, or by reading every value."""
+    if has(engine, "check"):
+        return cast("MaintainedEngine", engine).check(decode)
+    problems: list[str] = []
+    entries = 0
+    for namespace in engine.namespaces(FOREVER):
+        span = KeyRange(namespace)
+        while page := engine.records(span, RECORDS_PER_STEP, FOREVER):
+            for key, record in page:
+                try:
+                    decode(namespace, key, record.body, record.content_type)
+                except KVError as error:
+                    problems.append(str(error))
+            entries += len(page)
+            span = span._replace(after=page[-1][0])
+    return CheckReport(not problems, entries, 0, tuple(problems))
+
+
+def put_at_once(engine: Engine, edit: Put, now: int) -> int | None:
+    """Write one entry and return its version; None if that may have to wait for others: nothing was written."""
+    if has(engine, "put_at_once"):
+        return cast("GroupingEngine", engine).put_at_once(edit, now)
+    return engine.put(edit.namespace, edit.key, edit.body, edit.content_type, edit.expires_at, now)
+
+
+def commit_groups(
+    engine: Engine, claim: Callable[[], Sequence[Sequence[Edit]]], clock: Callable[[], int]
+) -> list[Outcome]:
+    """Apply groups of edits, each all or none: in one transaction, or one after the other."""
+    if has(engine, "commit_groups"):
+        return cast("GroupingEngine", engine).commit_groups(claim, clock)
+    outcomes: list[Outcome] = []
+    groups, now = claim(), clock()
+    for group in groups:
+        try:
+            outcomes.append(engine.commit(group, now))
+        except Exception as error:
+            outcomes.append(error)
+    return outcomes
