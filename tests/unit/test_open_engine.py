@@ -360,7 +360,7 @@ def test_what_needs_a_file_refuses_an_address_and_makes_nothing(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="healthcheck"):
         diagnose(ADDRESS)
-    with pytest.raises(ValueError, match="servers"):
+    with pytest.raises(ValueError, match="not an address"):
         Cache(ADDRESS)
     with pytest.raises(OpenError), Store() as store:
         store.backup(ADDRESS)
