@@ -243,7 +243,7 @@ def test_an_index_does_the_same(tmp_path):
 
 def test_a_value_that_no_codec_keeps_is_refused_and_changes_nothing(cache):
     cache.set("k", 1, tag="t")
-    for value in (object(), {1, object()}, bytearray(b"x")):
+    for value in (object(), {1, object()}, memoryview(b"x")):
         for write in (cache.set, cache.add):
             with pytest.raises(CodecError):
                 write("k" if write == cache.set else "new", value)
@@ -565,21 +565,64 @@ def test_settings_are_kept_in_the_directory_and_unknown_ones_refused(tmp_path):
         assert other.size_limit == 2**21
     assert set(ours.DEFAULT_SETTINGS) == set(theirs.DEFAULT_SETTINGS)
     for unknown in ({"time_out": 10}, {"sqlite_secure_delete": 1}, {"disk_compress_level": 1}):
-        with pytest.raises(TypeError, match="no setting"):
+        with pytest.raises(TypeError, match="unknown setting"):
             ours.Cache(tmp_path, **unknown)
     for unkept in (
-        {"eviction_policy": "least-recently-used"},
-        {"eviction_policy": "least-frequently-used"},
         {"eviction_policy": "mine"},
         {"sqlite_journal_mode": "delete"},
         {"size_limit": -1},
+        {"size_limit": float("nan")},
+        {"size_limit": 2**70},
         {"sqlite_synchronous": 7},
-        {"size_limit": 1000},
     ):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=next(iter(unkept))):  # by the name that diskcache gives it
             ours.Cache(tmp_path / "other", **unkept)
     with pytest.raises(AttributeError):
         cache.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("policy", ["least-recently-used", "least-frequently-used"])
+def test_policies_that_count_reads_evict_what_was_stored_first(tmp_path, policy):
+    with ours.Cache(tmp_path, eviction_policy=policy, size_limit=2**20) as cache:
+        assert cache.eviction_policy == policy
+        for number in range(3000):
+            cache[number] = "x" * 1000
+        assert len(cache) < 3000
+        assert 2999 in cache
+        assert 0 not in cache
+
+
+@pytest.mark.parametrize("limit", [0, 1, 1000, 300_000.5, 2**18 - 1, True])
+def test_a_size_limit_that_is_too_small_is_rounded_up_to_what_an_empty_file_needs(tmp_path, limit):
+    with ours.Cache(tmp_path, size_limit=limit) as cache:
+        assert cache.size_limit == int(limit)
+        for number in range(1000):
+            cache[number] = "x" * 1000
+        assert 0 < len(cache) < 1000
+        assert cache[999] == "x" * 1000
+
+
+def test_no_size_limit_is_infinity(tmp_path):
+    with ours.Cache(tmp_path / "c", size_limit=math.inf) as cache:
+        cache["k"] = 1
+        assert cache.size_limit == cache.reset("size_limit") == math.inf
+        assert cache.cull() == 0
+    with ours.Cache(tmp_path / "c") as cache:
+        assert cache.size_limit == math.inf
+        assert cache.reset("size_limit", 2**20) == 2**20
+    with ours.FanoutCache(tmp_path / "f", shards=4, size_limit=math.inf) as cache:
+        cache["k"] = 1
+        assert cache.size_limit == math.inf
+
+
+def test_the_share_of_a_shard_may_be_less_than_a_store_takes(tmp_path):
+    with ours.FanoutCache(tmp_path, shards=8, size_limit=1000.0) as cache:
+        assert cache.size_limit == 125
+        for number in range(100):
+            cache[number] = number
+        assert len(cache) == 100
+    with pytest.raises(ValueError, match="size_limit"):
+        ours.FanoutCache(tmp_path, shards=8, size_limit=-1)
 
 
 def test_statistics_count_the_reads_of_all_who_have_written_theirs_down(tmp_path):

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -139,6 +140,10 @@ def test_pickles_are_left_behind_unless_they_are_asked_for(old, new):
         assert {key: cache[key] for key in cache} == {"plain": "x", **PLAIN}
 
 
+class Own:
+    """A class that no codec keeps."""
+
+
 class Trap:
     def __reduce__(self):
         return os.mkdir, ("trapped",)
@@ -150,10 +155,11 @@ def test_code_in_a_pickle_runs_only_where_that_is_asked_for_and_then_with_a_warn
         cache["trap"] = Trap()
         cache[Trap()] = 1
         cache["ordered"] = collections.OrderedDict(a=1)
+        cache["own"] = Own()
         cache["plain"] = [1]
     for unpickle in (False, "plain"):
         report = move(old, new / str(unpickle), unpickle=unpickle)
-        assert len(report.skipped) == (4 if unpickle is False else 3)
+        assert len(report.skipped) == (5 if unpickle is False else 4)
         assert not Path("trapped").exists()
     reasons = " ".join(entry.reason for entry in report.skipped)
     assert "mkdir" in reasons
@@ -162,15 +168,16 @@ def test_code_in_a_pickle_runs_only_where_that_is_asked_for_and_then_with_a_warn
     with pytest.warns(RuntimeWarning, match="code"):
         report = move(old, new / "all", unpickle=True)
     assert Path("trapped").exists()
-    assert report.moved == 2  # "trap" is what mkdir returned, None; the second time it fails
-    assert {entry.reason.split(":")[0] for entry in report.skipped} <= {
-        "no codec keeps collections.OrderedDict exactly; convert it to built-in types, or register one",
-        "its key is a pickle that fails",
-    }
+    assert report.moved == 3  # "trap" is what mkdir returned, None; the second time it fails
+    reasons = {entry.key: entry.reason for entry in report.skipped}
+    assert len(reasons) == 2
+    assert "Own" in reasons.pop("'own'")
+    assert [reason.split(":")[0] for reason in reasons.values()] == ["its key is a pickle that fails"]
 
     with ours.Cache(new / "loose", dangerously_allow_pickle=True) as cache, pytest.warns(RuntimeWarning):
         move(old, cache, unpickle=True)
         assert cache["ordered"] == collections.OrderedDict(a=1)
+        assert type(cache["own"]) is Own
 
 
 def test_plain_loads_reads_plain_data_alone():
@@ -328,3 +335,182 @@ def test_a_large_directory_is_moved_in_reasonable_steps(old, new):
         assert cache.evict(0) == 667
         _, expires = cache.get("k1", expire_time=True)
         assert expires < begun + 1001
+
+
+# -- limits
+
+
+def test_moving_never_evicts_and_the_limit_is_set_afterwards(old, new):
+    with diskcache.Cache(old, size_limit=2**22) as cache:
+        for number in range(3000):
+            cache[number] = f"{number:04d}" * 500
+        there = len(cache)
+        assert 1500 < there < 3000  # near its limit
+    report = move(old, new)
+    assert (report.moved, report.skipped) == (there, [])
+    (note,) = report.unkept
+    assert note.startswith("size_limit 4,194,304 ")
+    with ours.Cache(new) as cache:
+        assert len(cache) == there
+        limit = cache.size_limit
+        assert limit > 2**22
+        for number in range(3000, 3050):
+            cache[number] = "x" * 2000
+        assert len(cache) == there + 50  # and the writes that follow evict nothing either
+    report = move(old, new)
+    assert (report.moved, report.present, report.unkept) == (0, there, [])
+    with ours.Cache(new) as cache:
+        assert cache.size_limit == limit
+
+
+def test_moving_into_a_cache_that_is_open_evicts_nothing_and_its_limit_stays(old, new):
+    with diskcache.Cache(old) as cache, cache.transact():
+        for number in range(500):
+            cache[number] = "x" * 2000
+    with ours.Cache(new, size_limit=2**18) as cache:
+        assert move(old, cache).moved == len(cache) == 500
+        assert cache.size_limit == 2**18
+        cache["more"] = "x" * 20_000
+        assert len(cache) < 500  # the limit that was chosen is in force again
+        with cache.transact(), pytest.raises(RuntimeError, match="transact"):
+            move(old, cache)
+
+
+@pytest.mark.parametrize("kind", ["Cache", "FanoutCache"])
+def test_a_cull_limit_of_zero_is_taken_over_for_it_means_never(old, new, kind):
+    with getattr(diskcache, kind)(old, size_limit=2**20, cull_limit=0) as cache:
+        for number in range(1000):
+            cache[number] = "x" * 2000
+    assert move(old, new).moved == 1000
+    with getattr(ours, kind)(new) as cache:
+        assert cache.cull_limit == 0
+        for number in range(1000, 1100):
+            cache[number] = "x" * 2000
+        assert len(cache) == 1100
+
+
+def test_a_run_that_was_interrupted_is_completed_by_the_next_one(old, new, monkeypatch):
+    with diskcache.Cache(old, size_limit=2**22) as cache, cache.transact():
+        for number in range(1500):
+            cache[number] = "x" * 2000
+    copied = []
+
+    def failing(self, row, **_):
+        if len(copied) == 700:
+            raise KeyboardInterrupt
+        copied.append(row)
+        return row.key
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sqlitedict_kv.adapters.diskcache.original.OriginalDirectory.key", failing)
+        with pytest.raises(KeyboardInterrupt):
+            move(old, new)
+    report = move(old, new)
+    assert (report.moved, report.present) == (900, 600)
+    with ours.Cache(new) as cache:
+        assert len(cache) == 1500
+        assert cache.size_limit > 2**22
+
+
+# -- damage, and what is made to do harm
+
+
+def damage_page_of(path, rowid):
+    """Overwrite the leaf of the table that holds a row."""
+    with closing(sqlite3.connect(path)) as connection:
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (marker,) = connection.execute("SELECT value FROM Cache WHERE rowid = ?", (rowid,)).fetchone()
+    content = bytearray(path.read_bytes())
+    page = content.index(marker.encode()) // size * size
+    content[page : page + size] = b"\xaa" * size
+    path.write_bytes(content)
+
+
+def test_one_damaged_page_does_not_stop_the_rest(old, new):
+    with diskcache.Cache(old, sqlite_journal_mode="delete") as cache, cache.transact():
+        for number in range(1000):
+            cache[number] = f"<{number:04d}>" + "x" * 300
+    damage_page_of(Path(old) / "cache.db", 500)
+    report = move(old, new)
+    (gap,) = report.skipped
+    assert 970 < report.moved < 1000
+    assert "damaged pages" in gap.reason
+    first, last = map(int, gap.key.removeprefix("from row ").split(" to "))
+    assert first <= 500 <= last
+    assert last - first + 1 == 1000 - report.moved
+    assert report.damaged
+    with ours.Cache(new) as cache:
+        assert len(cache) == report.moved
+        assert cache[0].startswith("<0000>")
+        assert cache[999].startswith("<0999>")
+
+
+def test_damage_at_the_end_and_in_the_settings_is_survived(old, new):
+    with diskcache.Cache(old, sqlite_journal_mode="delete") as cache, cache.transact():
+        for number in range(1000):
+            cache[number] = f"<{number:04d}>" + "x" * 300
+    damage_page_of(Path(old) / "cache.db", 1000)
+    report = move(old, new)
+    (gap,) = report.skipped
+    assert gap.key.endswith(" on")
+    assert 970 < report.moved < 1000
+
+
+def test_a_value_file_that_is_not_whole_is_not_moved(old, new):
+    with diskcache.Cache(old) as cache:
+        for key, value in {
+            "bytes": b"x" * 100_000,
+            "text": "é" * 50_000,
+            "pickle": [1] * 100_000,
+            "whole": "y" * LARGE,
+        }.items():
+            cache[key] = value
+    with closing(sqlite3.connect(Path(old) / "cache.db")) as connection:
+        names = dict(connection.execute("SELECT key, filename FROM Cache").fetchall())
+    for key in ("bytes", "text", "pickle"):
+        os.truncate(Path(old) / names[key], 5)
+    report = move(old, new, unpickle="plain")
+    assert report.moved == 1
+    assert {entry.key for entry in report.skipped} == {"'bytes'", "'text'", "'pickle'"}
+    reasons = {entry.key: entry.reason for entry in report.skipped}
+    assert reasons["'bytes'"] == "its file has 5 bytes, and should have 100000"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+def test_a_fifo_in_place_of_a_value_does_not_hang(old, new):
+    with diskcache.Cache(old) as cache:
+        cache["fifo"], cache["kept"] = b"x" * LARGE, 1
+    with closing(sqlite3.connect(Path(old) / "cache.db")) as connection:
+        (name,) = connection.execute("SELECT filename FROM Cache WHERE key = 'fifo'").fetchone()
+    (Path(old) / name).unlink()
+    os.mkfifo(Path(old) / name)
+    report = move(old, new)
+    assert report.moved == 1
+    assert [entry.reason for entry in report.skipped] == ["its file is not a regular file"]
+
+
+def test_bombs_and_deep_nesting_are_skipped(old, new, monkeypatch):
+    monkeypatch.setattr("sqlitedict_kv.adapters.diskcache.original.LARGEST_JSON", 2**20)
+    with diskcache.Cache(old, disk=diskcache.JSONDisk) as cache:
+        for key in ("bomb", "deep", "cut off", "kept"):
+            cache[key] = 1
+    hostile = {
+        "bomb": zlib.compress(b'"' + b"x" * 2**21 + b'"'),
+        "deep": zlib.compress(b"[" * 200_000 + b"]" * 200_000),
+        "cut off": zlib.compress(b"1" * 100)[:-5],
+    }
+    with closing(sqlite3.connect(Path(old) / "cache.db")) as connection:
+        for key, value in hostile.items():
+            name = zlib.compress(f'"{key}"'.encode(), 1)
+            assert connection.execute("UPDATE Cache SET value = ? WHERE key = ?", (value, name)).rowcount == 1
+        connection.commit()
+    report = move(old, new)
+    assert report.moved == 1
+    assert [entry.reason.split(" that ")[-1] for entry in report.skipped] == [
+        "is cut off, or has more than 1,048,576 bytes",
+        "is nested too deeply",
+        "is cut off, or has more than 1,048,576 bytes",
+    ]
+    with ours.Cache(new) as cache:
+        assert list(cache) == ["kept"]

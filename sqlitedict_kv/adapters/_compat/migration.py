@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from sqlitedict_kv.adapters._compat.plain_pickle import plain_loads
+from sqlitedict_kv.adapters._compat.table_rows import Gap
 
 Unpickle = Literal["plain"] | bool
 Loads = Callable[[bytes], Any]
@@ -54,6 +55,7 @@ class Moved:
         expired: how many had expired.
         skipped: the entries that were left behind, and why.
         unkept: settings that could not be kept, and why.
+        damaged: files that are damaged; what can still be read in them was moved.
     """
 
     moved: int = 0
@@ -61,10 +63,20 @@ class Moved:
     expired: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     unkept: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
 
     def skip(self, place: str, key: Any, error: Exception) -> None:
         """Note an entry that is left behind."""
         self.skipped.append(Skipped(place, repr(key)[:SHOWN], str(error)))
+
+    def skip_gap(self, place: str, gap: Gap) -> None:
+        """Note rows that cannot be read."""
+        self.skipped.append(Skipped(place, str(gap), "damaged pages of the file hold them"))
+
+    def note_unkept(self, note: str) -> None:
+        """Note a setting that could not be kept, once."""
+        if note not in self.unkept:
+            self.unkept.append(note)
 
 
 def choose_loads(unpickle: object) -> Loads | None:
@@ -100,9 +112,9 @@ def open_unchanged(path: Path) -> Iterator[sqlite3.Connection]:
     SQLite would do so for a database with a log or a journal, so such a database is copied first.
 
     Raises:
-        ValueError: it is not a database, or is damaged.
+        ValueError: it is not a database, or so damaged that nothing can be read.
     """
-    companions = [ending for ending in ("-wal", "-journal") if Path(f"{path}{ending}").exists()]
+    companions = [ending for ending in ("-wal", "-journal") if Path(f"{path}{ending}").is_file()]
     with TemporaryDirectory(prefix="move-") as aside:
         uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
         if companions:
@@ -112,8 +124,15 @@ def open_unchanged(path: Path) -> Iterator[sqlite3.Connection]:
         try:
             with closing(sqlite3.connect(uri, uri=True)) as connection:
                 connection.execute("PRAGMA trusted_schema = OFF")
-                if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-                    raise ValueError(f"{path} is damaged, or was written to meanwhile; nothing was moved from it")
                 yield connection
         except sqlite3.DatabaseError as error:
             raise ValueError(f"{path} cannot be read as a database: {error}") from error
+
+
+def find_damage(connection: sqlite3.Connection) -> str | None:
+    """Return what a check of the pages says about the damage of a database; None if there is no damage."""
+    try:
+        (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return None if finding == "ok" else str(finding).replace("\n", " ")

@@ -64,6 +64,7 @@ class CacheDirectory:
         self._lru_bytes = lru_bytes
         self._opening = ForkLock()
         self._open: OpenStore | None = None
+        self._unlimited = 0  # blocks in which nothing is evicted
         self._holder: int | None = None  # the thread that is in a transaction
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
         self._refuse_original()
@@ -101,7 +102,7 @@ class CacheDirectory:
                     os.path.join(self.directory, FILE),
                     timeout=self.timeout,
                     durability=durability_of(self.settings),
-                    max_bytes=limit_of(self.settings),
+                    max_bytes=None if self._unlimited else limit_of(self.settings),
                     codecs=self._codecs,
                     clock=lambda: time.time(),  # noqa: PLW0108 - looked up at each call, so that it can be replaced
                     lru_bytes=self._lru_bytes,
@@ -184,6 +185,19 @@ class CacheDirectory:
 
     def _begin(self, stack: ExitStack, *, retry: bool) -> Callable[[str], Namespace]:
         return self.run(lambda opened: stack.enter_context(opened.store.exclusive()).ns, retry=retry)
+
+    @contextmanager
+    def without_limit(self) -> Iterator[None]:
+        """Evict nothing in the block, whatever the settings say."""
+        if self.is_held():
+            raise RuntimeError("the limit cannot be lifted within transact(); do it before the block")
+        self._unlimited += 1
+        self.close()  # the next call opens the store without a limit
+        try:
+            yield
+        finally:
+            self._unlimited -= 1
+            self.close()
 
     # -- settings, closing
 

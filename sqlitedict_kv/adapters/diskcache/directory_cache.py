@@ -126,6 +126,14 @@ class DirectoryCache:
         """
         return self._directory.transact(retry=retry)
 
+    def without_limit(self) -> AbstractContextManager[None]:
+        """Return a context manager in whose block writes of this cache evict nothing; diskcache has no such method.
+
+        Raises:
+            RuntimeError: this thread is in a transaction, in which the file cannot be opened again.
+        """
+        return self._directory.without_limit()
+
     def check(self, fix: bool = False, retry: bool = False) -> list[warnings.WarningMessage]:
         """Read the whole file and return warnings for what is damaged; *fix* gives free space back first."""
 

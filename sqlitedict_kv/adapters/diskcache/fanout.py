@@ -18,7 +18,7 @@ from sqlitedict_kv.adapters.diskcache.directory import Timeout, directory_of
 from sqlitedict_kv.adapters.diskcache.disk import Disk
 from sqlitedict_kv.adapters.diskcache.index import Index
 from sqlitedict_kv.adapters.diskcache.memoize import memoizer
-from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS
+from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS, share_of
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL
 from sqlitedict_kv.adapters.support import check_int
 
@@ -65,7 +65,7 @@ class FanoutCache:
             "dangerously_allow_pickle": dangerously_allow_pickle,
             "lru_bytes": lru_bytes,
         }
-        limit = settings.pop("size_limit", DEFAULT_SETTINGS["size_limit"]) // self._count
+        limit = share_of(settings.pop("size_limit", DEFAULT_SETTINGS["size_limit"]), self._count)
         self._shards = tuple(
             Cache(
                 os.path.join(self._directory, f"{number:03d}"),
@@ -86,6 +86,11 @@ class FanoutCache:
     def directory(self) -> str:
         """The directory."""
         return self._directory
+
+    @property
+    def shards(self) -> tuple[Cache, ...]:
+        """The shards."""
+        return self._shards
 
     def __getattr__(self, name: str) -> Any:
         """Return a setting of the shards."""
@@ -199,6 +204,14 @@ class FanoutCache:
         with ExitStack() as stack:
             for shard in self._shards:
                 stack.enter_context(shard.transact(retry=True))
+            yield
+
+    @contextmanager
+    def without_limit(self) -> Iterator[None]:
+        """Evict nothing in the block; see :meth:`Cache.without_limit`."""
+        with ExitStack() as stack:
+            for shard in self._shards:
+                stack.enter_context(shard.without_limit())
             yield
 
     def evict(self, tag: Any, retry: bool = False) -> int:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlitedict_kv.adapters._compat.migration import Loads, UnreadableError, load_pickle, open_unchanged
+from sqlitedict_kv.adapters._compat.migration import Loads, UnreadableError, find_damage, load_pickle, open_unchanged
+from sqlitedict_kv.adapters._compat.table_rows import Gap, TableRows
 from sqlitedict_kv.adapters.diskcache.directory import ORIGINAL_FILE
 
 RAW, BINARY, TEXT, PICKLE = 1, 2, 3, 4  # diskcache's column `mode`
@@ -19,10 +22,11 @@ RAW, BINARY, TEXT, PICKLE = 1, 2, 3, 4  # diskcache's column `mode`
 TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table'"
 SETTINGS = "SELECT key, value FROM Settings"
 ROWS = """
-    SELECT rowid, key, raw, expire_time, tag, mode, filename, value FROM Cache WHERE rowid > ? ORDER BY rowid LIMIT ?
+    SELECT rowid, key, raw, expire_time, tag, mode, filename, size, value FROM Cache
+    WHERE rowid >= ? ORDER BY rowid LIMIT ?
 """
-SAMPLE = "SELECT key, raw FROM Cache ORDER BY rowid LIMIT 100"
-ROWS_AT_ONCE = 200
+SAMPLED = 100  # keys
+LARGEST_JSON = 128 * 2**20  # bytes, decompressed; a few kilobytes can become any number of them
 
 
 class Row(NamedTuple):
@@ -35,6 +39,7 @@ class Row(NamedTuple):
     tag: Any
     mode: int
     filename: str | None
+    size: int  # of the file, in bytes
     value: Any
 
 
@@ -45,20 +50,24 @@ class OriginalDirectory:
         """Read by *connection*, and values that are files from *directory*."""
         self._connection = connection
         self._directory = directory
-        self.settings: dict[str, Any] = dict(connection.execute(SETTINGS).fetchall())
+        self.damage = find_damage(connection)
+        self.settings = self._read_settings()
 
-    def rows(self) -> Iterator[Row]:
-        """Yield all rows in the order in which they were inserted."""
-        last = 0
-        while found := self._connection.execute(ROWS, (last, ROWS_AT_ONCE)).fetchall():
-            for row in found:
-                yield Row(*row)
-            last = found[-1][0]
+    def _read_settings(self) -> dict[str, Any]:
+        try:
+            return dict(self._connection.execute(SETTINGS).fetchall())
+        except sqlite3.DatabaseError:  # that page is damaged
+            return {}
+
+    def rows(self) -> Iterator[Row | Gap]:
+        """Yield all rows in the order in which they were inserted, and gaps in place of those that are damaged."""
+        for row in TableRows(self._connection, ROWS):
+            yield row if isinstance(row, Gap) else Row(*row)
 
     def looks_like_json(self) -> bool:
         """Return whether the keys are those of a JSONDisk: compressed JSON."""
-        sample = self._connection.execute(SAMPLE).fetchall()
-        return bool(sample) and all(raw and isinstance(key, bytes) and _is_json(key) for key, raw in sample)
+        sample = list(islice((row for row in self.rows() if isinstance(row, Row)), SAMPLED))
+        return bool(sample) and all(row.raw and isinstance(row.key, bytes) and _is_json(row.key) for row in sample)
 
     def key(self, row: Row, *, as_json: bool, loads: Loads | None) -> Any:
         """Return the key of a row; raise UnreadableError if it is a pickle that must not be read."""
@@ -71,33 +80,41 @@ class OriginalDirectory:
         if row.mode == RAW:
             value = row.value
         elif row.mode == BINARY:
-            value = self._content(row.filename)
+            value = self._content(row)
         elif row.mode == TEXT:
-            value = self._text(row.filename)
+            value = self._text(row)
         elif row.mode == PICKLE:
-            pickled = self._content(row.filename) if row.value is None else row.value
+            pickled = self._content(row) if row.value is None else row.value
             return load_pickle(pickled, "value", loads)
         else:
             raise UnreadableError(f"its mode {row.mode!r} is unknown")
         return _from_json(value, "value") if as_json else value
 
-    def _content(self, filename: Any) -> bytes:
-        if not isinstance(filename, str):
-            raise UnreadableError("it names no file")
-        path = self._directory / filename.replace("\\", "/")  # as Windows wrote it
+    def _text(self, row: Row) -> str:
         try:
-            if not path.resolve().is_relative_to(self._directory.resolve()):
-                raise UnreadableError("it names a file outside of the directory")
-            return path.read_bytes()
-        except OSError as error:
-            raise UnreadableError(f"its file cannot be read: {error.strerror}") from error
-
-    def _text(self, filename: Any) -> str:
-        try:
-            text = self._content(filename).decode()
+            text = self._content(row).decode()
         except UnicodeDecodeError:
             raise UnreadableError("its file is not UTF-8") from None
         return text if os.linesep == "\n" else text.replace(os.linesep, "\n")
+
+    def _content(self, row: Row) -> bytes:
+        """Return the bytes of the file of a row; raise UnreadableError if the file is lost or not whole."""
+        if not isinstance(row.filename, str):
+            raise UnreadableError("it names no file")
+        path = self._directory / row.filename.replace("\\", "/")  # as Windows wrote it
+        try:
+            if not path.resolve().is_relative_to(self._directory.resolve()):
+                raise UnreadableError("it names a file outside of the directory")
+            # O_NONBLOCK: opening a FIFO would wait for a writer
+            with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    raise UnreadableError("its file is not a regular file")
+                if status.st_size != row.size:
+                    raise UnreadableError(f"its file has {status.st_size:,} bytes, and should have {row.size!r}")
+                return file.read()
+        except OSError as error:
+            raise UnreadableError(f"its file cannot be read: {error.strerror}") from error
 
 
 def is_original(directory: Path) -> bool:
@@ -126,6 +143,12 @@ def _is_json(compressed: bytes) -> bool:
 
 def _from_json(compressed: Any, what: str) -> Any:
     try:
-        return json.loads(zlib.decompress(compressed))
+        stream = zlib.decompressobj()
+        text = stream.decompress(compressed, LARGEST_JSON)
+        if not stream.eof:
+            raise UnreadableError(f"its {what} is JSON that is cut off, or has more than {LARGEST_JSON:,} bytes")
+        return json.loads(text)
+    except RecursionError:
+        raise UnreadableError(f"its {what} is JSON that is nested too deeply") from None
     except (TypeError, ValueError, zlib.error) as error:
         raise UnreadableError(f"its {what} is not compressed JSON") from error

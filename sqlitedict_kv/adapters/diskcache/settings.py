@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from sqlitedict_kv.adapters.support import check_int, check_number
+from sqlitedict_kv.adapters.support import MIN_MAX_BYTES, check_int, check_number
 
 DEFAULT_SETTINGS = {
     "statistics": 0,
@@ -25,11 +26,13 @@ DEFAULT_SETTINGS = {
 }
 COMPRESSION = "disk_compress_level"  # of JSONDisk
 
-# In diskcache a table of SQL; here it lists the policies.
+# In diskcache a table of SQL; here it lists the policies. A read writes nothing to the store, so the two policies that
+# count reads evict as "least-recently-stored" does, which comes nearest.
+POLICIES = ("none", "least-recently-stored", "least-recently-used", "least-frequently-used")
 EVICTION_POLICY: Mapping[str, Mapping[str, None]] = MappingProxyType(
-    {name: MappingProxyType({"init": None, "get": None, "cull": None}) for name in ("none", "least-recently-stored")}
+    {name: MappingProxyType({"init": None, "get": None, "cull": None}) for name in POLICIES}
 )
-UNKEPT_POLICIES = ("least-recently-used", "least-frequently-used")
+LARGEST_LIMIT = 2**62
 FULL = 2  # of PRAGMA synchronous
 EXTRA = 3
 
@@ -49,37 +52,70 @@ def check_setting(name: str, value: Any, *, compresses: bool) -> Any:
     if name not in DEFAULT_SETTINGS and not (name == COMPRESSION and compresses):
         known = ", ".join(DEFAULT_SETTINGS)
         raise TypeError(f"unknown setting {name!r}; the settings are {known}")
-    if name == "eviction_policy":
-        return _policy(value)
-    if name == "sqlite_journal_mode":
-        if str(value).lower() != "wal":
-            raise ValueError(f"sqlite_journal_mode must be 'wal', not {value!r}: the store needs its log")
-        return value
-    if name in ("statistics", "tag_index"):
-        return int(bool(value))
-    number = check_number(int(value) if isinstance(value, bool) else value, name)
-    if name == "sqlite_synchronous":
-        return check_int(number, name, lowest=0, highest=EXTRA)
-    if name in ("size_limit", "cull_limit"):
-        return check_int(int(number), name, lowest=0, highest=2**62)
-    return number
+    check: Callable[[str, Any], Any] = CHECKS.get(name, _number)
+    return check(name, value)
 
 
-def _policy(value: Any) -> str:
-    if value in UNKEPT_POLICIES:
-        raise ValueError(
-            f"eviction_policy {value!r} cannot be kept: a read writes nothing here, so nobody knows what was used; "
-            f"choose 'least-recently-stored' or 'none'"
-        )
+def _number(name: str, value: Any) -> int | float:
+    return check_number(int(value) if isinstance(value, bool) else value, name)
+
+
+def _flag(_name: str, value: Any) -> int:
+    return int(bool(value))
+
+
+def _cull_limit(name: str, value: Any) -> int:
+    return check_int(int(_number(name, value)), name, lowest=0, highest=LARGEST_LIMIT)
+
+
+def _synchronous(name: str, value: Any) -> int:
+    return check_int(_number(name, value), name, lowest=0, highest=EXTRA)
+
+
+def _journal_mode(name: str, value: Any) -> Any:
+    if str(value).lower() != "wal":
+        raise ValueError(f"{name} must be 'wal', not {value!r}: the store needs its log")
+    return value
+
+
+def _size_limit(name: str, value: Any) -> int | float:
+    """Return a number of bytes, or infinity for no limit."""
+    if value == math.inf:
+        return math.inf
+    return check_int(int(_number(name, value)), name, lowest=0, highest=LARGEST_LIMIT)
+
+
+def _policy(name: str, value: Any) -> str:
     if value not in EVICTION_POLICY:
-        raise ValueError(f"eviction_policy must be one of {', '.join(map(repr, EVICTION_POLICY))}, not {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, EVICTION_POLICY))}, not {value!r}")
     return str(value)
 
 
+CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "eviction_policy": _policy,
+    "size_limit": _size_limit,
+    "cull_limit": _cull_limit,
+    "statistics": _flag,
+    "tag_index": _flag,
+    "sqlite_journal_mode": _journal_mode,
+    "sqlite_synchronous": _synchronous,
+}
+
+
 def limit_of(settings: Mapping[str, Any]) -> int | None:
-    """Return the size at which writes evict, None if they do not."""
+    """Return the size in bytes at which writes evict, None if they do not.
+
+    A store has a smallest limit, below which its empty file would be; smaller limits are rounded up to it.
+    """
     evicts = settings["eviction_policy"] != "none" and settings["cull_limit"]
-    return settings["size_limit"] if evicts else None
+    limit = settings["size_limit"]
+    return max(int(limit), MIN_MAX_BYTES) if evicts and limit != math.inf else None
+
+
+def share_of(size_limit: Any, shards: int) -> Any:
+    """Return the size limit of each of several shards."""
+    checked = _size_limit("size_limit", size_limit)
+    return checked if checked == math.inf else int(checked) // shards
 
 
 def durability_of(settings: Mapping[str, Any]) -> Any:

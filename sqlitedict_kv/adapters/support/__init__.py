@@ -12,7 +12,7 @@ An adapter needs nothing else: those of this package use these names and the pub
 Keys and times
     :func:`fitting_key` and :func:`fitting_ttl` accept keys and times that a store refuses. A key that had to be hashed
     begins with ``HASHED``. The limits are ``MAX_KEY_BYTES``, ``MAX_NAMESPACE_BYTES`` (bytes of UTF-8) and ``MAX_TTL``
-    (seconds).
+    (seconds); ``MIN_MAX_BYTES`` is the lowest ``max_bytes`` of a store.
 Stores
     :func:`shared_store` opens one store per path and process, and :func:`shared_async_store` gives its asynchronous
     face. ``STORE_OPTIONS`` are the names of the options that a store takes. :func:`close_shared_stores` is for tests.
@@ -35,6 +35,7 @@ from sqlitedict_kv.adapters.support.arguments import (
     MAX_NAMESPACE_BYTES,
     MAX_TTL,
     MEMORY,
+    MIN_MAX_BYTES,
     check_bool,
     check_int,
     check_namespace,
@@ -62,6 +63,7 @@ __all__ = [
     "MAX_NAMESPACE_BYTES",
     "MAX_TTL",
     "MEMORY",
+    "MIN_MAX_BYTES",
     "MSGPACK",
     "STORE_OPTIONS",
     "TEXT",

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from sqlitedict_kv.engines.registry import is_address, names_servers
 from sqlitedict_kv.options import MEMORY
-from sqlitedict_kv.validation import MAX_KEY_BYTES, MAX_NAMESPACE_BYTES, MAX_TTL, Duration, duration_seconds
+from sqlitedict_kv.validation import (
+    MAX_KEY_BYTES,
+    MAX_NAMESPACE_BYTES,
+    MAX_TTL,
+    MIN_MAX_BYTES,
+    Duration,
+    duration_seconds,
+)
 from sqlitedict_kv.validation import checked_bool as check_bool
 from sqlitedict_kv.validation import checked_int as check_int
 from sqlitedict_kv.validation import checked_namespace as check_namespace
@@ -15,6 +22,7 @@ __all__ = [
     "MAX_NAMESPACE_BYTES",
     "MAX_TTL",
     "MEMORY",
+    "MIN_MAX_BYTES",
     "Duration",
     "check_bool",
     "check_int",
