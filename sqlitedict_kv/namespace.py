@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 from sqlitedict_kv.concurrency.sansio import run
@@ -10,9 +11,9 @@ from sqlitedict_kv.engines.protocol import AgeRange, Edit, KeyRange, Value
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
-from sqlitedict_kv.memoization.results import ResultStore
+from sqlitedict_kv.memoization.results import ResultStore, declare_layouts, lease_namespace
 from sqlitedict_kv.operations.context import Defaults, Entry, StoreContext
-from sqlitedict_kv.operations.optional import require_aging
+from sqlitedict_kv.operations.optional import declare, require_aging
 from sqlitedict_kv.operations.pagination import Page, age_cursor, ages_of, cursor_after, key_of
 from sqlitedict_kv.operations.prepare import Edits, collected
 from sqlitedict_kv.operations.read_modify_write import Verbs
@@ -28,7 +29,6 @@ from sqlitedict_kv.validation import (
     checked_int,
     checked_key,
     checked_keys,
-    checked_namespace,
     checked_number,
     checked_optional_int,
     checked_prefix,
@@ -457,7 +457,8 @@ class Namespace(MutableMapping[str, Any]):
         if ns is not None:
             raise ValueError("ns is for Store.memoize; a namespace keeps the results itself")
         context, defaults = self._context, self._defaults
-        leases = Namespace(context, checked_namespace(f"{self._name}.leases", "ns with .leases"), Defaults(None, None))
+        leases = Namespace(context, lease_namespace(self._name), Defaults(None, None))
+        declare_layouts(partial(declare, self._engine), self._name, leases.name)
         return ResultStore(
             context,
             self,

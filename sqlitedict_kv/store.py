@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, Unpack
 
@@ -16,7 +17,7 @@ from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.exclusive import Exclusive, exclusively
 from sqlitedict_kv.lru import LRUStats
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
-from sqlitedict_kv.memoization.results import ResultStore
+from sqlitedict_kv.memoization.results import ResultStore, declare_layouts, lease_namespace
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.open_engine import open_engine
 from sqlitedict_kv.operations import optional
@@ -205,7 +206,8 @@ class Store:
 
     def _result_store(self, ns: str | None) -> ResultStore:
         name = "memoize" if ns is None else checked_namespace(ns, "ns")
-        leases = self.ns(checked_namespace(f"{name}.leases", "ns with .leases"))
+        leases = self.ns(lease_namespace(name))
+        declare_layouts(partial(optional.declare, self._engine), name, leases.name)
         return ResultStore(self._context, self.ns(name), leases, self.atomic, self._context.clock, self._context.codecs)
 
     def drop(self, name: str) -> int:

@@ -10,6 +10,8 @@ from uuid import uuid4
 import pytest
 
 from sqlitedict_kv import Store
+from sqlitedict_kv.engines.protocol import Layout
+from sqlitedict_kv.operations import optional
 from tests.support.awaited import AwaitedStore
 
 START = 1_700_000_000 * 10**9  # some moment of 2023, in nanoseconds
@@ -203,12 +205,19 @@ def store(open_store):
 on_shared = pytest.mark.parametrize("engine", ["file", *ON_SERVERS], indirect=True)
 
 
+def keep_beside(store, second, first):
+    """Let a namespace be where another one is, on servers too."""
+    inner = store.store.sync_store if isinstance(store, AwaitedStore) else store
+    optional.declare(inner._context.engine, second, Layout(colocated_with=first))
+
+
 @pytest.fixture
 def beside(store):
     """Return the name of a second namespace that one transaction may take together with a first."""
 
     def name(first, second):
-        return second if store.capabilities.atomic_across_namespaces else f"{first}.leases"
+        keep_beside(store, second, first)
+        return second
 
     return name
 

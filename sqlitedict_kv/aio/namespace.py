@@ -12,7 +12,7 @@ from sqlitedict_kv.engines.protocol import Edit, KeyRange
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.lru import NotHeldError
 from sqlitedict_kv.memoization.decorator import AsyncDecorator, Memoize
-from sqlitedict_kv.memoization.results import OffLoop, ResultStore
+from sqlitedict_kv.memoization.results import OffLoop, ResultStore, declare_layouts, lease_namespace
 from sqlitedict_kv.namespace import Namespace, NamespaceStats
 from sqlitedict_kv.operations.context import Defaults, Entry
 from sqlitedict_kv.operations.pagination import Page
@@ -356,7 +356,8 @@ class AsyncNamespace:
 
 def result_store_of(lazy: LazyStore, results: AsyncNamespace, defaults: Defaults) -> ResultStore:
     """Return where memoize keeps results: hits are awaited, and the other steps run in the thread of the writes."""
-    leases = checked_namespace(f"{results.name}.leases", "ns with .leases")
+    leases = lease_namespace(results.name)
+    declare_layouts(lazy.declare, results.name, leases)
     return ResultStore(
         lazy,
         results.sync_namespace,

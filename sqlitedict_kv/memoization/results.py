@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Protocol
 from sqlitedict_kv.codecs.qualified_name import qualified_name
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.lease import Lease, Leases, LeaseSpace
+from sqlitedict_kv.engines.protocol import Layout
 from sqlitedict_kv.errors import CodecError, ConflictError, TooLargeError
 from sqlitedict_kv.memoization.single_flight import KEPT
 from sqlitedict_kv.memoization.types import CacheInfo
-from sqlitedict_kv.validation import DEFAULT, Duration, checked_ttl
+from sqlitedict_kv.validation import DEFAULT, Duration, checked_namespace, checked_ttl
 
 if TYPE_CHECKING:
     from sqlitedict_kv.concurrency.cancellation import InThread
@@ -88,6 +89,17 @@ class ResultStore(NamedTuple):
     ttl: float | None = None
     content_type: str | None = None
     off_loop: OffLoop | None = None
+
+
+def lease_namespace(results: str) -> str:
+    """Return the name of the namespace that keeps the leases of a namespace of results."""
+    return checked_namespace(f"{results}.leases", "ns with .leases")
+
+
+def declare_layouts(declare: Callable[[str, Layout], None], results: str, leases: str) -> None:
+    """Say what must be kept together, as one transaction writes it: a result, its exception, its copy and its lease."""
+    declare(results, Layout(key_marks=EXCEPTION_MARK + STALE_MARK))
+    declare(leases, Layout(colocated_with=results))
 
 
 class Policy(NamedTuple):

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import pytest
 
 from sqlitedict_kv import AsyncStore, ConflictError, Store, UnsupportedError, copy
+from tests.conftest import keep_beside
 from tests.contract.conftest import SQLITE
 from tests.support.awaited import AwaitedStore
 
@@ -113,7 +114,8 @@ def test_atomic_across_namespaces(store, some, second):
     assert elsewhere["x"] == ("new" if able else "old")
 
 
-def test_a_namespace_and_its_leases_are_one_place_everywhere(store, some):
+def test_a_namespace_and_what_is_kept_beside_it_are_one_place_everywhere(store, some):
+    keep_beside(store, "users.leases", "users")
     leases = store.ns("users.leases")
     version = leases.set("a", "mine")
     with store.atomic() as tx:

@@ -28,7 +28,7 @@ from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.valkey.client.protocol import Call, Link
 from sqlitedict_kv.engines.valkey.idempotency import Sessions
 from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
-from sqlitedict_kv.engines.valkey.namespaces import Registry, Wish
+from sqlitedict_kv.engines.valkey.namespaces import Registry
 from sqlitedict_kv.engines.valkey.resolve import Concrete, Failed, Guarded, batches_of, resolved
 from sqlitedict_kv.engines.valkey.scan import Scanner, require_order
 from sqlitedict_kv.engines.valkey.script_calls import (
@@ -95,7 +95,7 @@ class ValkeyEngine:
 
     def declare(self, namespace: str, layout: Layout) -> None:
         """Note how a namespace is to be laid out."""
-        self._registry.wish(namespace, Wish(layout.shards, layout.ordered))
+        self._registry.wish(namespace, layout)
 
     # -- reading
 

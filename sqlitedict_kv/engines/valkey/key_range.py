@@ -7,7 +7,7 @@ from math import isqrt
 from typing import Any, NamedTuple
 
 from sqlitedict_kv.engines.protocol import KeyRange
-from sqlitedict_kv.errors import CorruptStoreError
+from sqlitedict_kv.engines.valkey.value_format import text_of
 
 FIRST, LAST = b"-", b"+"
 BEHIND_ALL_TEXT = b"\xff"  # no UTF-8 has this byte
@@ -39,21 +39,6 @@ def share_of(limit: int, shards: int) -> int:
         return limit
     even = limit // shards
     return min(limit, even + 3 * isqrt(even) + 8)  # hashes spread keys almost evenly
-
-
-def text_of(name: bytes) -> str:
-    """Return the text of a key or a namespace.
-
-    Raises:
-        CorruptStoreError: it is none.
-    """
-    try:
-        return name.decode()
-    except UnicodeDecodeError as error:
-        raise CorruptStoreError(
-            f"the servers keep the name {name[:40]!r}, which is no text: another program uses our keys; "
-            f"choose another prefix"
-        ) from error
 
 
 def joined(replies: Sequence[Any], *, reverse: bool, records: bool) -> KeyPage:

@@ -9,9 +9,15 @@ The keys of a shard share a hash tag, so that a cluster keeps them in one slot a
     kv:s{users:0}9f2e   what a thread's last write answered
     kv:n                the layouts of all namespaces
 
+A namespace that is kept beside another one, as leases are beside the results that they are for, shares its shards, its
+clock and its sessions, so that one script may write both::
+
+    kv:D{users:0}users.leases}ada    an entry of the namespace users.leases, in the slot of users' entry ada
+    kv:I{users:0}users.leases        its keys in order
+    kv:X{users:0}users.leases        those that expire
+
 Braces in the name of a namespace would end the tag (https://valkey.io/topics/cluster-spec/, "Hash tags"), so they are
-escaped. The leases of memoized functions are in the shard of the results that they are for, under capital letters:
-a result is written and its lease given back in one step.
+escaped.
 """
 
 from __future__ import annotations
@@ -21,13 +27,11 @@ from typing import NamedTuple
 from zlib import crc32
 
 from sqlitedict_kv.engines.valkey.client.redis_py import key_slot
-from sqlitedict_kv.engines.valkey.value_format import crc_of
+from sqlitedict_kv.engines.valkey.value_format import crc_of, text_of
 from sqlitedict_kv.errors import CorruptStoreError
 
-LEASES = ".leases"  # what the namespace of the leases has behind the name of that of the results
-RESULT_MARKS = b"!~"  # what stands before the key of a result's exception, and of its copy
-
-ENCODED = re.compile(rb"([1-9]\d{0,3})([iu])")
+# The number of shards, "i" for an index of the keys or "u" for none, the marks of keys, the namespace it is beside.
+ENCODED = re.compile(rb"([1-9]\d{0,3})([iu])([!-?A-~]*)(?:@(.+))?", re.DOTALL)
 ESCAPED = re.compile(r"[{}%]")
 UNESCAPED = re.compile(r"%(7B|7D|25)")
 
@@ -48,10 +52,17 @@ class Keyspace(NamedTuple):
 
     shards: int
     ordered: bool
+    key_marks: bytes = b""  # characters that do not count for the shard of a key that begins with them
+    beside: str | None = None  # the namespace whose shards it shares
 
     def encoded(self) -> bytes:
-        """Return it as the servers keep it."""
-        return b"%d%s" % (self.shards, b"i" if self.ordered else b"u")
+        """Return it as the registry keeps it."""
+        core = self.encoded_core()
+        return core if self.beside is None else b"%s@%s" % (core, self.beside.encode())
+
+    def encoded_core(self) -> bytes:
+        """Return what the shards keep of it: it is the same for the namespaces that share them."""
+        return b"%d%s%s" % (self.shards, b"i" if self.ordered else b"u", self.key_marks)
 
     @classmethod
     def of(cls, encoded: bytes) -> Keyspace:
@@ -66,7 +77,8 @@ class Keyspace(NamedTuple):
                 f"the layout of a namespace is {encoded[:40]!r}, which this library does not write: another program "
                 f"uses our keys for something else, or a later release does"
             )
-        return cls(int(match[1]), match[2] == b"i")
+        beside = None if match[4] is None else text_of(match[4])
+        return cls(int(match[1]), match[2] == b"i", match[3], beside)
 
 
 class Space(NamedTuple):
@@ -74,33 +86,35 @@ class Space(NamedTuple):
 
     namespace: str
     layout: Keyspace
-    encoded: bytes  # the layout
+    encoded: bytes  # the core of the layout
     crc: int  # where the checksums of its entries begin
     shards: tuple[Shard, ...]
 
     def shard_of(self, key: bytes) -> Shard:
-        """Return the shard of a key; a result, its exception and its copy are in the same one."""
-        return self.shards[crc32(key.lstrip(RESULT_MARKS)) % len(self.shards)]
-
-
-def family_of(namespace: str) -> str:
-    """Return the namespace whose shards a namespace shares; but for leases, itself."""
-    return namespace.removesuffix(LEASES) or namespace
+        """Return the shard of a key; marks before it do not count."""
+        return self.shards[crc32(key.lstrip(self.layout.key_marks)) % len(self.shards)]
 
 
 def space_of(prefix: str, namespace: str, layout: Keyspace) -> Space:
     """Return the names of a namespace's keys."""
-    family = family_of(namespace)
-    kinds = "dixcs" if family == namespace else "DIXcs"
-    escaped = ESCAPED.sub(lambda match: f"%{ord(match[0]):02X}", family)
+    tag = _escape(namespace if layout.beside is None else layout.beside)
+    kinds, own = ("dix", "") if layout.beside is None else ("DIX", _escape(namespace))
 
     def shard(number: int) -> Shard:
-        names = [f"{prefix}:{kind}{{{escaped}:{number}}}".encode() for kind in kinds]
-        return Shard(key_slot(names[0]), *names)
+        entries, order, expiry = (f"{prefix}:{kind}{{{tag}:{number}}}{own}".encode() for kind in kinds)
+        clock, sessions = (f"{prefix}:{kind}{{{tag}:{number}}}".encode() for kind in "cs")
+        return Shard(key_slot(clock), entries + (b"}" if own else b""), order, expiry, clock, sessions)
 
-    return Space(
-        namespace, layout, layout.encoded(), crc_of(namespace), tuple(shard(number) for number in range(layout.shards))
-    )
+    shards = tuple(shard(number) for number in range(layout.shards))
+    return Space(namespace, layout, layout.encoded_core(), crc_of(namespace), shards)
+
+
+def _escape(namespace: str) -> str:
+    return ESCAPED.sub(lambda match: f"%{ord(match[0]):02X}", namespace)
+
+
+def _unescape(name: str) -> str:
+    return UNESCAPED.sub(lambda match: chr(int(match[1], 16)), name) if "%" in name else name
 
 
 def watched(prefix: str) -> tuple[bytes, bytes]:
@@ -110,17 +124,15 @@ def watched(prefix: str) -> tuple[bytes, bytes]:
 
 def name_of(watched: tuple[bytes, bytes], key: bytes) -> tuple[str, str] | None:
     """Return the namespace and the key of an entry; None for what is none of ours."""
-    results, leases = watched
-    tag, _, name = key[len(results) :].partition(b"}")
-    family = tag.rpartition(b":")[0].decode(errors="replace")
-    if "%" in family:
-        family = UNESCAPED.sub(lambda match: chr(int(match[1], 16)), family)
-    if not key.startswith(results):
-        if not key.startswith(leases):
-            return None
-        family += LEASES
+    plain, beside = watched
+    if not key.startswith(watched):
+        return None
+    tag, _, name = key[len(plain) :].partition(b"}")
+    namespace = tag.rpartition(b":")[0]
+    if key.startswith(beside):
+        namespace, _, name = name.partition(b"}")
     try:
-        return family, name.decode()
+        return _unescape(namespace.decode()), name.decode()
     except UnicodeDecodeError:
         return None
 

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
 
+from sqlitedict_kv.engines.protocol import Layout
 from sqlitedict_kv.engines.valkey.client.protocol import Call, Link
 from sqlitedict_kv.engines.valkey.client.redis_py import key_slot
-from sqlitedict_kv.engines.valkey.key_range import text_of
-from sqlitedict_kv.engines.valkey.keyspace import LEASES, Keyspace, Space, family_of, registry_of, space_of
+from sqlitedict_kv.engines.valkey.keyspace import Keyspace, Space, registry_of, space_of
 from sqlitedict_kv.engines.valkey.scripts import DECLARE
-from sqlitedict_kv.errors import LayoutError, UnsupportedError
+from sqlitedict_kv.engines.valkey.value_format import text_of
+from sqlitedict_kv.errors import LayoutError
 
 ASSERT_SECONDS = 60.0  # how often a namespace that is written is registered again: a failover may have lost that
 
 
-class Wish(NamedTuple):
-    """How a namespace shall be laid out; None is as it is."""
-
-    shards: int | None
-    ordered: bool | None
-
-
-AS_IT_IS = Wish(None, None)
+AS_IT_IS = Layout()
 
 
 class Registry:
@@ -34,21 +27,20 @@ class Registry:
         self._prefix = prefix
         self._key = registry_of(prefix)
         self._slot = key_slot(self._key)
-        self._wishes: dict[str, Wish] = {}
+        self._wishes: dict[str, Layout] = {}
         self._spaces: dict[str, Space] = {}
         self._asserted: dict[str, float] = {}  # when each namespace was registered last, by time.monotonic()
 
-    def wish(self, namespace: str, wish: Wish) -> None:
+    def wish(self, namespace: str, wish: Layout) -> None:
         """Note how a namespace shall be laid out; it is compared with how it is when it is used."""
-        if wish != AS_IT_IS:
-            before = self._wishes.get(family_of(namespace), AS_IT_IS)
-            self._wishes[family_of(namespace)] = Wish(
-                before.shards if wish.shards is None else wish.shards,
-                before.ordered if wish.ordered is None else wish.ordered,
-            )
-            known = self._spaces.get(namespace)
-            if known is not None:
-                self._compare(namespace, known.layout)
+        if wish == AS_IT_IS:
+            return
+        before = self._wishes.get(namespace, AS_IT_IS)
+        given = {name: value for name, value in wish._asdict().items() if value is not None}
+        self._wishes[namespace] = before._replace(**given)
+        known = self._spaces.get(namespace)
+        if known is not None:
+            self._compare(namespace, known.layout)
 
     def known(self, namespace: str) -> Space | None:
         """Return a namespace, None if nobody has written to it yet.
@@ -59,9 +51,7 @@ class Registry:
         space = self._spaces.get(namespace)
         if space is not None:
             return space
-        _refuse_leases_of_leases(namespace)
-        call = Call(self._slot, None, (b"HGET", self._key, family_of(namespace).encode()), writes=False)
-        encoded = self._link.one(call)
+        encoded = self._link.one(Call(self._slot, None, (b"HGET", self._key, namespace.encode()), writes=False))
         return None if encoded is None else self._learn(namespace, encoded)
 
     def made(self, namespace: str) -> Space:
@@ -73,15 +63,22 @@ class Registry:
         space = self._spaces.get(namespace)
         if space is not None and time.monotonic() - self._asserted.get(namespace, -ASSERT_SECONDS) < ASSERT_SECONDS:
             return space
-        _refuse_leases_of_leases(namespace)
-        family = family_of(namespace)
-        wish = self._wishes.get(family, AS_IT_IS)
-        layout = space.layout if space else Keyspace(wish.shards or 1, wish.ordered is not False)
-        names = (namespace.encode(), family.encode(), layout.encoded())
+        layout = space.layout if space else self._wished(namespace)
+        names = (namespace.encode(), layout.encoded())
         encoded = self._link.one(Call(self._slot, DECLARE, (b"1", self._key, *names), writes=True))
         space = self._learn(namespace, encoded)
         self._asserted[namespace] = time.monotonic()
         return space
+
+    def _wished(self, namespace: str) -> Keyspace:
+        """Return the layout of a namespace that is made now."""
+        wish = self._wishes.get(namespace, AS_IT_IS)
+        if wish.colocated_with is not None and wish.colocated_with != namespace:
+            beside = self.made(wish.colocated_with)
+            return beside.layout._replace(beside=beside.layout.beside or beside.namespace)
+        shards = wish.shards or 1
+        marks = (wish.key_marks or "").encode() if shards > 1 else b""  # one shard keeps all keys together
+        return Keyspace(shards, wish.ordered is not False, marks)
 
     def spaces(self) -> list[Space]:
         """Return all namespaces that were ever written to, in the order of their names."""
@@ -92,7 +89,7 @@ class Registry:
 
     def _newest(self, namespace: str, encoded: bytes) -> Space:
         space = self._spaces.get(namespace)
-        return space if space is not None and space.encoded == encoded else self._learn(namespace, encoded)
+        return space if space is not None and space.layout.encoded() == encoded else self._learn(namespace, encoded)
 
     def try_to_write(self) -> None:
         """Write something that changes nothing."""
@@ -110,7 +107,8 @@ class Registry:
         return space
 
     def _compare(self, namespace: str, layout: Keyspace) -> None:
-        wish = self._wishes.get(family_of(namespace), AS_IT_IS)
+        """Raise LayoutError for a namespace that is not laid out as was wished."""
+        wish = self._wishes.get(namespace, AS_IT_IS)
         if wish.shards not in (None, layout.shards):
             raise LayoutError(
                 f"namespace {namespace!r} was made with shards={layout.shards}, which stays, and is opened with "
@@ -121,9 +119,13 @@ class Registry:
                 f"namespace {namespace!r} was made with ordered={layout.ordered}, which stays, and is opened with "
                 f"ordered={wish.ordered}; leave ordered= out, or copy it to another namespace"
             )
-
-
-def _refuse_leases_of_leases(namespace: str) -> None:
-    """Raise UnsupportedError for what would share the layout of one namespace, and the shards of another."""
-    if namespace.endswith(2 * LEASES):
-        raise UnsupportedError(f"namespace {namespace!r} is for leases of leases; memoize in another namespace")
+        if wish.key_marks is not None and layout.shards > 1 and layout.key_marks != wish.key_marks.encode():
+            raise LayoutError(
+                f"namespace {namespace!r} was made with shards={layout.shards} for other entries than results, so it "
+                f"cannot keep what belongs to a result in one shard; memoize in another namespace"
+            )
+        if wish.colocated_with is not None and layout.beside is None:
+            raise LayoutError(
+                f"namespace {namespace!r} was made by itself, and cannot be kept beside {wish.colocated_with!r} "
+                f"afterwards; use another namespace"
+            )

@@ -7,11 +7,11 @@ from zlib import crc32
 
 from sqlitedict_kv.engines.protocol import CheckReport, KeyRange
 from sqlitedict_kv.engines.valkey.client.protocol import Link
-from sqlitedict_kv.engines.valkey.key_range import joined, share_of, text_of
+from sqlitedict_kv.engines.valkey.key_range import joined, share_of
 from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
 from sqlitedict_kv.engines.valkey.namespaces import Registry
 from sqlitedict_kv.engines.valkey.script_calls import count_call, mget_call, page_call, places_of, scan_call
-from sqlitedict_kv.engines.valkey.value_format import record_of
+from sqlitedict_kv.engines.valkey.value_format import record_of, text_of
 from sqlitedict_kv.errors import KVError, UnsupportedError
 
 ROWS_PER_PAGE = 1000

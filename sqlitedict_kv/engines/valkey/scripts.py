@@ -136,7 +136,7 @@ local clocks, layouts = {{}}, {{}}
 for s = 1, shards do
   local clock, other = clock_of(KEYS[1 + 3 * s], ARGV[3 + s])
   if not clock then return {{'LAYOUT', other}} end
-  -- By name: a namespace and its leases have one clock.
+  -- By name: a namespace and what is kept beside it have one clock.
   clocks[KEYS[1 + 3 * s]], layouts[s] = clock - 1, ARGV[3 + s]
 end
 
@@ -324,12 +324,10 @@ redis.call('UNLINK', unpack(keys))
 return record({{#keys, live}})
 """)
 
-# KEYS: registry. ARGV: the namespace, that whose shards it shares, the layout if there is none yet. Returns the layout.
+# KEYS: registry. ARGV: the namespace, its layout if it has none yet. Returns its layout.
 DECLARE = Script.of("""
-redis.call('HSETNX', KEYS[1], ARGV[2], ARGV[3])
-local layout = redis.call('HGET', KEYS[1], ARGV[2])
-redis.call('HSET', KEYS[1], ARGV[1], layout)
-return layout
+redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('HGET', KEYS[1], ARGV[1])
 """)
 
 # KEYS: clock, WHOLE. ARGV: cursor, pattern, count. As a script it has keys, so that it is the server of their slot that

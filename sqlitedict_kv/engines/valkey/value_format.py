@@ -21,7 +21,7 @@ import struct
 from zlib import crc32
 
 from sqlitedict_kv.engines.record import Record
-from sqlitedict_kv.errors import DamagedEntryError, TooLargeError
+from sqlitedict_kv.errors import CorruptStoreError, DamagedEntryError, TooLargeError
 
 FORMAT = 1
 HEADER = struct.Struct(">BQIQQB")
@@ -110,3 +110,18 @@ def _damaged(namespace: str, key: str, raw: bytes) -> DamagedEntryError:
     if len(raw) >= HEADER_SIZE and raw[0] > FORMAT:
         return DamagedEntryError(namespace, key, f"it is of format {raw[0]}, of a later release or of another program")
     return DamagedEntryError(namespace, key, "it is no entry of this library")
+
+
+def text_of(name: bytes) -> str:
+    """Return the text of a key or a namespace.
+
+    Raises:
+        CorruptStoreError: it is none.
+    """
+    try:
+        return name.decode()
+    except UnicodeDecodeError as error:
+        raise CorruptStoreError(
+            f"the servers keep the name {name[:40]!r}, which is no text: another program uses our keys; "
+            f"choose another prefix"
+        ) from error

@@ -5,16 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from sqlitedict_kv import LayoutError, Store, UnsupportedError
-from sqlitedict_kv.engines.protocol import KeyRange
+from sqlitedict_kv import LayoutError, Store
+from sqlitedict_kv.engines.protocol import KeyRange, Layout
 from sqlitedict_kv.engines.valkey.key_range import bounds_of, joined
-from sqlitedict_kv.engines.valkey.keyspace import Keyspace, family_of, space_of
+from sqlitedict_kv.engines.valkey.keyspace import Keyspace, space_of
 
 NAMES = st.text("{}%:ab0.é", min_size=1, max_size=12)
 
 
-def space(name, shards=1, *, ordered=True):
-    return space_of("kv", name, Keyspace(shards, ordered))
+def space(name, shards=1, *, ordered=True, marks=b"", beside=None):
+    return space_of("kv", name, Keyspace(shards, ordered, marks, beside))
 
 
 def names_of(shard):
@@ -32,7 +32,8 @@ def test_no_two_namespaces_or_shards_have_a_name_in_common(names, shards):
     found = [
         name
         for namespace in names
-        for shard in space(namespace, shards).shards
+        for beside in (None, *(other for other in names if other != namespace))
+        for shard in space(namespace, shards, beside=beside).shards
         for name in (shard.entries, shard.order, shard.expiry)
     ]
     assert len(found) == len(set(found))
@@ -42,15 +43,34 @@ def test_no_two_namespaces_or_shards_have_a_name_in_common(names, shards):
 
 
 def test_leases_are_where_the_results_are():
-    results, leases = space("memoize", 8), space("memoize.leases", 8)
+    results = space("memoize", 8, marks=b"!~")
+    leases = space("memoize.leases", 8, marks=b"!~", beside="memoize")
     for key in (b"f(1)", b"!f(1)", b"~f(1)"):
         assert results.shard_of(key).slot == leases.shard_of(b"f(1)").slot
         assert results.shard_of(key).clock == leases.shard_of(b"f(1)").clock
     assert results.shards[0].entries != leases.shards[0].entries
-    assert family_of(".leases") == ".leases"
 
 
-@pytest.mark.parametrize("layout", [Keyspace(1, True), Keyspace(1024, False)])
+def test_nothing_is_guessed_from_a_name():
+    users, leases = space("users", 64), space("users.leases", 64)
+    assert [shard.slot for shard in users.shards] != [shard.slot for shard in leases.shards]
+    assert {shard.clock for shard in users.shards}.isdisjoint(shard.clock for shard in leases.shards)
+    assert len({users.shard_of(marks + b"k").slot for marks in (b"", b"!", b"~", b"!!~~")}) == 4
+    marked = space("users", 64, marks=b"!~")
+    assert len({marked.shard_of(marks + b"k").slot for marks in (b"", b"!", b"~")}) == 1
+    assert marked.shard_of(b"!!~~k") == marked.shard_of(b"!~~k")  # the mark of a key that begins with one
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Keyspace(1, True),
+        Keyspace(1024, False),
+        Keyspace(16, True, b"!~"),
+        Keyspace(1, False, b"", "é@\n{x}"),
+        Keyspace(16, True, b"!~", "m"),
+    ],
+)
 def test_a_layout_comes_back_as_it_was(layout):
     assert Keyspace.of(layout.encoded()) == layout
 
@@ -141,14 +161,47 @@ def test_wishes_add_up(address):
             store.ns("users", shards=2)
 
 
-def test_leases_of_leases_are_refused(address):
+def test_what_is_beside_something_that_is_beside_another_shares_the_shards_of_that(address):
     with Store(address) as store:
-        users = store.ns("users.leases.leases")
-        for verb, *arguments in (["set", "ada", 1], ["get", "ada"]):
-            with pytest.raises(UnsupportedError, match="another namespace"):
-                getattr(users, verb)(*arguments)
-        assert store.namespaces() == []
-        assert store.stats().entries == 0
+        registry = store._engine._registry
+        store._engine.declare("users.leases", Layout(colocated_with="users"))
+        store._engine.declare("users.leases.leases", Layout(colocated_with="users.leases"))
+        store.ns("users", shards=4)
+        for name in ("users.leases.leases", "users.leases", "users"):
+            store.ns(name)["ada"] = name
+        assert store.namespaces() == ["users", "users.leases", "users.leases.leases"]
+        assert [store.ns(name)["ada"] for name in store.namespaces()] == store.namespaces()
+        assert len({registry.known(name).shard_of(b"ada").clock for name in store.namespaces()}) == 1
+    with Store(address) as other:  # which was not told
+        assert [other.ns(name)["ada"] for name in other.namespaces()] == other.namespaces()
+        other.ns("users.leases").clear()
+        assert other.namespaces() == ["users", "users.leases.leases"]
+        assert other.check().entries == 2
+
+
+def test_a_namespace_that_was_made_by_itself_is_not_kept_beside_another_one(address):
+    with Store(address) as store:
+        store.ns("memoize.leases")["a"] = "a user's own"
+        with pytest.raises(LayoutError, match="'memoize.leases' was made by itself"):
+            store.memoize()(len)
+    with Store(address) as store:
+        store.memoize()(len)
+        with pytest.raises(LayoutError, match="'memoize.leases' was made by itself"):
+            store.ns("memoize.leases")["b"] = 1
+        assert store.ns("other.leases").get("a") is None
+
+
+def test_entries_that_were_there_before_the_results_keep_their_shards(address):
+    with Store(address) as store:
+        users = store.ns("users", shards=16)
+        users["!ada"] = 1
+        with pytest.raises(LayoutError, match="memoize in another namespace"):
+            users.memoize()(len)
+    with Store(address) as store:
+        whole = store.ns("whole")
+        whole["!ada"] = 1
+        assert whole.memoize()(abs)(-3) == 3  # one shard keeps all together
+        assert whole["!ada"] == 1
 
 
 def test_whoever_looks_at_all_namespaces_learns_of_a_new_layout(address, shared_valkey):

@@ -239,7 +239,8 @@ def test_it_tells_of_the_keys_that_changed_and_of_no_others(server, notes, track
     names = [("n", "k"), ("n", "é }{"), ("a{b}%c", "k"), ("m", ""), ("m.leases", "k"), ("n:1", "x:0}y")]
     keys = {}
     for name in names:
-        shard = space_of("kv", name[0], Keyspace(3, ordered=True)).shard_of(name[1].encode())
+        beside = "m" if name[0] == "m.leases" else None
+        shard = space_of("kv", name[0], Keyspace(3, ordered=True, beside=beside)).shard_of(name[1].encode())
         keys[shard.entries + name[1].encode()] = name
     for key in (*keys, b"kv:i{n:0}", b"kv:n", b"other", b"kw:d{n:0}k", b"kv:s{n:0}k", b"kv:d{n:0}\xff"):
         server.plain.set(key, 1)
@@ -250,7 +251,7 @@ def test_it_tells_of_the_keys_that_changed_and_of_no_others(server, notes, track
 @pytest.mark.parametrize("family", ["n", "a{b}%c", "%7B", ":", "a:1", "é"])
 @pytest.mark.parametrize("leases", ["", ".leases"])
 def test_a_name_comes_back_from_its_key(family, leases):
-    space = space_of("kv", family + leases, Keyspace(2, ordered=True))
+    space = space_of("kv", family + leases, Keyspace(2, ordered=True, beside=family if leases else None))
     for key in ("k", "", "}", "{x}", "ключ", "a:b"):
         name = space.shard_of(key.encode()).entries + key.encode()
         assert name_of(PREFIXES, name) == (family + leases, key)
