@@ -13,6 +13,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"(?<!!)\[([^\]\n]+)\]\(([^):#\s]+)(#[^)\s]*)?\)")
+CELL = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
 INCLUDED = {  # files of the top that are pages of the site too
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -46,4 +47,9 @@ def _changed(markdown: str, directory: str, name: str, config: Any) -> str:
         return f"[{text}]({posixpath.relpath(target, posixpath.dirname(name) or '.')}{anchor})"
 
     parts = re.split(r"(^```.*?^```$)", markdown, flags=re.MULTILINE | re.DOTALL)
-    return "".join(part if part.startswith("```") else LINK.sub(link, part) for part in parts)
+    return "".join(part if part.startswith("```") else CELL.sub(_bar, LINK.sub(link, part)) for part in parts)
+
+
+def _bar(match: re.Match[str]) -> str:
+    """Return code in a table with the bars that GitHub wants escaped there, and Python-Markdown does not."""
+    return match[0].replace("\\|", "|")

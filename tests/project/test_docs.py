@@ -1,6 +1,7 @@
 """The documentation site: built without a warning, complete, and without the network."""
 
 import importlib
+import inspect
 import os
 import re
 import subprocess
@@ -117,6 +118,24 @@ def test_the_site_has_every_public_name(site):
     anchors = {line.split()[0] for line in zlib.decompress(inventory).decode().splitlines()}
     anchors |= {name.rpartition(".")[0] for name in anchors if re.search(r"(\.\w+)\1$", name)}  # a module's namesake
     assert {name for name in public_names() if name not in anchors and not is_constant(name)} == set()
+
+
+def test_the_site_has_every_method(site):
+    inventory = (site / "objects.inv").read_bytes().split(b"\n", 4)[4]
+    anchors = {line.split()[0] for line in zlib.decompress(inventory).decode().splitlines()}
+    classes = {kind for kind in map(thing, public_names()) if inspect.isclass(kind)}
+    assert len(classes) > 50
+    for kind in classes:
+        named = {name for name in vars(kind) if not name.startswith("_")} - set(getattr(kind, "_fields", ()))
+        named = {name for name in named if getattr(getattr(kind, name), "__name__", name) == name}  # no second names
+        documented = {name for name in named if inspect.getdoc(getattr(kind, name)) and not is_constant(f".{name}")}
+        assert {name for name in documented if f"{kind.__module__}.{kind.__qualname__}.{name}" not in anchors} == set()
+
+
+def test_the_site_has_every_option_of_memoize(site):
+    page = (site / "reference" / "memoize" / "index.html").read_text("utf-8")
+    for option in inspect.signature(sqlitedict_kv.Memoize.__call__).parameters:
+        assert option == "self" or f"<code>{option}</code>" in page, option
 
 
 def test_the_site_asks_no_other_server(site):
