@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-LINK = re.compile(r"(?<!!)\[([^\]\n]+)\]\(([^):#\s]+)(#[^)\s]*)?\)")
+LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^):#\s]+)(#[^)\s]*)?\)")
 CELL = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
 INCLUDED = {  # files of the top that are pages of the site too
     "CHANGELOG.md": "changelog.md",

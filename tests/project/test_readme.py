@@ -143,6 +143,23 @@ def test_the_workflow_runs_the_automation_on_every_system_and_release():
         assert f'"{release}"' in workflow
 
 
+def test_the_gate_waits_for_every_job_that_counts():
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    jobs = set(re.findall(r"^  ([a-z-]+):(?: #.*)?$", workflow.partition("\njobs:\n")[2], re.MULTILINE))
+    (needed,) = re.findall(r"needs: \[(.*)\]", workflow)
+    assert set(needed.split(", ")) == jobs - {"all", "other-pythons"}
+    assert f'= "{" ".join(["success"] * len(needed.split(", ")))}" ]' in workflow
+
+
+def test_a_release_is_checked_attested_and_published_without_a_token():
+    workflow = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    for step in ("twine check --strict", "quickstart.py", "attest-build-provenance", "gh-action-pypi-publish"):
+        assert step in workflow
+    assert "mkdocs build --strict" in workflow
+    assert "secrets." not in workflow
+    assert "password" not in workflow
+
+
 def test_the_tree_of_errors_is_that_of_the_code():
     (tree,) = [block for block in blocks("text", PAGES["docs/reference/errors.md"]) if block.startswith("KVError")]
     assert tree in inspect.cleandoc(errors.__doc__).replace("\n    ", "\n")
