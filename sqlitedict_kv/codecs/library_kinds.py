@@ -19,6 +19,7 @@ MODULES = {
     "pytz": "timezone_kinds",
     "scipy": "scipy_kinds",
     "shapely": "shapely_kinds",
+    "sklearn": "sklearn_kinds",
     "torch": "torch_kinds",
 }  # the first word of a class's module, or of a stored name -> the module here that keeps it
 
