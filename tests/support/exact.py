@@ -203,7 +203,7 @@ def same_in_sklearn(wanted: Any, got: Any, place: str) -> None:
     elif hasattr(wanted, "__dict__"):
         assert_same(vars(wanted), vars(got), f"the state of {place}")
     else:
-        states = [[part for part in made.__reduce__()[1:] if part != type(made)] for made in (wanted, got)]
+        states = [[part for part in made.__reduce__()[1:] if part is not type(made)] for made in (wanted, got)]
         assert repr(states[0]) == repr(states[1]), place
 
 
