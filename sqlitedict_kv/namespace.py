@@ -11,7 +11,7 @@ from sqlitedict_kv.engines.protocol import AgeRange, Edit, KeyRange, Value
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
-from sqlitedict_kv.memoization.results import ResultStore, declare_layouts, lease_namespace
+from sqlitedict_kv.memoization.result_store import ResultStore, declare_layouts, lease_namespace
 from sqlitedict_kv.operations.context import Defaults, Entry, StoreContext
 from sqlitedict_kv.operations.optional import declare, require_aging
 from sqlitedict_kv.operations.pagination import Page, age_cursor, ages_of, cursor_after, key_of

@@ -17,7 +17,7 @@ from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.exclusive import Exclusive, exclusively
 from sqlitedict_kv.lru import LRUStats
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
-from sqlitedict_kv.memoization.results import ResultStore, declare_layouts, lease_namespace
+from sqlitedict_kv.memoization.result_store import ResultStore, declare_layouts, lease_namespace
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.open_engine import open_engine
 from sqlitedict_kv.operations import optional

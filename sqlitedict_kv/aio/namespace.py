@@ -12,7 +12,7 @@ from sqlitedict_kv.engines.protocol import Edit, KeyRange
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.lru import NotHeldError
 from sqlitedict_kv.memoization.decorator import AsyncDecorator, Memoize
-from sqlitedict_kv.memoization.results import OffLoop, ResultStore, declare_layouts, lease_namespace
+from sqlitedict_kv.memoization.result_store import OffLoop, ResultStore, declare_layouts, lease_namespace
 from sqlitedict_kv.namespace import Namespace, NamespaceStats
 from sqlitedict_kv.operations.context import Defaults, Entry
 from sqlitedict_kv.operations.pagination import Page

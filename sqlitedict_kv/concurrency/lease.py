@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from sqlitedict_kv.concurrency.backoff import Backoff
 from sqlitedict_kv.concurrency.renewal import KEEPER
-from sqlitedict_kv.errors import ConflictError, LockLostError
+from sqlitedict_kv.errors import ConflictError, KVError, LockLostError
 
 BACKOFF = Backoff(0.002, 0.05, growth=1.5)  # between two looks at the lease of another
 RENEWALS_PER_LEASE = 3
@@ -160,12 +160,13 @@ class Lease:
         raise LockLostError(self._space.name, self.key)
 
     def give_back(self) -> None:
-        """Free the key if the lease has not ended yet."""
-        with suppress(LockLostError):
+        """Free the key if that can be done; if not, the lease ends by itself."""
+        with suppress(KVError):
             self.release()
 
     def mark_failed(self) -> None:
         """Give the lease back, but keep others from work in the background before it would have ended."""
+        self.stop_renewing()
         with suppress(ConflictError):
             self._space.cas_set(self.key, None, self.version, ttl=self._leases.seconds, content_type=JSON)
 

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from sqlitedict_kv.memoization import threads
 from sqlitedict_kv.memoization.call_key import CallKeys
-from sqlitedict_kv.memoization.results import Policy, Results, ResultStore
+from sqlitedict_kv.memoization.policy import (
+    OnError,
+    Policy,
+    Undecodable,
+    Unstorable,
+    checked_exceptions,
+    checked_lifetime,
+    checked_seconds,
+)
+from sqlitedict_kv.memoization.result_store import ResultStore
+from sqlitedict_kv.memoization.results import Results
 from sqlitedict_kv.memoization.single_flight import SingleFlight
 from sqlitedict_kv.memoization.types import AsyncMemoized, CacheInfo, Memoized, MemoizedClassMethod
 from sqlitedict_kv.validation import (
@@ -19,8 +29,6 @@ from sqlitedict_kv.validation import (
     checked_callable,
     checked_choice,
     checked_content_type,
-    checked_duration,
-    checked_ttl,
 )
 
 P = ParamSpec("P")
@@ -100,7 +108,9 @@ class Memoize(Generic[D]):
         cache_exceptions: Mapping[type[Exception], Duration | None] | None = None,
         refresh_before: Duration | None = None,
         stale_if_error: Duration | None = None,
-        unstorable: Literal["raise", "return"] = "raise",
+        unstorable: Unstorable = "return",
+        on_error: OnError = "compute",
+        undecodable: Undecodable = "recompute",
         lease: Duration = LEASE_SECONDS,
         content_type: str | None = None,
     ) -> D:
@@ -118,13 +128,18 @@ class Memoize(Generic[D]):
             condition: takes the result and returns whether to keep it.
             cache_exceptions: which exceptions are kept and raised again, each with its seconds, such as
                 ``{LookupError: 5}``. Their arguments and attributes are kept, not their traceback or cause.
-            refresh_before: seconds before its end from which on a result that is asked for is computed anew in
+            refresh_before: seconds before its end from which on a result that is asked for is computed again in
                 the background, by one caller at a time; all get the old one until the new one is there.
                 What raises is logged, and tried again after *lease* seconds.
             stale_if_error: seconds after its end during which a result is returned if the function raises; it
                 is kept a second time for this. Each call tries the function first.
-            unstorable: what happens to a result that no codec keeps exactly: ``"raise"`` a CodecError, or
-                ``"return"`` it, to each caller its own, and count it.
+            unstorable: what happens to a result that no codec keeps exactly, or that is too large: ``"return"`` it,
+                to each caller its own, count it and warn once; or ``"raise"`` its error, for tests.
+            on_error: what happens if the storage fails, as it is busy, full, detached or not reached:
+                ``"compute"`` the result, count that and log it once; or ``"raise"``. Damage, a store that is
+                closed and wrong arguments always raise.
+            undecodable: what happens to an entry that does not decode, such as one of a later release:
+                ``"recompute"`` it, count that and log it once; or ``"raise"``.
             lease: seconds after which others compute if the process that does is killed. How long a
                 computation takes does not matter.
             content_type: how results are encoded; None is what fits each.
@@ -134,16 +149,18 @@ class Memoize(Generic[D]):
         """
         place = self._result_store(ns)
         policy = Policy(
-            ttl=_checked_lifetime(place.ttl if isinstance(ttl, Default) else ttl),
+            ttl=checked_lifetime(place.ttl if isinstance(ttl, Default) else ttl),
             condition=None if condition is None else checked_callable(condition, "condition"),
-            cache_exceptions=_checked_exceptions(cache_exceptions),
-            refresh_before=_checked_seconds(refresh_before, "refresh_before"),
-            stale_if_error=_checked_seconds(stale_if_error, "stale_if_error"),
-            return_unstorable=checked_choice(unstorable, "unstorable", ("raise", "return")) == "return",
-            lease=_checked_seconds(lease, "lease") or LEASE_SECONDS,
+            cache_exceptions=checked_exceptions(cache_exceptions),
+            refresh_before=checked_seconds(refresh_before, "refresh_before"),
+            stale_if_error=checked_seconds(stale_if_error, "stale_if_error"),
+            unstorable=cast("Unstorable", checked_choice(unstorable, "unstorable", ("raise", "return"))),
+            on_error=cast("OnError", checked_choice(on_error, "on_error", ("compute", "raise"))),
+            undecodable=cast("Undecodable", checked_choice(undecodable, "undecodable", ("raise", "recompute"))),
+            lease=checked_seconds(lease, "lease") or LEASE_SECONDS,
             content_type=checked_content_type(content_type, place.codecs) or place.content_type,
         )
-        _check_together(policy)
+        policy.check_together()
         checked_bool(typed, "typed")
         if key is not None:
             checked_callable(key, "key")
@@ -215,34 +232,3 @@ def checked_function(function: object) -> Callable[..., Any]:
             f"{getattr(function, '__qualname__', 'it')} yields, and a generator cannot be kept; let it return a list"
         )
     return function
-
-
-def _checked_lifetime(ttl: Any) -> Any:
-    if callable(ttl):
-        if isinstance(ttl, type) or hasattr(ttl, "cache_key"):
-            raise TypeError("ttl must be seconds, None, or a function of the result that returns them")
-        return ttl
-    return checked_ttl(ttl)
-
-
-def _checked_seconds(value: object, name: str) -> float | None:
-    return None if value is None else checked_duration(value, name)
-
-
-def _checked_exceptions(named: object) -> dict[type[Exception], float | None]:
-    if named is None:
-        return {}
-    if not isinstance(named, Mapping):
-        raise TypeError(f"cache_exceptions must map types to seconds, such as {{LookupError: 5}}, not {named!r:.80}")
-    for kind in named:
-        if not isinstance(kind, type) or not issubclass(kind, Exception):
-            raise TypeError(f"cache_exceptions must name subclasses of Exception, not {kind!r:.80}")
-    return {kind: checked_ttl(ttl) for kind, ttl in named.items()}
-
-
-def _check_together(policy: Policy) -> None:
-    ttl = policy.ttl
-    if ttl is None and (policy.refresh_before is not None or policy.stale_if_error is not None):
-        raise ValueError("refresh_before and stale_if_error need a ttl; what is kept for ever is never too old")
-    if policy.refresh_before is not None and not callable(ttl) and ttl is not None and policy.refresh_before >= ttl:
-        raise ValueError(f"refresh_before must be less than ttl, {ttl} seconds, not {policy.refresh_before}")

@@ -8,17 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sqlitedict_kv.concurrency.lease import BACKOFF, Lease
 from sqlitedict_kv.concurrency.sansio import Blocking, Invoke, Pause, Steps
+from sqlitedict_kv.errors import DecodeError, KVError, ReadOnlyError
 from sqlitedict_kv.memoization.call_key import CallKeys
+from sqlitedict_kv.memoization.failures import STORAGE_FAILURES
 from sqlitedict_kv.memoization.results import MISSING, Results, Shared, shared
 from sqlitedict_kv.memoization.single_flight import KEPT, Flight, SingleFlight
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
 Outcome = tuple[Any, Any]  # the result, and what those who wait get; see Results.finish
+Computation = Callable[[str, Args, Kwargs], Steps[Outcome]]
+
+FAILED: Final = object()  # instead of what a step in the store would give
 
 
 class Driver(Protocol):
@@ -57,12 +62,23 @@ class Flow:
 
     def miss(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Any]:
         """Return the result that this caller, another one or another process computes."""
+        return (yield from self._find(key, args, kwargs, self._obtain))
+
+    def recover(self, key: str, args: Args, kwargs: Kwargs, error: KVError) -> Steps[Any]:
+        """Return the result although its look-up raised *error*, or raise that if the options say so."""
+        if isinstance(error, DecodeError):
+            self._results.failures.note_undecodable(key, error)
+            return (yield from self._find(key, args, kwargs, self._obtain_again))
+        self._results.failures.note_storage(key, error)
+        return (yield from self._find(key, args, kwargs, self._compute_unkept))
+
+    def _find(self, key: str, args: Args, kwargs: Kwargs, computation: Computation) -> Steps[Any]:
         self._results.refuse_recursion(key)
         self._results.counters.misses += 1
         while True:
             flight, first = self._flights.board(key)
             if first:
-                return (yield from self._launch(flight, self._obtain(key, args, kwargs)))
+                return (yield from self._launch(flight, computation(key, args, kwargs)))
             yield self._driver.ride(flight)
             outcome = flight.result()
             if isinstance(outcome, Shared):
@@ -70,8 +86,10 @@ class Flow:
             if outcome is not KEPT:
                 self._results.counters.computed += 1
                 return (yield Invoke(self._function, args, kwargs))
-            value = yield self._driver.read(partial(self._results.look, key))
-            if value is not MISSING:
+            value = yield from self._try(key, self._driver.read(partial(self._results.look, key)))
+            if value is FAILED:
+                computation = self._compute_unkept
+            elif value is not MISSING:
                 return value
 
     def refresh(self, args: Args, kwargs: Kwargs) -> Steps[Any]:
@@ -109,18 +127,38 @@ class Flow:
 
     def _obtain(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
         """Compute, or wait for the process that does."""
+        start = Blocking(partial(self._results.start, key), undo=_give_back)
+        is_busy = self._driver.read(partial(self._results.leases.is_busy, key))
         pauses = BACKOFF.pauses()
         while True:
-            lease, value = yield Blocking(lambda: self._results.start(key), undo=_give_back)
-            if value is not MISSING:
-                return value, KEPT
+            lease, value = yield from self._try(key, start, (None, FAILED))
             if lease is not None:
                 return (yield from self._compute(lease, args, kwargs, self._results.fail))
-            while (yield self._driver.read(partial(self._results.leases.is_busy, key))):
+            if value is FAILED:
+                return (yield from self._compute_unkept(key, args, kwargs))
+            if value is not MISSING:
+                return value, KEPT
+            while (yield from self._try(key, is_busy, otherwise=False)):
                 yield Pause(next(pauses))
 
+    def _obtain_again(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
+        """Compute what is kept and does not decode; a store that is read-only stays as it is."""
+        try:
+            return (yield from self._obtain(key, args, kwargs))
+        except ReadOnlyError:
+            return (yield from self._compute_unkept(key, args, kwargs))
+
+    def _compute_unkept(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
+        """Compute without the store."""
+        with self._results.computing(key):
+            value = yield Invoke(self._function, args, kwargs)
+        return value, Shared(value)
+
     def _recompute(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
-        lease, _ = yield Blocking(lambda: (self._results.leases.seize(key), MISSING), undo=_give_back)
+        seize = Blocking(lambda: (self._results.leases.seize(key), MISSING), undo=_give_back)
+        lease, _ = yield from self._try(key, seize, (None, FAILED))
+        if lease is None:
+            return (yield from self._compute_unkept(key, args, kwargs))
         return (yield from self._compute(lease, args, kwargs, self._results.give_up))
 
     def _recompute_in_background(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
@@ -136,16 +174,33 @@ class Flow:
         self, lease: Lease, args: Args, kwargs: Kwargs, fail: Callable[[Lease, Exception], Any]
     ) -> Steps[Outcome]:
         try:
-            with self._results.computing(lease):
+            with self._results.computing(lease.key), lease.kept():
                 value = yield Invoke(self._function, args, kwargs)
         except Exception as error:
-            return Shared.twice((yield Blocking(partial(fail, lease, error))))
+            stale = yield from self._try(lease.key, Blocking(partial(fail, lease, error)), FAILED, spared=error)
+            if stale is FAILED:
+                raise
+            return Shared.twice(stale)
         except GeneratorExit:  # nothing can be called any more; the lease ends by itself
             raise
         except BaseException:
             yield Blocking(lease.give_back)
             raise
-        return value, (yield Blocking(partial(self._results.finish, lease, value)))
+        finish = Blocking(partial(self._results.finish, lease, value))
+        return value, (yield from self._try(lease.key, finish, Shared(value)))
+
+    def _try(self, key: str, request: Any, otherwise: Any = FAILED, *, spared: Exception | None = None) -> Steps[Any]:
+        """Return what a step in the store gives, or *otherwise* if the storage fails and calls survive that.
+
+        The error *spared* is not one of the storage, but the function's own.
+        """
+        try:
+            return (yield request)
+        except STORAGE_FAILURES as error:
+            if error is spared:
+                raise
+            self._results.failures.note_storage(key, error)
+            return otherwise
 
 
 def _give_back(taken: tuple[Lease | None, Any]) -> None:

@@ -15,10 +15,12 @@ from typing import Any
 
 from sqlitedict_kv.concurrency.async_driver import drive, event
 from sqlitedict_kv.concurrency.cancellation import in_thread
-from sqlitedict_kv.concurrency.sansio import Blocking, Steps
+from sqlitedict_kv.concurrency.sansio import Blocking, Invoke, Steps
 from sqlitedict_kv.memoization.call_key import CallKeys
+from sqlitedict_kv.memoization.failures import READ_FAILURES
 from sqlitedict_kv.memoization.flow import Flow
-from sqlitedict_kv.memoization.results import MISSING, OffLoop, Results
+from sqlitedict_kv.memoization.result_store import OffLoop
+from sqlitedict_kv.memoization.results import MISSING, Results
 from sqlitedict_kv.memoization.single_flight import Flight, SingleFlight
 
 
@@ -26,30 +28,49 @@ def decorate(
     function: Callable[..., Any], keys: CallKeys, results: Results, flights: SingleFlight, *, soft: bool
 ) -> Any:
     """Return *function* with its results kept; *soft* is whether they are refreshed before they expire."""
-    off_loop = results.off_loop
-    driver = Tasks(flights, off_loop)
+    driver = Tasks(flights, results.off_loop)
     flow = Flow(function, keys, results, flights, driver)
-    key_of, counters, offload = keys.of, results.counters, driver.offload
-    get: Callable[..., Any] = results.get if off_loop is None else off_loop.get
-    peek: Callable[..., Any] = results.peek if off_loop is None else off_loop.get_with_meta
 
-    @wraps(function)
+    async def refresh(*args: Any, **kwargs: Any) -> Any:
+        return await drive(flow.refresh(args, kwargs), driver.offload)
+
+    wrapper: Any = wraps(function)((_soft if soft else _hard)(flow, driver, keys, results))
+    wrapper.refresh = refresh
+    return wrapper
+
+
+def _hard(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> Callable[..., Awaitable[Any]]:
+    off_loop, key_of, counters, offload = results.off_loop, keys.of, results.counters, driver.offload
+    get: Callable[..., Any] = results.get if off_loop is None else off_loop.get
+
     async def hard_wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
-        value = get(key, MISSING)
-        if off_loop is not None:
-            value = await value
+        try:
+            value = get(key, MISSING)
+            if off_loop is not None:
+                value = await value
+        except READ_FAILURES as error:
+            return await drive(flow.recover(key, args, kwargs, error), offload)
         if value is MISSING:
             return await drive(flow.miss(key, args, kwargs), offload)
         counters.hits += 1
         return value
 
-    @wraps(function)
+    return hard_wrapper
+
+
+def _soft(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> Callable[..., Awaitable[Any]]:
+    off_loop, key_of, counters, offload = results.off_loop, keys.of, results.counters, driver.offload
+    peek: Callable[..., Any] = results.peek if off_loop is None else off_loop.get_with_meta
+
     async def soft_wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
-        entry = peek(key)
-        if off_loop is not None:
-            entry = await entry
+        try:
+            entry = peek(key)
+            if off_loop is not None:
+                entry = await entry
+        except READ_FAILURES as error:
+            return await drive(flow.recover(key, args, kwargs, error), offload)
         if entry is None:
             return await drive(flow.miss(key, args, kwargs), offload)
         counters.hits += 1
@@ -57,12 +78,7 @@ def decorate(
             flow.refresh_soon(key, args, kwargs)
         return entry.value
 
-    async def refresh(*args: Any, **kwargs: Any) -> Any:
-        return await drive(flow.refresh(args, kwargs), offload)
-
-    wrapper: Any = soft_wrapper if soft else hard_wrapper
-    wrapper.refresh = refresh
-    return wrapper
+    return soft_wrapper
 
 
 class Tasks:
@@ -89,7 +105,7 @@ class Tasks:
 
     def read(self, function: Callable[[], Any]) -> Any:
         """Read on the loop, if that is allowed."""
-        return function() if self._reads_on_loop else Blocking(function)
+        return Invoke(function) if self._reads_on_loop else Blocking(function)
 
     async def _ride(self, flight: Flight, arrival: asyncio.Future[Any]) -> Any:
         """Wait for a flight; if all who wait are cancelled, its computation is, too."""

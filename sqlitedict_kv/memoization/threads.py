@@ -8,8 +8,9 @@ from contextvars import copy_context
 from functools import wraps
 from typing import Any
 
-from sqlitedict_kv.concurrency.sansio import Steps, Until, run
+from sqlitedict_kv.concurrency.sansio import Invoke, Steps, Until, run
 from sqlitedict_kv.memoization.call_key import CallKeys
+from sqlitedict_kv.memoization.failures import READ_FAILURES
 from sqlitedict_kv.memoization.flow import Flow
 from sqlitedict_kv.memoization.results import MISSING, Results
 from sqlitedict_kv.memoization.single_flight import Flight, SingleFlight
@@ -26,7 +27,10 @@ def decorate(
     def hard_wrapper(*args: Any, **kwargs: Any) -> Any:
         # The hit, flat: a key, a read.
         key = key_of(args, kwargs)
-        value = get(key, MISSING)
+        try:
+            value = get(key, MISSING)
+        except READ_FAILURES as error:
+            return run(flow.recover(key, args, kwargs, error))
         if value is MISSING:
             return run(miss(key, args, kwargs))
         counters.hits += 1
@@ -35,7 +39,10 @@ def decorate(
     @wraps(function)
     def soft_wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
-        entry = results.peek(key)
+        try:
+            entry = results.peek(key)
+        except READ_FAILURES as error:
+            return run(flow.recover(key, args, kwargs, error))
         if entry is None:
             return run(miss(key, args, kwargs))
         counters.hits += 1
@@ -68,8 +75,8 @@ class Threads:
         return Until(flight.when_landed)
 
     def read(self, function: Callable[[], Any]) -> Any:
-        """Read at once."""
-        return function()
+        """Read here."""
+        return Invoke(function)
 
     def launch_in_background(self, flight: Flight, steps: Steps[Any]) -> None:
         """Compute in a thread that ends with the process; while another process does, or has failed, not at all."""

@@ -1,8 +1,9 @@
-"""How a memoized function looks to those who call it."""
+"""Types of memoized functions, for callers and type checkers."""
 
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
 from sqlitedict_kv.operations.context import Entry
@@ -17,13 +18,15 @@ class CacheInfo(NamedTuple):
 
     Attributes:
         hits: calls that found their result in the store.
-        misses: calls that did not; they computed it or waited for somebody who did.
+        misses: calls that did not; they computed it or waited for another call that did.
         computed: how often the function itself was called.
-        not_kept: results that condition= refused.
+        not_kept: results that condition= refused, or to which ttl= gave no time.
         unstorable: results that no codec keeps exactly, or that are too large.
         lost: results that were not kept because the lease had ended or the entry was forgotten meanwhile.
         stale: calls that got an expired result because the function raised; see stale_if_error=.
         failed_refreshes: computations in the background that raised; see refresh_before=.
+        undecodable: entries that did not decode and were computed again; see undecodable=.
+        storage_errors: failures of the storage that calls survived; see on_error=.
     """
 
     hits: int
@@ -34,6 +37,24 @@ class CacheInfo(NamedTuple):
     lost: int
     stale: int
     failed_refreshes: int
+    undecodable: int
+    storage_errors: int
+
+
+@dataclass(slots=True)
+class MemoizeCounters:
+    """The counters behind :class:`CacheInfo`."""
+
+    hits: int = 0
+    misses: int = 0
+    computed: int = 0
+    not_kept: int = 0
+    unstorable: int = 0
+    lost: int = 0
+    stale: int = 0
+    failed_refreshes: int = 0
+    undecodable: int = 0
+    storage_errors: int = 0
 
 
 class BoundMemoized(Protocol[P, R_co]):
@@ -123,7 +144,7 @@ class AsyncMemoized(Protocol[P, R_co]):
         """Remove the result of a call and return whether there was one; see :meth:`Memoized.forget`."""
 
     async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Compute a result anew, keep it and return it; see :meth:`Memoized.refresh`."""
+        """Compute a result again, keep it and return it; see :meth:`Memoized.refresh`."""
 
     def cache_info(self) -> CacheInfo:
         """Return what happened in this process."""

@@ -199,7 +199,7 @@ def test_condition_says_what_is_kept(store):
 
 def test_a_result_that_cannot_be_kept_exactly_raises_at_the_first_call(store):
     counted = Counted(lambda x: [object()])
-    load = memoize(store)(counted.function)
+    load = memoize(store, unstorable="raise")(counted.function)
     with pytest.raises(CodecError, match=r"the result of .*load\(1, 0\) cannot be kept: .*builtins.object"):
         load(1)
     assert load.cache_info().unstorable == 1
@@ -208,7 +208,7 @@ def test_a_result_that_cannot_be_kept_exactly_raises_at_the_first_call(store):
 
 
 def test_a_result_that_is_too_large_raises(make_store):
-    load = memoize(make_store(max_value_bytes=1000))(Counted(lambda x: b"x" * 1001).function)
+    load = memoize(make_store(max_value_bytes=1000), unstorable="raise")(Counted(lambda x: b"x" * 1001).function)
     with pytest.raises(TooLargeError, match=r"the result of .*load\(1, 0\) cannot be kept: value takes 1001 bytes"):
         load(1)
 
@@ -216,7 +216,9 @@ def test_a_result_that_is_too_large_raises(make_store):
 def test_a_result_that_cannot_be_kept_is_returned_and_counted_if_asked(store):
     counted = Counted(lambda x: object())
     load = memoize(store, unstorable="return")(counted.function)
-    assert load(1) is not load(1)
+    with pytest.warns(UserWarning, match="is returned and not kept"):
+        first = load(1)
+    assert first is not load(1)
     assert load.cache_info().unstorable == 2
     assert list(store.ns("memoize.leases")) == []
 
@@ -402,8 +404,9 @@ def test_those_who_wait_for_a_result_that_cannot_be_kept_compute_their_own(store
         asked = [pool.submit(load, 1) for _ in range(3)]
         held.begun.acquire()
         passengers(load, 3)
-        held.end.release(3)
-        assert [list(future.result(WAIT)) for future in asked] == [[1]] * 3
+        with pytest.warns(UserWarning, match="is returned and not kept"):
+            held.end.release(3)
+            assert [list(future.result(WAIT)) for future in asked] == [[1]] * 3
     assert held.calls == [1] * 3
 
 
@@ -1162,7 +1165,7 @@ def test_an_async_result_that_cannot_be_kept_and_one_that_is_stale(store, clock)
             raise result
         return result
 
-    load, _ = counted_async(store, work, ttl=10, stale_if_error=60)
+    load, _ = counted_async(store, work, ttl=10, stale_if_error=60, unstorable="raise")
 
     async def main():
         with pytest.raises(CodecError):

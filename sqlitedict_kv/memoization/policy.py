@@ -1,0 +1,71 @@
+"""The options of memoize that say what is kept, for how long, and what happens otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Literal, NamedTuple
+
+from sqlitedict_kv.validation import Duration, checked_duration, checked_ttl
+
+Unstorable = Literal["return", "raise"]
+OnError = Literal["compute", "raise"]
+Undecodable = Literal["recompute", "raise"]
+
+
+class Policy(NamedTuple):
+    """The options of memoize beside those that make the key; checked."""
+
+    ttl: float | Callable[[Any], Duration | None] | None
+    condition: Callable[[Any], Any] | None
+    cache_exceptions: dict[type[Exception], float | None]
+    refresh_before: float | None
+    stale_if_error: float | None
+    unstorable: Unstorable
+    on_error: OnError
+    undecodable: Undecodable
+    lease: float
+    content_type: str | None
+
+    def check_together(self) -> None:
+        """Raise ValueError if two options contradict each other."""
+        ttl = self.ttl
+        if ttl is None and (self.refresh_before is not None or self.stale_if_error is not None):
+            raise ValueError("refresh_before and stale_if_error need a ttl; a result without one never expires")
+        if self.refresh_before is not None and not callable(ttl) and ttl is not None and self.refresh_before >= ttl:
+            raise ValueError(f"refresh_before must be less than ttl, {ttl} seconds, not {self.refresh_before}")
+
+    def lifetime(self, value: Any) -> float | None:
+        """Return for how many seconds a result is kept, None is forever; 0 is not at all."""
+        if not callable(self.ttl):
+            return self.ttl
+        chosen: Any = self.ttl(value)
+        if type(chosen) in (int, float, timedelta) and not chosen:
+            return 0.0
+        return checked_ttl(chosen)
+
+
+def checked_lifetime(ttl: Any) -> Any:
+    """Return the ttl of memoize: seconds, None, or a function that returns them."""
+    if callable(ttl):
+        if isinstance(ttl, type) or hasattr(ttl, "cache_key"):
+            raise TypeError("ttl must be seconds, None, or a function of the result that returns them")
+        return ttl
+    return checked_ttl(ttl)
+
+
+def checked_seconds(value: object, name: str) -> float | None:
+    """Return a duration in seconds; None is none."""
+    return None if value is None else checked_duration(value, name)
+
+
+def checked_exceptions(named: object) -> dict[type[Exception], float | None]:
+    """Return which exceptions are kept, each with its seconds."""
+    if named is None:
+        return {}
+    if not isinstance(named, Mapping):
+        raise TypeError(f"cache_exceptions must map types to seconds, such as {{LookupError: 5}}, not {named!r:.80}")
+    for kind in named:
+        if not isinstance(kind, type) or not issubclass(kind, Exception):
+            raise TypeError(f"cache_exceptions must name subclasses of Exception, not {kind!r:.80}")
+    return {kind: checked_ttl(ttl) for kind, ttl in named.items()}

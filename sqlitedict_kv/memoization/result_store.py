@@ -1,0 +1,81 @@
+"""Places in a store where the results of functions are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from sqlitedict_kv.codecs.registry import Codecs
+from sqlitedict_kv.concurrency.lease import LeaseSpace
+from sqlitedict_kv.engines.protocol import Layout
+from sqlitedict_kv.validation import checked_namespace
+
+if TYPE_CHECKING:
+    from sqlitedict_kv.concurrency.cancellation import InThread
+
+
+EXCEPTION_MARK, STALE_MARK = "!", "~"  # before the key of a call: its exception, a copy that outlives its result
+
+
+class ResultSpace(LeaseSpace, Protocol):
+    """The part of a namespace that memoize uses."""
+
+    def get(self, key: str, default: Any) -> Any:
+        """Return a value."""
+
+    def delete_many(self, keys: Iterable[str]) -> int:
+        """Remove entries and return how many there were."""
+
+    def list(self, prefix: str, *, limit: int) -> Any:
+        """Return a page of keys."""
+
+
+class OffLoop(NamedTuple):
+    """A way from tasks to a store that they may only await.
+
+    Attributes:
+        get: as that of a namespace, awaited.
+        get_with_meta: likewise.
+        in_thread: calls a function that may block, and ends only when that has.
+    """
+
+    get: Callable[[str, Any], Awaitable[Any]]
+    get_with_meta: Callable[[str], Awaitable[Any]]
+    in_thread: InThread
+
+
+class ResultStore(NamedTuple):
+    """The namespaces of results and of leases, and what belongs to them.
+
+    Attributes:
+        store: stands for the store, by its identity.
+        results: the namespace of the results.
+        leases: the namespace of the leases.
+        atomic: returns a transaction on both, as Store.atomic does.
+        clock: returns the Unix time in seconds.
+        codecs: encode the results.
+        ttl: how long a result lives where memoize is not told.
+        content_type: how a result is encoded where memoize is not told.
+        off_loop: the way to all this from tasks; None is that a read may be made on the loop.
+    """
+
+    store: object
+    results: ResultSpace
+    leases: ResultSpace
+    atomic: Callable[[], Any]
+    clock: Callable[[], float]
+    codecs: Codecs
+    ttl: float | None = None
+    content_type: str | None = None
+    off_loop: OffLoop | None = None
+
+
+def lease_namespace(results: str) -> str:
+    """Return the name of the namespace that keeps the leases of a namespace of results."""
+    return checked_namespace(f"{results}.leases", "ns with .leases")
+
+
+def declare_layouts(declare: Callable[[str, Layout], None], results: str, leases: str) -> None:
+    """Say what must be kept together, as one transaction writes it: a result, its exception, its copy and its lease."""
+    declare(results, Layout(key_marks=EXCEPTION_MARK + STALE_MARK))
+    declare(leases, Layout(colocated_with=results))
