@@ -234,6 +234,10 @@ def test_threads_and_processes_share_a_table(tmp_path):
 # -- moving
 
 
+class Own:
+    """A class that no codec keeps."""
+
+
 def test_tables_are_moved_in_order_and_the_file_stays(tmp_path):
     old, new = tmp_path / "old.db", tmp_path / "new.db"
     with theirs.SqliteDict(str(old), "plain") as table:
@@ -245,6 +249,7 @@ def test_tables_are_moved_in_order_and_the_file_stays(tmp_path):
         table.commit()
     with theirs.SqliteDict(str(old), "classes") as table:
         table["o"] = collections.OrderedDict(a=1)
+        table["own"] = Own()
         table["n"] = 1
         table.commit()
     before = old.read_bytes()
@@ -253,7 +258,8 @@ def test_tables_are_moved_in_order_and_the_file_stays(tmp_path):
     assert (report.moved, {entry.reason for entry in report.skipped}) == (1, {"its value is a pickle"})
     report = move(old, new, unpickle="plain")
     assert (report.moved, report.present) == (4, 1)
-    assert ["OrderedDict" in entry.reason for entry in report.skipped] == [True]
+    assert ["OrderedDict" in entry.reason for entry in report.skipped] == [True, False]
+    assert "Own" in report.skipped[1].reason
     assert old.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.db", "old.db"]
 
@@ -265,7 +271,7 @@ def test_tables_are_moved_in_order_and_the_file_stays(tmp_path):
 
     with pytest.warns(RuntimeWarning, match="code"):
         report = move(old, tmp_path / "all.db", unpickle=True)
-    assert [entry.key for entry in report.skipped] == ["'o'"]  # no codec keeps it
+    assert [entry.key for entry in report.skipped] == ["'own'"]  # no codec keeps it
 
 
 def test_a_decoder_reads_what_its_encoder_wrote(tmp_path):
@@ -307,9 +313,160 @@ def test_what_is_no_file_of_sqlitedict_is_refused(tmp_path):
         connection.execute("CREATE TABLE t (key TEXT PRIMARY KEY, value BLOB, more)")
     with pytest.raises(ValueError, match="no table"):
         move(old, new)
-    with pytest.raises(ValueError, match="another file"):
+    with pytest.raises(ValueError, match="no table"):
         move(old, old)
     assert not new.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.db"]
+
+
+# -- what a program passes to SqliteDict, it passes to move
+
+
+def compress(value):
+    return sqlite3.Binary(zlib.compress(json.dumps(value).encode()))
+
+
+def decompress(stored):
+    return json.loads(zlib.decompress(stored))
+
+
+def hex_key(key):
+    return key.encode().hex()
+
+
+def unhex_key(text):
+    return bytes.fromhex(text).decode()
+
+
+PROGRAMS = {
+    "json": {"encode": json.dumps, "decode": json.loads},
+    "compressed": {"encode": compress, "decode": decompress},
+    "keys": {"encode": json.dumps, "decode": json.loads, "encode_key": hex_key, "decode_key": unhex_key},
+    "commits": {"encode": json.dumps, "decode": json.loads, "tablename": "users", "autocommit": True, "flag": "c"},
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+@pytest.mark.parametrize("in_place", [False, True], ids=["elsewhere", "in place"])
+def test_a_program_that_passes_to_move_what_it_passes_to_sqlitedict_works_unchanged(tmp_path, program, in_place):
+    old = tmp_path / "old.db"
+    values = {"a": {"b": [1, None]}, "text": "x", "number": 7, "none": None}
+    with theirs.SqliteDict(str(old), **program) as table:
+        table.update(values)
+        table.commit()
+    new = old if in_place else tmp_path / "new.db"
+    report = move(old, new, **program)
+    assert (report.moved, report.skipped) == (4, [])
+    with SqliteDict(str(new), **program) as table:
+        assert list(table.items()) == list(values.items())
+        assert table["a"] == {"b": [1, None]}
+        table["a"] = "written again"
+        table["more"] = 2
+        table.commit()
+    report = move(old, new, **program)
+    assert (report.moved, report.present) == (0, 4)
+    with SqliteDict(str(new), **program) as table:
+        assert dict(table) == {**values, "a": "written again", "more": 2}
+
+
+def test_moving_in_place_keeps_the_old_file_and_its_permissions(tmp_path):
+    old = tmp_path / "app.db"
+    with theirs.SqliteDict(str(old), encode=json.dumps, decode=json.loads) as table:
+        table["k"] = 1
+        table.commit()
+    before = old.read_bytes()
+    old.chmod(0o640)
+    assert move(old, encode=json.dumps, decode=json.loads).moved == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["app.db", "app.db.sqlitedict"]
+    assert (tmp_path / "app.db.sqlitedict").read_bytes() == before
+    assert old.stat().st_mode & 0o777 == 0o640
+
+
+def test_moving_in_place_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
+    old = tmp_path / "app.db"
+    with theirs.SqliteDict(str(old), encode=json.dumps, decode=json.loads) as table:
+        table.update({str(number): number for number in range(1000)})
+        table.commit()
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    for broken in ("shutil.copymode", "os.link", "os.replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(broken, fail)
+            with pytest.raises(KeyboardInterrupt):
+                move(old, encode=json.dumps, decode=json.loads)
+        with theirs.SqliteDict(str(old), encode=json.dumps, decode=json.loads, flag="r") as table:
+            assert len(table) == 1000  # the old file is in its place until the new one is complete
+    assert move(old, encode=json.dumps, decode=json.loads).present == 1000
+    with SqliteDict(old, encode=json.dumps, decode=json.loads) as table:
+        assert table["999"] == 999
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["app.db", "app.db.sqlitedict"]
+
+
+def test_a_file_in_use_is_not_moved_in_place(tmp_path):
+    old = tmp_path / "app.db"
+    with theirs.SqliteDict(str(old), journal_mode="WAL") as table:
+        table["k"] = "v"
+        table.commit()
+        with pytest.raises(ValueError, match="in use"):
+            move(old)
+        table["k"] = "still there"
+    assert move(old, unpickle="plain").moved == 1
+
+
+def test_keys_of_the_encoder_of_sqlitedict_are_encoded_again(tmp_path):
+    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    coders = {"encode_key": theirs.encode_key, "decode_key": theirs.decode_key}
+    with theirs.SqliteDict(str(old), **coders) as table:
+        table[("user", 7)], table[5], table["text"] = 1, 2, 3
+        table.commit()
+    coders = {"encode_key": ours.encode_key, "decode_key": ours.decode_key}
+    report = move(old, new, **coders)
+    assert [entry.reason for entry in report.skipped] == ["its key is a pickle"] * 3
+    report = move(old, new, unpickle="plain", **coders)
+    assert (report.moved, report.skipped) == (3, [])
+    with SqliteDict(new, **coders) as table:
+        assert dict(table) == {("user", 7): 1, 5: 2, "text": 3}
+        assert table["user", 7] == 1
+
+
+def test_a_table_that_is_asked_for_is_moved_alone_and_the_others_are_named(tmp_path):
+    old = tmp_path / "app.db"
+    for name in ("one", "two"):
+        with theirs.SqliteDict(str(old), name, encode=json.dumps, decode=json.loads) as table:
+            table["k"] = name
+            table.commit()
+    json_coders = {"encode": json.dumps, "decode": json.loads}
+    report = move(old, tablename="one", **json_coders)
+    assert report.moved == 1
+    assert [note.split(":")[0] for note in report.unkept] == ["table 'two'"]
+    assert move(old, tablename="two", **json_coders).moved == 1
+    assert SqliteDict.get_tablenames(old) == ["one", "two"]
+    for name in ("one", "two"):
+        with SqliteDict(old, name, **json_coders) as table:
+            assert table["k"] == name
+    with pytest.raises(ValueError, match="no table 'three' of sqlitedict; it has one, two"):
+        move(old, tablename="three")
+
+
+def test_one_damaged_page_of_a_table_does_not_stop_the_rest(tmp_path):
+    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    with theirs.SqliteDict(str(old), encode=str, decode=str) as table:
+        table.update({f"{number:04d}": f"<{number:04d}>" + "x" * 300 for number in range(1000)})
+        table.commit()
+    content = bytearray(old.read_bytes())
+    page = content.index(b"<0500>") // 4096 * 4096
+    content[page : page + 4096] = b"\xaa" * 4096
+    old.write_bytes(content)
+    report = move(old, new, encode=str, decode=str)
+    (gap,) = report.skipped
+    assert "damaged pages" in gap.reason
+    assert 970 < report.moved < 1000
+    assert report.damaged
+    with SqliteDict(new, encode=str, decode=str) as table:
+        assert len(table) == report.moved
+        assert table["0999"].startswith("<0999>")
 
 
 # -- its own suite
