@@ -10,6 +10,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from sqlitedict_kv.codecs.kinds import Kind
 from sqlitedict_kv.codecs.registry import Codec
 from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
 from sqlitedict_kv.errors import (
@@ -29,6 +30,7 @@ from sqlitedict_kv.errors import (
     NewerFormatError,
     NotADatabaseError,
     NotConfirmedError,
+    NotKeptHereError,
     OpenError,
     OutcomeUnknownError,
     ReadOnlyError,
@@ -82,6 +84,7 @@ __all__ = [
     "ForkedStoreError",
     "Health",
     "KVError",
+    "Kind",
     "LRUStats",
     "LayoutError",
     "LocationError",
@@ -95,6 +98,7 @@ __all__ = [
     "NewerFormatError",
     "NotADatabaseError",
     "NotConfirmedError",
+    "NotKeptHereError",
     "OpenError",
     "OutcomeUnknownError",
     "Page",

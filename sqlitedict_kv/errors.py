@@ -31,6 +31,7 @@
     ├── LockTimeoutError              (TimeoutError) others held a lock for the whole timeout
     ├── CodecError                    (TypeError) a value that cannot be kept exactly
     │   └── DecodeError               (ValueError) stored bytes of an unknown type or that do not decode
+    │       └── NotKeptHereError      an entry of a class that is not allowed here, or that has changed; not damaged
     └── TooLargeError                 (ValueError) a key, a namespace or a value over its limit
 
 A missing key is a plain :class:`KeyError`. No error shows a value.
@@ -192,6 +193,10 @@ class CodecError(KVError, TypeError):
 
 class DecodeError(CodecError, ValueError):
     """Says that stored bytes are of an unknown content type or do not decode."""
+
+
+class NotKeptHereError(DecodeError):
+    """Says that an entry holds a value that this store or this view does not keep; another one may read it."""
 
 
 class TooLargeError(KVError, ValueError):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, TypeVar, cast
 
 from sqlitedict_kv import validation
+from sqlitedict_kv.codecs.kinds import Kind
 from sqlitedict_kv.codecs.registry import Codec, Codecs
 from sqlitedict_kv.engines.address import scheme_of, split_address
 from sqlitedict_kv.engines.registry import FILES, addressed, engine_of
@@ -49,6 +50,9 @@ class StoreOptions(TypedDict, total=False):
             ``functools.partial(cachetools.TTLCache, ttl=60)``. Its keys are pairs of namespace and key. None, the
             default, is CLOCK, which is the fastest. It needs *lru_bytes*.
         codecs: further codecs, asked before the built-in ones.
+        types: the classes whose objects may be kept, and made from what is stored: dataclasses, attrs classes,
+            pydantic models, named tuples, enums, ``msgspec.Struct``; or a :class:`Kind` for any other class. Anybody
+            who can write to the store chooses the fields of such an object; its constructor does not run.
         clock: returns the Unix time in seconds; ``time.time`` by default. Several threads call it.
         allow_unsafe_filesystem: open a file on a network or virtual file system all the same. For a file only.
         on_corrupt: what to do with a damaged file that nobody else has open. ``"raise"``, the default: raise an error.
@@ -72,6 +76,7 @@ class StoreOptions(TypedDict, total=False):
     lru_bytes: int | str | None
     lru_policy: Policy | None
     codecs: Sequence[Codec]
+    types: Sequence[type | Kind]
     clock: Callable[[], float]
     allow_unsafe_filesystem: bool
     on_corrupt: Literal["raise", "quarantine"]
@@ -90,6 +95,7 @@ DEFAULTS: StoreOptions = {
     "lru_bytes": None,
     "lru_policy": None,
     "codecs": (),
+    "types": (),
     "clock": time.time,
     "allow_unsafe_filesystem": False,
     "on_corrupt": "raise",
@@ -100,7 +106,7 @@ DEFAULTS: StoreOptions = {
 
 
 # Options that concern values and memory, whatever the engine.
-OF_EVERY_STORE = frozenset({"clock", "codecs", "lru_bytes", "lru_policy", "max_value_bytes"})
+OF_EVERY_STORE = frozenset({"clock", "codecs", "lru_bytes", "lru_policy", "max_value_bytes", "types"})
 
 
 def with_store_options(store: C) -> C:
@@ -179,7 +185,9 @@ def check_options(path: str | os.PathLike[str] | Client, given: StoreOptions, ki
         max_value_bytes=largest,
         lru_bytes=validation.checked_size(options["lru_bytes"], "lru_bytes", lowest=1),
         lru_policy=_check_policy(options["lru_policy"], options["lru_bytes"]),
-        codecs=Codecs(validation.checked_codecs(options["codecs"]), largest),
+        codecs=Codecs(
+            validation.checked_codecs(options["codecs"]), validation.checked_types(options["types"]), largest
+        ),
         clock=validation.checked_callable(options["clock"], "clock"),
     )
     engine.check(target, settings.engine_options)

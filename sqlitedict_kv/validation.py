@@ -11,6 +11,9 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
+from sqlitedict_kv.codecs.catalog import is_built_in
+from sqlitedict_kv.codecs.kinds import Kind
+from sqlitedict_kv.codecs.objects import object_kind
 from sqlitedict_kv.codecs.registry import Codec, Codecs
 from sqlitedict_kv.errors import TooLargeError
 
@@ -175,6 +178,27 @@ def checked_content_type(content_type: object, codecs: Codecs) -> str | None:
     if content_type not in codecs:
         raise ValueError(f"content_type {content_type!r} has no codec in this store; open it with codecs=[...]")
     return content_type
+
+
+def checked_types(types: object) -> tuple[Kind, ...]:
+    """Return the kinds of classes that a user allows."""
+    if isinstance(types, type | str) or not isinstance(types, Iterable):
+        raise TypeError(f"types must be a sequence of classes or Kind objects, not {type(types).__name__}")
+    kinds = tuple(given if isinstance(given, Kind) else _kind_of(given) for given in types)
+    names: dict[str, type] = {}
+    for kind in kinds:
+        name = object_kind(kind).name
+        if is_built_in(kind.cls, name):
+            raise ValueError(f"types must not have {name}, which is kept without")
+        if names.setdefault(name, kind.cls) is not kind.cls or [other.cls for other in kinds].count(kind.cls) > 1:
+            raise ValueError(f"types has {name} twice; give one of them a Kind with a name of its own")
+    return kinds
+
+
+def _kind_of(given: object) -> Kind:
+    if not isinstance(given, type):
+        raise TypeError(f"types must hold classes or Kind objects, not {type(given).__name__}")
+    return Kind(given)
 
 
 def checked_codecs(codecs: object) -> tuple[Codec, ...]:

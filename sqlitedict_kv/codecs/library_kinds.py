@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from sqlitedict_kv.errors import DecodeError
+from sqlitedict_kv.errors import NotKeptHereError
 
 STDLIB = ("array", "collections", "datetime", "fractions", "ipaddress", "pathlib", "types", "zoneinfo")
 MODULES = {
@@ -62,7 +62,7 @@ def kind_named(name: str) -> LibraryKind | None:
     try:
         return _load(module).kind_named(name) if module else None
     except ImportError:
-        raise DecodeError(f"holds {name}, and {library} cannot be imported here; install it") from None
+        raise NotKeptHereError(f"holds {name}, and {library} cannot be imported here; install it") from None
 
 
 def _load(module: str) -> Any:

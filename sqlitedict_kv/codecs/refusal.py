@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from sqlitedict_kv.codecs.objects import family_of
 from sqlitedict_kv.errors import CodecError
+
+ADVICE = {
+    "generator": "keep list(...) of it",
+    "memoryview": "keep bytes(...) of it",
+    "Pattern": "keep its pattern and its flags",
+    "dict_keys": "keep list(...) of it",
+    "dict_values": "keep list(...) of it",
+    "dict_items": "keep list(...) of it",
+    "module": "keep its name",
+    "function": "keep its name",
+    "type": "keep its name",
+    "lock": "take one from sqlitedict_kv.locks",
+}
 
 
 class RefusalError(CodecError):
@@ -32,3 +46,15 @@ class RefusalError(CodecError):
 
 def _a(noun: str) -> str:
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def advice_for(cls: type, unresolved: str = "") -> str:
+    """Return why values of a class are refused and what to do, as a predicate; *unresolved* goes to its end."""
+    name = cls.__name__
+    if family_of(cls) is not None:
+        return f"is not allowed in this store: Store(..., types=[{name}]), or ns(name, type={name}){unresolved}"
+    if cls.__module__ == "builtins" or name in ADVICE:
+        way = ADVICE.get(name) or ("keep list(...) of it" if hasattr(cls, "__next__") else "keep its parts")
+        return f"cannot be kept; {way}{unresolved}"
+    way = f"Store(..., types=[Kind({name}, encode=..., decode=...)])"
+    return f"cannot be kept; keep its parts, or say how: {way}{unresolved}"

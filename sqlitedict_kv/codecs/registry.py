@@ -3,87 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
-import orjson
-from msgpack import Packer
-
-from sqlitedict_kv.codecs import bundle, scientific, tags
-from sqlitedict_kv.codecs.catalog import Catalog
+from sqlitedict_kv.codecs import bundle, json_objects, scientific, tags
+from sqlitedict_kv.codecs.annotations import NOWHERE, Reach, Scope
+from sqlitedict_kv.codecs.catalog import Catalog, name_of
+from sqlitedict_kv.codecs.codec import BYTES, JSON, PLAIN, TEXT, Codec
+from sqlitedict_kv.codecs.json_engine import exact_json
+from sqlitedict_kv.codecs.kinds import Kind
 from sqlitedict_kv.codecs.limits import too_large
+from sqlitedict_kv.codecs.outer_check import Check, check_of, shown
 from sqlitedict_kv.codecs.refusal import RefusalError
-from sqlitedict_kv.errors import CodecError, DecodeError, TooLargeError
+from sqlitedict_kv.errors import CodecError, DecodeError, NotKeptHereError, TooLargeError
 
-JSON = "application/json"
+__all__ = ["BUNDLE", "BYTES", "JSON", "MSGPACK", "OBJECTS", "TEXT", "Codec", "Codecs"]
+
+OBJECTS = "application/json; as=objects"
 MSGPACK = "application/msgpack"
 BUNDLE = "application/vnd.sqlitedict-kv.bundle"
-BYTES = "application/octet-stream"
-TEXT = "text/plain; charset=utf-8"
-
-PACKER_BYTES = 1024  # to begin with
-
-# Whatever orjson would turn into something else by its own judgement is left to raise instead.
-STRICT_JSON = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
-
-
-class Codec(NamedTuple):
-    """Turns values of some types into bytes of a content type and back.
-
-    Attributes:
-        content_type: the name that is stored with each entry, such as ``"image/png"``.
-        encode: makes bytes of a value; what it raises is reported as a CodecError.
-        decode: makes an equal value of the same types from those bytes.
-        types: the exact types whose values are encoded so when no content type is asked for; ``object`` stands
-            for all that no other codec of the store keeps.
-    """
-
-    content_type: str
-    encode: Callable[[Any], bytes]
-    decode: Callable[[bytes], Any]
-    types: tuple[type, ...] = ()
-
-
-def encode_json(value: Any) -> bytes:
-    """Return readable JSON; raise CodecError unless it decodes to an equal value of the same types."""
-    body = exact_json(value)
-    if body is None:
-        raise CodecError(f"JSON cannot keep this {type(value).__name__} exactly; leave the content type to the store")
-    return body
-
-
-def exact_json(value: Any) -> bytes | None:
-    """Return JSON, or None where it would come back as something else.
-
-    Strict MessagePack takes exact built-in types only, and so refuses the enums that would compare equal to what
-    JSON made of them. It goes first, for it refuses the deeply nested tuples on which orjson crashes
-    (seen in 3.13.0). All the checks run in C: a walk in Python would cost ten times as much.
-    """
-    try:
-        Packer(strict_types=True, buf_size=PACKER_BYTES).pack(value)  # packb would take a quarter of a megabyte
-        body = orjson.dumps(value, option=STRICT_JSON)
-    except (TypeError, ValueError, OverflowError, RecursionError):  # orjson's own error is a TypeError
-        return None
-    return body if orjson.loads(body) == value else None
-
-
-def encode_bytes(value: Any) -> bytes:
-    """Return the value itself, which must be bytes."""
-    if type(value) is not bytes:
-        raise CodecError(f"{BYTES} keeps bytes, not {type(value).__name__}")
-    return value
-
-
-def encode_text(value: Any) -> bytes:
-    """Return the UTF-8 of a str."""
-    if type(value) is not str:
-        raise CodecError(f"{TEXT} keeps str, not {type(value).__name__}")
-    return value.encode()
-
 
 BUILT_IN = (
-    Codec(JSON, encode_json, orjson.loads),
-    Codec(BYTES, encode_bytes, bytes, (bytes,)),
-    Codec(TEXT, encode_text, bytes.decode),
+    *PLAIN,
     Codec(scientific.NPY, scientific.encode_array, scientific.decode_array),
     Codec(scientific.ARROW, scientific.encode_table, scientific.decode_table),
     Codec(scientific.ARROW_PANDAS, scientific.encode_frame, scientific.decode_frame),
@@ -93,13 +34,33 @@ BUILT_IN = (
 class Codecs:
     """The codecs of one store: the user's, then the built-in ones."""
 
-    def __init__(self, custom: Sequence[Codec] = (), limit: int | None = None) -> None:
-        """Put *custom* codecs beside the built-in ones; *limit* is the most bytes of a value, None without."""
-        self._catalog = Catalog()
+    def __init__(
+        self,
+        custom: Sequence[Codec] = (),
+        kinds: Sequence[Kind] = (),
+        limit: int | None = None,
+        *,
+        catalog: Catalog | None = None,
+    ) -> None:
+        """Put *custom* codecs beside the built-in ones.
+
+        Args:
+            custom: checked codecs.
+            kinds: the classes whose objects are allowed.
+            limit: the most bytes of a value; None is no limit.
+            catalog: what is allowed, for a view of these codecs; None is *kinds*.
+        """
+        self._custom = custom
+        self._kinds = kinds
         self._limit = limit
+        self._catalog = Catalog(kinds) if catalog is None else catalog
         ordered = {codec.content_type: codec for codec in (*BUILT_IN, *self._of_kinds(), *custom)}
         self._by_content_type = ordered
-        self._by_type = {kind: codec for codec in ordered.values() for kind in codec.types}
+        # What encodes the values of a class, and returns the content type too.
+        self._by_type: dict[type, Callable[[Any], tuple[bytes, str]]] = {
+            **{kind.cls: self._encode_object for kind in kinds},
+            **{cls: partial(self._encoded_by, codec) for codec in ordered.values() for cls in codec.types},
+        }
         self._last = self._by_type.pop(object, None)
         # for Namespace.get, which calls them itself
         self.decoders = {content_type: codec.decode for content_type, codec in ordered.items()}
@@ -107,6 +68,17 @@ class Codecs:
     def _of_kinds(self) -> tuple[Codec, ...]:
         """Return the codecs of values of any kind that is allowed."""
         catalog, limit = self._catalog, self._limit
+
+        def write_objects(value: Any) -> bytes:
+            body = json_objects.encode(value, catalog)
+            if body is None:
+                raise CodecError(
+                    f"{OBJECTS} cannot keep this {type(value).__name__}; leave the content type to the store"
+                )
+            return body
+
+        def read_objects(body: bytes) -> Any:
+            return json_objects.decode(body, catalog)
 
         def pack(value: Any) -> bytes:
             return tags.pack(value, catalog, limit=limit, inline=True).head
@@ -121,11 +93,30 @@ class Codecs:
             head, buffers = bundle.unpack(body)
             return tags.unpack(head, catalog, buffers)
 
-        return Codec(MSGPACK, pack, unpack), Codec(BUNDLE, pack_bundle, unpack_bundle)
+        return (
+            Codec(OBJECTS, write_objects, read_objects),
+            Codec(MSGPACK, pack, unpack),
+            Codec(BUNDLE, pack_bundle, unpack_bundle),
+        )
 
     def __contains__(self, content_type: object) -> bool:
         """Return whether there is a codec for a content type."""
         return content_type in self._by_content_type
+
+    def typed(self, annotation: Any, scope: Scope = NOWHERE, *, checked: bool) -> Codecs:
+        """Return these codecs for a view of values of one type, which allows the classes that it names.
+
+        Args:
+            annotation: the type, or a text that says it.
+            scope: the names that a text is resolved among.
+            checked: whether values of other types are refused, on writing and on reading.
+        """
+        catalog = self._catalog.within(Reach(annotation, scope))
+        if checked:
+            return CheckedCodecs(self._custom, self._kinds, self._limit, catalog, annotation, scope)
+        return Codecs(self._custom, self._kinds, self._limit, catalog=catalog)
+
+    # -- encoding
 
     def encode(self, value: Any, content_type: str | None = None) -> tuple[bytes, str]:
         """Return the bytes of a value and their content type, chosen by the value unless one is asked for.
@@ -136,20 +127,24 @@ class Codecs:
         """
         if content_type is not None:
             return self._encoded(self._by_content_type[content_type], value), content_type
-        if codec := self._by_type.get(type(value)):
-            return self._encoded(codec, value), codec.content_type
+        if encode := self._by_type.get(type(value)):
+            return encode(value)
         body = exact_json(value)
         if body is not None:
             return body, JSON
+        return self._encode_object(value)
+
+    def _encode_object(self, value: Any) -> tuple[bytes, str]:
+        """Return a value that plain JSON cannot keep."""
         try:
             return self._encoded_by_kind(value)
         except CodecError:
             if self._last is None:
                 raise
-        return self._encoded(self._last, value), self._last.content_type
+        return self._last(value)
 
     def _encoded_by_kind(self, value: Any) -> tuple[bytes, str]:
-        """Return a value that JSON cannot keep: in the format of its library, as MessagePack or as a bundle."""
+        """Return a value as its library does, as JSON of objects, as MessagePack or as a bundle, the first that can."""
         whole = scientific.content_type_of(type(value))
         refused = None
         if whole is not None:
@@ -158,16 +153,28 @@ class Codecs:
                 return self._encoded(self._by_content_type[whole], value), whole
             except CodecError as error:
                 refused = error  # what the library's format cannot hold, its parts may
+        body = self._as_objects(value)
+        if body is not None:
+            return body, OBJECTS
         try:
             head, buffers = tags.pack(value, self._catalog, limit=self._limit)
         except RefusalError as refusal:
             raise (refusal if refused is None or refusal.within else refused) from None
         return (bundle.pack(head, buffers), BUNDLE) if buffers else (head, MSGPACK)
 
+    def _as_objects(self, value: Any) -> bytes | None:
+        try:
+            return json_objects.encode(value, self._catalog) if self._catalog.allows_objects else None
+        except CodecError:
+            return None  # tags say where it is in the value
+
     def _refuse_if_too_large(self, value: Any, content_type: str) -> None:
         size = getattr(value, "nbytes", None)
         if type(size) is int and self._limit is not None and size > self._limit:
             raise TooLargeError(too_large(size, self._limit, content_type, least=True))
+
+    def _encoded_by(self, codec: Codec, value: Any) -> tuple[bytes, str]:
+        return self._encoded(codec, value), codec.content_type
 
     def _encoded(self, codec: Codec, value: Any) -> bytes:
         try:
@@ -183,24 +190,73 @@ class Codecs:
             raise CodecError(f"the codec of {codec.content_type} made {type(body).__name__} instead of bytes")
         return body
 
+    # -- decoding
+
     def decode(self, namespace: str, key: str, body: bytes, content_type: str) -> Any:
         """Return the value of an entry.
 
         Raises:
-            DecodeError: its content type is unknown here, or its bytes do not decode.
+            DecodeError: its content type is unknown here, its bytes do not decode, or it holds what is not allowed.
+            MemoryError: there is not enough memory for it.
         """
+        entry = f"the entry {key!r} in namespace {namespace!r}"
         try:
             decoder = self.decoders[content_type]
         except KeyError:
             raise DecodeError(
-                f"the entry {key!r} in namespace {namespace!r} has the content type {content_type!r}, for which "
+                f"{entry} has the content type {content_type!r}, for which "
                 f"this store has no codec; open it with Store(..., codecs=[...])"
             ) from None
         try:
             return decoder(body)
+        except NotKeptHereError as error:
+            raise type(error)(f"{entry} {error}") from None
+        except MemoryError:
+            raise MemoryError(f"{entry} takes more memory than there is; it may be intact") from None
         except Exception as error:
             # from None: a parser's message may quote the value.
             raise DecodeError(
-                f"the entry {key!r} in namespace {namespace!r} does not decode as {content_type} "
+                f"{entry} does not decode as {content_type} "
                 f"({type(error).__name__}); overwrite it, or read it with the codec that wrote it"
             ) from None
+
+
+class CheckedCodecs(Codecs):
+    """The codecs of a view of values of one type."""
+
+    def __init__(
+        self,
+        custom: Sequence[Codec],
+        kinds: Sequence[Kind],
+        limit: int | None,
+        catalog: Catalog,
+        annotation: Any,
+        scope: Scope,
+    ) -> None:
+        """Refuse what is not of the type *annotation*, which is resolved when the first value is met."""
+        super().__init__(custom, kinds, limit, catalog=catalog)
+        self._annotation = annotation
+        self._scope = scope
+        self._check: Check | None = None
+        self._compiled = False
+        self.decoders = {
+            content_type: partial(self._decoded, decoder) for content_type, decoder in self.decoders.items()
+        }
+
+    def encode(self, value: Any, content_type: str | None = None) -> tuple[bytes, str]:
+        """Return the bytes of a value of the type, and their content type; see :meth:`Codecs.encode`."""
+        if not self._fits(value):
+            raise CodecError(f"{name_of(type(value))} is not what this view keeps: {shown(self._annotation)}")
+        return super().encode(value, content_type)
+
+    def _decoded(self, decoder: Callable[[bytes], Any], body: bytes) -> Any:
+        value = decoder(body)
+        if not self._fits(value):
+            raise NotKeptHereError(f"holds {name_of(type(value))}, and this view keeps {shown(self._annotation)}")
+        return value
+
+    def _fits(self, value: Any) -> bool:
+        if not self._compiled:
+            self._check = check_of(self._annotation, self._scope)
+            self._compiled = True
+        return self._check is None or self._check(value)

@@ -21,6 +21,7 @@ from sqlitedict_kv.codecs import msgpack
 from sqlitedict_kv.codecs.builtin_kinds import MAP
 from sqlitedict_kv.codecs.library_kinds import LibraryKind
 from sqlitedict_kv.codecs.limits import too_large
+from sqlitedict_kv.codecs.objects import ObjectKind
 from sqlitedict_kv.codecs.parts import checked_part
 from sqlitedict_kv.codecs.refusal import RefusalError
 from sqlitedict_kv.errors import CodecError, TooLargeError
@@ -42,6 +43,7 @@ class Mark(NamedTuple):
 
     build: Callable[[list[Any]], Any]
     raw_parts: bool
+    lasting: bool = True  # whether it may be remembered: a class of a notebook may be defined again
 
 
 class Kinds(Protocol):
@@ -49,7 +51,7 @@ class Kinds(Protocol):
 
     tables: dict[bytes, dict[bytes, Mark]]  # what was read before, by the bytes of the table
 
-    def kind_of(self, cls: type) -> LibraryKind:
+    def kind_of(self, cls: type) -> LibraryKind | ObjectKind:
         """Return the kind of a class; raise RefusalError if it is not kept."""
 
     def mark_of(self, name: str, fields: tuple[str, ...]) -> Mark:
@@ -105,7 +107,7 @@ class _Packing:
         self._kinds = kinds
         self._limit = limit
         self._inline = inline
-        self._known: dict[type, tuple[ExtType, Callable[[Any], list[Any]], bool]] = {}
+        self._known: dict[type, tuple[ExtType, Callable[[Any], Sequence[Any]], bool]] = {}
         self._bytes = 0
         self.rows: list[list[str]] = []
         self.buffers: list[memoryview] = []
@@ -137,7 +139,7 @@ class _Packing:
             raise
         return inner if mark is None else [mark, *inner]
 
-    def _learn(self, cls: type) -> tuple[ExtType, Callable[[Any], list[Any]], bool]:
+    def _learn(self, cls: type) -> tuple[ExtType, Callable[[Any], Sequence[Any]], bool]:
         """Return the mark of a class that is met for the first time, how to take it apart and what its parts may be."""
         kind = MAP if cls is dict else self._kinds.kind_of(cls)
         known = ExtType(OBJECT, _index(len(self.rows))), kind.take_apart, kind.raw_parts
@@ -156,7 +158,7 @@ class _Packing:
         return ExtType(BUFFER, INDEX.pack(len(self.buffers) - 1))
 
 
-def _taken_apart(take_apart: Callable[[Any], list[Any]], value: Any) -> list[Any]:
+def _taken_apart(take_apart: Callable[[Any], Sequence[Any]], value: Any) -> Sequence[Any]:
     try:
         return take_apart(value)
     except RefusalError:
@@ -204,9 +206,10 @@ def _read_table(table: bytes, kinds: Kinds) -> dict[bytes, Mark]:
     for number, row in enumerate(rows):
         name, *fields = (checked_part(part, str) for part in checked_part(row, list))
         marks[_index(number)] = kinds.mark_of(name, tuple(fields))
-    if len(kinds.tables) >= MAX_TABLES:
-        kinds.tables.clear()
-    kinds.tables[table] = marks
+    if all(mark.lasting for mark in marks.values()):
+        if len(kinds.tables) >= MAX_TABLES:
+            kinds.tables.clear()
+        kinds.tables[table] = marks
     return marks
 
 
@@ -240,7 +243,7 @@ class _Unpacking:
     def _built(self, parts: list[Any]) -> Any:
         if not parts or type(parts[0]) is not Mark:
             return parts
-        build, raw_parts = parts.pop(0)
+        build, raw_parts, _ = parts.pop(0)
         self._unused -= 1
         if raw_parts and self._buffers:
             self._unused -= sum(type(part) is memoryview for part in parts)

@@ -1,0 +1,114 @@
+"""JSON objects: readable JSON of allowed classes, each object with its class under the key ``"="``.
+
+``{"=": "app.User", "name": "Ada", "address": {"=": "app.Address", "zip": "1"}}``. A dict of the user's that has this
+key is kept as MessagePack, so nothing else ever has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from sqlitedict_kv.codecs import json_engine
+from sqlitedict_kv.codecs.objects import ObjectKind
+from sqlitedict_kv.codecs.pydantic_models import BESIDE
+
+CLASS = "="
+MOST = 64  # objects of a value: from there on MessagePack takes half the time and a third of the bytes
+PLAIN = frozenset({type(None), bool, int, float, str})
+
+are_plain = PLAIN.issuperset
+
+
+class Objects(Protocol):
+    """The classes that a view of a store allows."""
+
+    def object_of(self, cls: type) -> ObjectKind | None:
+        """Return the kind of an allowed class, None if it is not allowed."""
+
+    def object_named(self, name: str) -> ObjectKind:
+        """Return the kind of a stored name; raise DecodeError if none is allowed."""
+
+
+class _NotJSONError(Exception):
+    """Says that a value has a part that JSON does not have, or too many objects."""
+
+
+def encode(value: Any, objects: Objects) -> bytes | None:
+    """Return the JSON of a value with objects in it, None where it has to be kept in another way.
+
+    Raises:
+        CodecError: an object of an allowed class cannot be kept at all.
+    """
+    walk = _Encoding(objects.object_of)
+    try:
+        tree = walk.tree(value)
+    except (_NotJSONError, RecursionError):
+        return None
+    return json_engine.exact_json(tree) if walk.count else None
+
+
+class _Encoding:
+    """One walk over a value; it counts the objects."""
+
+    def __init__(self, object_of: Callable[[type], ObjectKind | None]) -> None:
+        self._object_of = object_of
+        self.count = 0
+
+    def tree(self, value: Any) -> Any:
+        """Return what JSON has in place of a value; whether what is in it is exact is for the engine to say."""
+        cls = type(value)
+        if cls in PLAIN:
+            return value
+        if cls is dict:
+            if CLASS in value:
+                raise _NotJSONError
+            plain = are_plain(map(type, value.values()))
+            return value if plain else {key: self.tree(item) for key, item in value.items()}
+        if cls is list:
+            return value if are_plain(map(type, value)) else [self.tree(item) for item in value]
+        return self._object(cls, value)
+
+    def _object(self, cls: type, value: Any) -> dict[str, Any]:
+        known = self._object_of(cls)
+        self.count += 1
+        if known is None or self.count > MOST:
+            raise _NotJSONError
+        parts = known.take_apart(value)
+        if not are_plain(map(type, parts)):
+            parts = [self.tree(part) for part in parts]
+        made = dict(zip(known.fields, parts, strict=True))
+        if known.fields[-3:] == BESIDE:
+            for name in BESIDE:
+                if made[name] is None:
+                    del made[name]
+        return {CLASS: known.name, **made}
+
+
+def decode(body: bytes, objects: Objects) -> Any:
+    """Return the value; raise DecodeError for a class that is not allowed, and an ordinary error if it is malformed."""
+    return _built(json_engine.loads(body), objects)
+
+
+def _built(value: Any, objects: Objects) -> Any:
+    cls = type(value)
+    if cls is dict:
+        if not are_plain(map(type, value.values())):
+            value = {key: item if type(item) in PLAIN else _built(item, objects) for key, item in value.items()}
+        return _object(value, objects) if CLASS in value else value
+    if cls is list and not are_plain(map(type, value)):
+        return [item if type(item) in PLAIN else _built(item, objects) for item in value]
+    return value
+
+
+def _object(stored: dict[str, Any], objects: Objects) -> Any:
+    name = stored.pop(CLASS)
+    if type(name) is not str:
+        raise ValueError("the name of a class that is not a str")
+    known = objects.object_named(name)
+    if tuple(stored) == known.fields:
+        return known.build(list(stored.values()))
+    if known.fields[-3:] == BESIDE:
+        beside = [stored.pop(name, None) for name in BESIDE]
+        stored.update(zip(BESIDE, beside, strict=True))
+    return known.build_from(tuple(stored))(list(stored.values()))
