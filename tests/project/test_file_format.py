@@ -5,10 +5,14 @@ import re
 import sqlite3
 import subprocess
 import sys
+from array import array
+from collections import OrderedDict, deque
 from contextlib import closing
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path
+from fractions import Fraction
+from ipaddress import IPv4Address
+from pathlib import Path, PurePosixPath
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -16,6 +20,8 @@ import msgpack
 import pytest
 
 from sqlitedict_kv import DamagedEntryError, Store
+from sqlitedict_kv.codecs import tags
+from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.engines.sqlite import schema
 from sqlitedict_kv.engines.valkey import value_format
 
@@ -212,7 +218,104 @@ def test_an_extension_that_is_made_by_the_page_is_read_by_the_library(path, valu
 
 
 def test_the_table_of_extensions_has_every_code():
-    assert [row[0] for row in table_under("MessagePack")] == [str(code) for code in range(1, 12)]
+    listed = [int(code) for row in table_under("MessagePack") for code in row[0].split(", ")]
+    assert listed == [*range(1, 12), tags.OBJECT, tags.TABLE, tags.BUFFER]
+
+
+class Mark(int):
+    """The number of a kind in the table."""
+
+
+def by_the_page(body, buffers=()):
+    """Unpack a body by the page alone; a tagged array is a tuple of its kind and its parts."""
+    names = []
+
+    def extension(code, data):
+        if code == 33:
+            names.extend(row[0] for row in msgpack.unpackb(data))
+            return "table"
+        if code == 32:
+            return Mark.from_bytes(data, "big")
+        if code == 34:
+            return buffers[int.from_bytes(data, "big")]
+        return code, data
+
+    def built(items):
+        return (names[items[0]], *items[1:]) if items and type(items[0]) is Mark else items
+
+    value = msgpack.unpackb(body, ext_hook=extension, list_hook=built, strict_map_key=False)
+    return value[1] if names else value
+
+
+def parts_of_bundle(body):
+    assert body[:4] == b"KVB1"
+    count, length = (int.from_bytes(body[at : at + 4], "little") for at in (4, 8))
+    sizes = [int.from_bytes(body[at : at + 8], "little") for at in range(12, 12 + 8 * count, 8)]
+    end = 12 + 8 * count
+    head, end = body[end : end + length], end + length
+    buffers = []
+    for size in sizes:
+        assert not any(body[end : end + -end % 64])
+        end += -end % 64
+        buffers.append(body[end : end + size])
+        end += size
+    assert end == len(body)
+    return head, buffers
+
+
+def body_of(path, value):
+    with opened(path) as store:
+        store.ns("n")["k"] = value
+    return reader()(path, "n", "k", MILLISECONDS)
+
+
+def test_the_example_of_a_tagged_array_is_what_the_library_writes(path):
+    lines = [line[:26] for line in program_of("text", 1).splitlines()]
+    by_hand = "".join(re.sub(r'"(\w+)"', lambda match: match[1].encode().hex(), line) for line in lines)
+    assert body_of(path, (1, "a")) == (bytes.fromhex(by_hand), "application/msgpack")
+
+
+@pytest.mark.parametrize(
+    ("value", "parts"),
+    [
+        (((1,), [{2}]), ("tuple", ("tuple", 1), [("set", 2)])),
+        ({"a": {(1, 2): 3}}, {"a": ("dict", ("tuple", 1, 2), 3)}),
+        (frozenset({"b", "a"}), ("frozenset", "a", "b")),
+        (bytearray(b"xy"), ("bytearray", b"xy")),
+        (range(1, 9, 2), ("range", 1, 9, 2)),
+        (..., ("Ellipsis",)),
+        (OrderedDict(a=1), ("collections.OrderedDict", "a", 1)),
+        (deque([1], 5), ("collections.deque", 5, 1)),
+        (Fraction(1, 3), ("fractions.Fraction", 1, 3)),
+        (PurePosixPath("/a"), ("pathlib.PurePosixPath", "/a")),
+        (IPv4Address("10.0.0.1"), ("ipaddress.IPv4Address", "10.0.0.1")),
+        (array("h", [1, 256]), ("array.array", "h", 2, b"\1\0\0\1")),
+        ([ZoneInfo("Europe/Paris")], [("zoneinfo.ZoneInfo", "Europe/Paris")]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_tagged_array_is_as_the_page_says(path, value, parts):
+    body, content_type = body_of(path, value)
+    assert content_type == "application/msgpack"
+    assert by_the_page(body) == parts
+    kind = parts[0] if type(parts) is tuple else parts[0][0] if type(parts) is list else "dict"
+    assert f"`{kind}" in PAGE
+
+
+def test_a_bundle_is_as_the_page_says(path):
+    numpy = pytest.importorskip("numpy")
+    body, content_type = body_of(path, {"x": numpy.arange(300, dtype="<i8"), "y": (numpy.zeros((2, 3), "<f4"), "z")})
+    assert content_type == "application/vnd.sqlitedict-kv.bundle"
+    head, buffers = parts_of_bundle(body)
+    assert buffers == [numpy.arange(300, dtype="<i8").tobytes()]
+    x, (kind, small, z) = by_the_page(head, buffers).values()
+    assert x == ("numpy.ndarray", "<i8", [300], "C", buffers[0])
+    assert (kind, small, z) == ("tuple", ("numpy.ndarray", "<f4", [2, 3], "C", bytes(24)), "z")
+
+
+def test_every_built_in_content_type_is_on_the_page():
+    for content_type in Codecs().decoders:
+        assert f"`{content_type.partition('; as=pandas')[0]}`" in PAGE
 
 
 def test_the_header_on_servers_is_that_of_the_code():
