@@ -14,6 +14,8 @@ from sqlitedict_kv.engines.protocol import Layout
 from sqlitedict_kv.operations import optional
 from tests.support.awaited import AwaitedStore
 
+pytest_plugins = ["tests.support.parts"]
+
 START = 1_700_000_000 * 10**9  # some moment of 2023, in nanoseconds
 
 

@@ -7,6 +7,8 @@ import pytest
 from tests.faults.campaign import FaultError, Round, UnavailableError
 from tests.faults.registry import CAMPAIGNS
 
+pytestmark = pytest.mark.slow
+
 SEED = 20_261_124
 
 TWINS = [(campaign, sabotage) for campaign in CAMPAIGNS for sabotage in campaign.twins]

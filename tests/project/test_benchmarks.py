@@ -12,6 +12,8 @@ import pytest
 
 from tests.conftest import valkey_binary
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "compare.py"
 PEERS = {

@@ -10,6 +10,8 @@ import pytest
 
 import sqlitedict_kv
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 # What a line of the output must match, by example: one line per thing that the example is there to show.

@@ -133,6 +133,7 @@ def test_a_pickle_under_any_content_type_is_not_run(tmp_path, content_type):
     assert not (tmp_path / "reached").exists()
 
 
+@pytest.mark.frameworks
 def test_a_pickled_object_in_an_array_is_refused(tmp_path):
     np = pytest.importorskip("numpy")
     path = tmp_path / "app.db"
