@@ -39,6 +39,8 @@ A missing key is a plain :class:`KeyError`. No error shows a value.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class KVError(Exception):
     """The root of every error that the library raises of its own."""
@@ -161,12 +163,12 @@ class ConflictError(KVError):
 
     Attributes:
         namespace: the namespace of the entry.
-        key: the key of the entry.
+        key: the key of the entry: a str, or what ``ns(keys=)`` takes.
         expected: the version that was asked for; 0 is "absent".
         actual: the version that is there; None is "absent".
     """
 
-    def __init__(self, namespace: str, key: str, *, expected: int, actual: int | None) -> None:
+    def __init__(self, namespace: str, key: Any, *, expected: int, actual: int | None) -> None:
         """Name the entry and both versions."""
         wanted = f"version {expected}" if expected else "no entry"
         found = "no entry" if actual is None else f"version {actual}"
@@ -178,12 +180,12 @@ class ConflictError(KVError):
         self.expected = expected
         self.actual = actual
 
-    def __reduce__(self) -> tuple[object, tuple[str, str, int, int | None]]:
+    def __reduce__(self) -> tuple[object, tuple[str, Any, int, int | None]]:
         """Come through pickle whole, out of a worker process say."""
         return _conflict, (self.namespace, self.key, self.expected, self.actual)
 
 
-def _conflict(namespace: str, key: str, expected: int, actual: int | None) -> ConflictError:
+def _conflict(namespace: str, key: Any, expected: int, actual: int | None) -> ConflictError:
     return ConflictError(namespace, key, expected=expected, actual=actual)
 
 

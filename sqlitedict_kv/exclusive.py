@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, overload
 
-from sqlitedict_kv.namespace import Namespace
+from sqlitedict_kv.namespace import Namespace, make_namespace
 from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.operations.optional import require_exclusive
+from sqlitedict_kv.operations.type_variables import K
 from sqlitedict_kv.validation import Duration, checked_content_type, checked_namespace, checked_ttl
 
 
@@ -18,10 +20,38 @@ class Exclusive:
         """Work with *context*, whose engine is within the transaction."""
         self._context = context
 
-    def ns(self, name: str, *, ttl: Duration | None = None, content_type: str | None = None) -> Namespace:
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        ttl: Duration | None = None,
+        content_type: str | None = None,
+    ) -> Namespace: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: type[K],
+        ttl: Duration | None = None,
+        content_type: str | None = None,
+    ) -> Namespace[K]: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: Any,
+        ttl: Duration | None = None,
+        content_type: str | None = None,
+    ) -> Namespace[Any]: ...
+    def ns(
+        self, name: str, *, keys: Any = str, ttl: Duration | None = None, content_type: str | None = None
+    ) -> Namespace[Any, Any]:
         """Return a namespace within the transaction; the arguments are those of :meth:`Store.ns`."""
         defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, self._context.codecs))
-        return Namespace(self._context, checked_namespace(name), defaults)
+        return make_namespace(self._context, checked_namespace(name), defaults, keys)
 
 
 @contextmanager

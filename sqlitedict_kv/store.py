@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack, overload
 
 from sqlitedict_kv import validation
 from sqlitedict_kv.engines.layout import checked_layout
@@ -18,10 +18,11 @@ from sqlitedict_kv.exclusive import Exclusive, exclusively
 from sqlitedict_kv.lru import LRUStats
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
 from sqlitedict_kv.memoization.result_store import ResultStore, declare_layouts, lease_namespace
-from sqlitedict_kv.namespace import Namespace
+from sqlitedict_kv.namespace import Namespace, make_namespace
 from sqlitedict_kv.open_engine import open_engine
 from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import Defaults, StoreContext
+from sqlitedict_kv.operations.type_variables import K
 from sqlitedict_kv.options import MEMORY, Settings, StoreOptions, check_options, with_store_options
 from sqlitedict_kv.transaction import Transaction
 from sqlitedict_kv.validation import (
@@ -147,6 +148,7 @@ class Store:
         """What this kind of store can do; what it cannot raises UnsupportedError."""
         return self._engine.capabilities
 
+    @overload
     def ns(
         self,
         name: str,
@@ -155,11 +157,47 @@ class Store:
         content_type: str | None = None,
         shards: int | None = None,
         ordered: bool | None = None,
-    ) -> Namespace:
+    ) -> Namespace: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: type[K],
+        ttl: Duration | None = None,
+        content_type: str | None = None,
+        shards: int | None = None,
+        ordered: bool | None = None,
+    ) -> Namespace[K]: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: Any,
+        ttl: Duration | None = None,
+        content_type: str | None = None,
+        shards: int | None = None,
+        ordered: bool | None = None,
+    ) -> Namespace[Any]: ...
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: Any = str,
+        ttl: Duration | None = None,
+        content_type: str | None = None,
+        shards: int | None = None,
+        ordered: bool | None = None,
+    ) -> Namespace[Any, Any]:
         """Return a namespace as a mapping; it exists as soon as it has an entry.
 
         Args:
             name: 1 to 255 bytes of UTF-8.
+            keys: the type of the keys: ``int``, ``float``, ``bytes``, ``bool``, ``date``, ``datetime``, ``time``,
+                ``UUID``, a tuple of such as ``tuple[str, int]``, a union, or ``object`` for all of these and what
+                MessagePack keeps. Keys are in their own order. In the file, and for a namespace without ``keys``, a
+                key is the text that :mod:`sqlitedict_kv.codecs.key_encoding` describes.
             ttl: seconds, a timedelta, or text such as ``"30 min"``, until an entry expires where a write does not say;
                 None is never.
             content_type: how values are encoded where a write does not say; None is what fits each.
@@ -169,13 +207,14 @@ class Store:
                 new one. False takes less memory, and its keys cannot be listed. A file always lists them.
 
         Raises:
+            TypeError: keys of the type *keys* cannot be kept.
             LayoutError: (when it is used) it was made with other *shards*, or other than *ordered*.
         """
         defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, self._context.codecs))
         checked, layout = checked_namespace(name), checked_layout(shards, ordered)
         if layout is not None:
             optional.declare(self._engine, checked, layout)
-        return Namespace(self._context, checked, defaults)
+        return make_namespace(self._context, checked, defaults, keys)
 
     def namespaces(self) -> list[str]:
         """Return the names of the namespaces that have entries, in order."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, overload
 
+from sqlitedict_kv.codecs.key_types import KeyType, key_type_of
 from sqlitedict_kv.engines.protocol import Change, Edit, Put
+from sqlitedict_kv.errors import ConflictError
 from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.operations.prepare import Edits
+from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.validation import DEFAULT, Default, Duration, checked_content_type, checked_namespace, checked_ttl
 
 
@@ -24,17 +28,47 @@ class Transaction:
         """Record for the store of *context*."""
         self._context = context
         self._edits: list[Edit] = []
-        self._versions: dict[tuple[str, str], int] | None = None
+        self._keys: dict[tuple[str, str], Any] = {}  # as their callers wrote them, by namespace and text
+        self._versions: dict[tuple[str, Any], int] | None = None
         self._begun = False
         self._ended = False
 
-    def ns(self, name: str, *, ttl: Duration | None = None, content_type: str | None = None) -> TransactionNamespace:
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        ttl: Duration | None = None,
+        content_type: str | None = None,
+    ) -> TransactionNamespace: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: type[K],
+        ttl: Duration | None = None,
+        content_type: str | None = None,
+    ) -> TransactionNamespace[K]: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: Any,
+        ttl: Duration | None = None,
+        content_type: str | None = None,
+    ) -> TransactionNamespace[Any]: ...
+    def ns(
+        self, name: str, *, keys: Any = str, ttl: Duration | None = None, content_type: str | None = None
+    ) -> TransactionNamespace[Any, Any]:
         """Return what records for a namespace; the arguments are those of :meth:`Store.ns`."""
         defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, self._context.codecs))
-        return TransactionNamespace(self, Edits(self._context, checked_namespace(name), defaults))
+        checked, key_type = checked_namespace(name), key_type_of(keys)
+        return TransactionNamespace(self, Edits(self._context, checked, defaults), checked, key_type)
 
     @property
-    def versions(self) -> dict[tuple[str, str], int]:
+    def versions(self) -> dict[tuple[str, Any], int]:
         """The versions that were written, by namespace and key; RuntimeError before the commit."""
         if self._versions is None:
             raise RuntimeError("versions are known once the block of store.atomic() has ended and was committed")
@@ -64,63 +98,95 @@ class Transaction:
         """
         edits = self.end(broken=kind is not None)
         if edits is not None:
-            self.finish(self._context.engine.commit(edits, self._context.now()) if edits else [])
+            with self.naming():
+                versions = self._context.engine.commit(edits, self._context.now()) if edits else []
+            self.finish(versions)
 
     def end(self, *, broken: bool) -> list[Edit] | None:
         """Record no more, and return what is to be committed; None if the block was *broken* by an exception."""
         self._ended = True
         return None if broken else self._edits
 
+    def note_key(self, namespace: str, text: str, key: object) -> None:
+        """Remember what its caller wrote for a key that the store knows by a text."""
+        self._keys[namespace, text] = key
+
+    @contextmanager
+    def naming(self) -> Iterator[None]:
+        """Let errors of the block name keys as their callers wrote them, not by their texts."""
+        try:
+            yield
+        except ConflictError as error:
+            named = error.namespace, error.key
+            if named not in self._keys:
+                raise
+            key = self._keys[named]
+            raise ConflictError(error.namespace, key, expected=error.expected, actual=error.actual) from None
+        except KeyError as error:
+            wanted = [key for (_, text), key in self._keys.items() if error.args == (text,)]
+            if not wanted:
+                raise
+            raise KeyError(wanted[0]) from None
+
     def finish(self, versions: Sequence[int | None]) -> None:
         """Take the versions that the commit gave to the edits."""
         self._versions = {
-            (edit.namespace, edit.key): version
+            (edit.namespace, self._keys.get((edit.namespace, edit.key), edit.key)): version
             for edit, version in zip(self._edits, versions, strict=True)
             if isinstance(edit, Put | Change) and version is not None
         }
 
 
-class TransactionNamespace:
+class TransactionNamespace(Generic[K, V]):
     """Records edits of one namespace; reads go to the store itself."""
 
-    def __init__(self, transaction: Transaction, edits: Edits) -> None:
-        """Record *edits* into *transaction*."""
+    def __init__(self, transaction: Transaction, edits: Edits, name: str, key_type: KeyType | None) -> None:
+        """Record *edits* of the namespace *name* into *transaction*; *key_type* is None where keys are str."""
         self._transaction = transaction
         self._edits = edits
+        self._name = name
+        self._key_type = key_type
 
-    def check(self, key: str, version: int) -> None:
+    def _text(self, key: Any) -> Any:
+        if self._key_type is None:
+            return key
+        text = self._key_type.encode(key)
+        self._transaction.note_key(self._name, text, key)
+        return text
+
+    def check(self, key: K, version: int) -> None:
         """Demand that the entry is at *version* when the block ends; 0 is absent."""
-        self._transaction.record(self._edits.check(key, version))
+        self._transaction.record(self._edits.check(self._text(key), version))
 
     def set(
-        self, key: str, value: Any, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
+        self, key: K, value: V, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
     ) -> None:
         """Write a value; the arguments are those of :meth:`Namespace.set`."""
-        self._transaction.record(self._edits.put(key, value, ttl, content_type))
+        self._transaction.record(self._edits.put(self._text(key), value, ttl, content_type))
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: K, value: V) -> None:
         """Write a value."""
         self.set(key, value)
 
     def add(
-        self, key: str, value: Any, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
+        self, key: K, value: V, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
     ) -> None:
         """Write a value, and demand that the key is absent."""
-        self._transaction.record(self._edits.put(key, value, ttl, content_type, 0))
+        self._transaction.record(self._edits.put(self._text(key), value, ttl, content_type, 0))
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: K) -> None:
         """Remove an entry if it is there."""
-        self._transaction.record(self._edits.delete(key))
+        self._transaction.record(self._edits.delete(self._text(key)))
 
-    def __delitem__(self, key: str) -> None:
+    def __delitem__(self, key: K) -> None:
         """Remove an entry, and demand that it is there."""
-        self._transaction.record(self._edits.delete(key, required=True))
+        self._transaction.record(self._edits.delete(self._text(key), required=True))
 
-    def touch(self, key: str, ttl: Duration | None) -> None:
+    def touch(self, key: K, ttl: Duration | None) -> None:
         """Let an entry, if it is there, expire *ttl* seconds from now."""
-        self._transaction.record(self._edits.touch(key, ttl))
+        self._transaction.record(self._edits.touch(self._text(key), ttl))
 
-    def incr(self, key: str, delta: float = 1, *, default: float | None = 0) -> None:
+    def incr(self, key: K, delta: float = 1, *, default: float | None = 0) -> None:
         """Add to a number; the arguments are those of :meth:`Namespace.incr`."""
-        edit, _ = self._edits.incr(key, delta, default)
+        edit, _ = self._edits.incr(self._text(key), delta, default)
         self._transaction.record(edit)

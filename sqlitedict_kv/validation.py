@@ -50,8 +50,15 @@ DEFAULT: Final = Default()  # "not given", where None has a meaning of its own
 def checked_key(key: object, name: str = "key") -> str:
     """Return a key as a plain str; raise TypeError or ValueError if it is none."""
     if not isinstance(key, str):
-        raise TypeError(f"{name} must be a str, not {type(key).__name__}; convert it, with str() for example")
+        hint = _hint(type(key)) if name in ("key", "keys") else "convert it, with str() for example"
+        raise TypeError(f"{name} must be a str, not {type(key).__name__}; {hint}")
     return _checked_text(key, name, MAX_KEY_BYTES)
+
+
+def _hint(kind: type) -> str:
+    if kind.__name__ in ("int", "float", "bytes", "bool", "date", "datetime", "time", "UUID", "tuple"):
+        return f"a namespace with such keys is store.ns(name, keys={kind.__name__})"
+    return "convert it, with str() for example, or declare the type of the keys: store.ns(name, keys=object)"
 
 
 def checked_namespace(name: object, argument: str = "name") -> str:

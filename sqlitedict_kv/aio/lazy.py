@@ -13,7 +13,7 @@ from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.engines.protocol import Edit, Layout
 from sqlitedict_kv.errors import StoreClosedError
-from sqlitedict_kv.namespace import Namespace
+from sqlitedict_kv.namespace import Namespace, NamespaceReader
 from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.store import Store
@@ -150,7 +150,7 @@ class LazyNamespace(Namespace):
 
     def __getattr__(self, slot: str) -> Any:
         """Fill the slots, of which one is empty."""
-        if slot not in Namespace.__slots__:
+        if slot not in Namespace.__slots__ and slot not in NamespaceReader.__slots__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {slot!r}", name=slot, obj=self)
         Namespace.__init__(self, self._lazy.open().context, self._name, self._defaults)
         return getattr(self, slot)

@@ -6,16 +6,17 @@ import os
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
+from sqlitedict_kv.aio.keyed import make_async_namespace
 from sqlitedict_kv.aio.lazy import LazyStore
-from sqlitedict_kv.aio.namespace import AsyncNamespace, result_store_of
+from sqlitedict_kv.aio.namespace import AsyncNamespace
 from sqlitedict_kv.aio.transaction import AsyncTransaction
 from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.engines.layout import checked_layout
 from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
 from sqlitedict_kv.memoization.decorator import AsyncDecorator, Memoize
-from sqlitedict_kv.operations.context import Defaults
+from sqlitedict_kv.operations.type_variables import K
 from sqlitedict_kv.options import MEMORY, StoreOptions, check_options, with_store_options
 from sqlitedict_kv.store import Health, Store, StoreStats
 from sqlitedict_kv.validation import Duration
@@ -77,6 +78,7 @@ class AsyncStore:
         """Return what this kind of store can do; what it cannot raises UnsupportedError."""
         return (await self._lazy.open_for_task()).store.capabilities
 
+    @overload
     def ns(
         self,
         name: str,
@@ -85,9 +87,42 @@ class AsyncStore:
         content_type: str | None = None,
         shards: int | None = None,
         ordered: bool | None = None,
-    ) -> AsyncNamespace:
+    ) -> AsyncNamespace: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: type[K],
+        ttl: Duration | None = None,
+        content_type: str | None = None,
+        shards: int | None = None,
+        ordered: bool | None = None,
+    ) -> AsyncNamespace[K]: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: Any,
+        ttl: Duration | None = None,
+        content_type: str | None = None,
+        shards: int | None = None,
+        ordered: bool | None = None,
+    ) -> AsyncNamespace[Any]: ...
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: Any = str,
+        ttl: Duration | None = None,
+        content_type: str | None = None,
+        shards: int | None = None,
+        ordered: bool | None = None,
+    ) -> AsyncNamespace[Any, Any]:
         """Return a namespace; the arguments are those of :meth:`Store.ns`."""
-        namespace, layout = AsyncNamespace(self._lazy, name, ttl, content_type), checked_layout(shards, ordered)
+        layout = checked_layout(shards, ordered)
+        namespace = make_async_namespace(self._lazy, name, ttl, content_type, keys)
         if layout is not None:
             self._lazy.declare(namespace.name, layout)
         return namespace
@@ -109,9 +144,7 @@ class AsyncStore:
 
         What the decorated function has beside itself is awaited too: ``await report.forget("2026-11-23")``.
         """
-        return Memoize(
-            lambda ns: result_store_of(self._lazy, self.ns("memoize" if ns is None else ns), Defaults(None, None))
-        )
+        return Memoize(lambda ns: self.ns("memoize" if ns is None else ns)._result_store(None))  # noqa: SLF001 - ours
 
     async def drop(self, name: str) -> int:
         """Remove all entries of a namespace in bounded batches, and return how many there were."""

@@ -35,4 +35,6 @@ class AsyncTransaction:
         edits = self._transaction.end(broken=kind is not None)
         if edits is not None:
             opened = await self._lazy.open_for_task()
-            self._transaction.finish(await opened.commit(edits) if edits else [])
+            with self._transaction.naming():
+                versions = await opened.commit(edits) if edits else []
+            self._transaction.finish(versions)

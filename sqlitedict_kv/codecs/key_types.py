@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time
 from typing import Any, Union, get_args, get_origin
 from uuid import UUID
@@ -43,6 +43,30 @@ class KeyType:
             ) from None
         return encode_key(fitting)
 
+    def encode_many(self, keys: Any) -> dict[str, Any]:
+        """Return keys by their texts."""
+        if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+            raise TypeError(f"keys must be an iterable of {self.name}, not {type(keys).__name__}")
+        return {self.encode(key): key for key in keys}
+
+    def encode_or_none(self, key: Any) -> str | None:
+        """Return the text of a key, None for what cannot be one."""
+        try:
+            return self.encode(key)
+        except (TypeError, ValueError):
+            return None
+
+    def encode_bounds(self, prefix: Any, start: Any, stop: Any) -> tuple[Any, Any, Any]:
+        """Return the limits of a listing as texts; of tuples, they may be the first items of one."""
+        return (
+            "" if isinstance(prefix, str) and not prefix else encode_prefix(prefix),
+            None if start is None else self._encode_bound(start),
+            None if stop is None else self._encode_bound(stop),
+        )
+
+    def _encode_bound(self, key: Any) -> str:
+        return encode_key(key) if type(key) is tuple else self.encode(key)
+
     def decode(self, text: str) -> Any:
         """Return the key that a text stands for.
 
@@ -55,9 +79,10 @@ class KeyType:
         except TypeError:
             raise ValueError(f"it is {_shown(key)}") from None
 
-    def encode_prefix(self, prefix: Any) -> str:
-        """Return the beginning of the texts of all keys that begin with *prefix*; see :func:`encode_prefix`."""
-        return encode_prefix(prefix)
+
+def key_type_of(declared: Any) -> KeyType | None:
+    """Return what encodes keys of a declared type; None for str, which need no encoding."""
+    return None if declared is str else KeyType(declared)
 
 
 def _shown(key: object) -> str:

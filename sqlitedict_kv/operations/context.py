@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn
 
 from sqlitedict_kv.codecs.limits import too_large
 from sqlitedict_kv.codecs.registry import Codecs
@@ -13,9 +13,9 @@ from sqlitedict_kv.engines.protocol import Engine, KeyRange, Put, Value
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import TooLargeError
 from sqlitedict_kv.lru import LRU
+from sqlitedict_kv.operations.pagination import KeyBounds
+from sqlitedict_kv.operations.type_variables import V
 from sqlitedict_kv.validation import Default, checked_content_type, checked_key, checked_ttl
-
-V = TypeVar("V")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KEYS_PER_PAGE = 500
@@ -128,6 +128,19 @@ class StoreContext:
         """Return the last key of a namespace with its record, or nothing."""
         return self.engine.records(KeyRange(namespace, reverse=True), 1, self.now())
 
+    def keys(self, namespace: str, bounds: KeyBounds, after: str | None, most: int, *, reverse: bool) -> list[str]:
+        """Return the first live keys within *bounds* and behind *after*."""
+        first = bounds.first(reverse=reverse) if after is None else None
+        if bounds.is_behind(first):
+            return []
+        found = [] if first is None or self.live(namespace, first) is None else [first]
+        if after is None:
+            after = bounds.stop if reverse else first
+        if len(found) < most:
+            span = KeyRange(namespace, bounds.prefix, after, reverse)
+            found += self.engine.keys(span, most - len(found), self.now())
+        return found[: bounds.cut(found, reverse=reverse)]
+
     def key_pages(self, span: KeyRange) -> Iterator[list[str]]:
         """Yield the keys of a span by pages; no lock is held between them."""
         while keys := self.engine.keys(span, KEYS_PER_PAGE, self.now()):
@@ -139,6 +152,25 @@ class StoreContext:
         while records := self.engine.records(span, RECORDS_PER_PAGE, self.now()):
             yield records
             span = span._replace(after=records[-1][0])
+
+    def pages_within(self, namespace: str, bounds: KeyBounds, *, reverse: bool) -> Iterator[list[tuple[str, Record]]]:
+        """Yield the keys and records within *bounds* by pages; no lock is held between them."""
+        first = bounds.first(reverse=reverse)
+        if bounds.is_behind(first):
+            return
+        record = None if first is None else self.live(namespace, first)
+        if first is not None and record is not None:
+            yield [(first, record)]
+        for page in self.pages(KeyRange(namespace, bounds.prefix, bounds.stop if reverse else first, reverse)):
+            inside = bounds.cut([key for key, _ in page], reverse=reverse)
+            yield page[:inside]
+            if inside < len(page):
+                return
+
+    def live(self, namespace: str, key: str) -> Record | None:
+        """Return the live record of a key; it counts as no read."""
+        record = self.engine.read(namespace, key)
+        return record if record is not None and record.is_live(self.now()) else None
 
     def entry(self, namespace: str, key: str, record: Record) -> Entry[Any]:
         """Return a record as its reader sees it."""

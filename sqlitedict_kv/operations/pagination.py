@@ -5,13 +5,17 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import NamedTuple
+from bisect import bisect_left
+from typing import Generic, NamedTuple
+
+from sqlitedict_kv.operations.type_variables import K
+from sqlitedict_kv.validation import checked_key, checked_prefix
 
 FORWARD, REVERSE = "f", "r"
 AGE_CURSOR = re.compile(r"age:([fr]):(\d{1,19}):(\d{1,19})")
 
 
-class Page(NamedTuple):
+class Page(NamedTuple, Generic[K]):
     """Some keys of a listing, in order.
 
     Attributes:
@@ -19,8 +23,46 @@ class Page(NamedTuple):
         cursor: what to pass to get the next page; None exactly when nothing is left.
     """
 
-    keys: tuple[str, ...]
+    keys: tuple[K, ...]
     cursor: str | None
+
+
+class KeyBounds(NamedTuple):
+    """Limits of a listing: a beginning of the keys, the first key, and the first key that is left out."""
+
+    prefix: str = ""
+    start: str | None = None
+    stop: str | None = None
+
+    def cut(self, keys: list[str], *, reverse: bool) -> int:
+        """Return how many of *keys*, which are in the order of a walk, come before the end of the listing."""
+        if reverse:
+            return len(keys) if self.start is None else len(keys) - bisect_left(keys[::-1], self.start)
+        return len(keys) if self.stop is None else bisect_left(keys, self.stop)
+
+    def first(self, *, reverse: bool) -> str | None:
+        """Return the key that a walk begins at, which the engine's own range leaves out; None if there is none."""
+        return None if reverse else self.start
+
+    def is_behind(self, key: str | None) -> bool:
+        """Return whether a forward walk that begins at *key* is at its end before it begins."""
+        return key is not None and self.stop is not None and key >= self.stop
+
+
+def checked_bounds(prefix: object, start: object, stop: object) -> KeyBounds:
+    """Return the limits of a listing, *start* and *stop* within those of the prefix."""
+    beginning = checked_prefix(prefix)
+    first = None if start is None else checked_key(start, "start")
+    end = None if stop is None else checked_key(stop, "stop")
+    if first is not None and not first.startswith(beginning):
+        if first > beginning:
+            return KeyBounds(beginning, beginning, beginning)  # nothing
+        first = None
+    if end is not None and not end.startswith(beginning):
+        if end < beginning:
+            return KeyBounds(beginning, beginning, beginning)
+        end = None
+    return KeyBounds(beginning, first, end)
 
 
 def cursor_after(key: str, *, reverse: bool) -> str:

@@ -29,11 +29,11 @@ class Verbs(NamedTuple):
     context: StoreContext
     name: str
     edits: Edits
-    read: Callable[[str], Any]
+    read: Callable[[Any], Any]
     last: Callable[[], Any]
     commit: Callable[[Sequence[Edit]], Any]
 
-    def add(self, key: str, value: Any, ttl: object, content_type: object) -> Steps[int | None]:
+    def add(self, key: Any, value: Any, ttl: object, content_type: object) -> Steps[int | None]:
         """Write a value if the key is absent; see :meth:`Namespace.add`."""
         edit = self.edits.put(key, value, ttl, content_type, 0)
         try:
@@ -43,7 +43,7 @@ class Verbs(NamedTuple):
         written: int = version
         return written
 
-    def setdefault(self, key: str, default: Any) -> Steps[Any]:
+    def setdefault(self, key: Any, default: Any) -> Steps[Any]:
         """See :meth:`Namespace.setdefault`."""
         while True:
             record = yield self.read(key)
@@ -53,7 +53,7 @@ class Verbs(NamedTuple):
                 return default
 
     def modify(
-        self, key: str, function: Callable[[Any], Any], default: Any, ttl: Duration | None | Default
+        self, key: Any, function: Callable[[Any], Any], default: Any, ttl: Duration | None | Default
     ) -> Steps[Any]:
         """See :meth:`Namespace.modify`."""
         checked_callable(function, "function")
@@ -74,7 +74,7 @@ class Verbs(NamedTuple):
                 continue
             return changed
 
-    def renew(self, key: str, ttl: Duration, default: Any) -> Steps[Any]:
+    def renew(self, key: Any, ttl: Duration, default: Any) -> Steps[Any]:
         """See :meth:`Namespace.renew`."""
         self.edits.renew(key, ttl)  # before anything is read
         while True:
@@ -90,7 +90,7 @@ class Verbs(NamedTuple):
                 continue
             return value
 
-    def pop(self, key: str, default: Any) -> Steps[Any]:
+    def pop(self, key: Any, default: Any) -> Steps[Any]:
         """See :meth:`Namespace.pop`."""
         while True:
             record = yield self.read(key)
@@ -102,7 +102,7 @@ class Verbs(NamedTuple):
             if (yield from self._remove(key, record.version)):
                 return value
 
-    def popitem(self) -> Steps[tuple[str, Any]]:
+    def popitem(self) -> Steps[tuple[Any, Any]]:
         """See :meth:`Namespace.popitem`."""
         while True:
             last = yield self.last()
@@ -113,12 +113,12 @@ class Verbs(NamedTuple):
             if (yield from self._remove(key, record.version)):
                 return key, value
 
-    def _remove(self, key: str, version: int) -> Steps[bool]:
+    def _remove(self, key: Any, version: int) -> Steps[bool]:
         try:
             yield self.commit([self.edits.delete(key, version)])
         except ConflictError:
             return False
         return True
 
-    def _value(self, key: str, record: Record) -> Any:
+    def _value(self, key: Any, record: Record) -> Any:
         return self.context.codecs.decode(self.name, key, record.body, record.content_type)

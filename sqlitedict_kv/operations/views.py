@@ -9,32 +9,34 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from typing import Any
 
+from sqlitedict_kv.operations.type_variables import K, V
 
-class NamespaceKeys(KeysView[str]):
+
+class NamespaceKeys(KeysView[K]):
     """The live keys, as a set that follows the namespace."""
 
     _mapping: Any
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and key in self._mapping
+        return key in self._mapping
 
-    def __reversed__(self) -> Iterator[str]:
-        backwards: Iterator[str] = reversed(self._mapping)
+    def __reversed__(self) -> Iterator[K]:
+        backwards: Iterator[K] = reversed(self._mapping)
         return backwards
 
     def __repr__(self) -> str:
         return f"{self._mapping!r}.keys()"
 
 
-class NamespaceValues(ValuesView[Any]):
+class NamespaceValues(ValuesView[V]):
     """The live values, in the order of their keys."""
 
     _mapping: Any
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[V]:
         return (value for _, value in self._mapping.walk())
 
-    def __reversed__(self) -> Iterator[Any]:
+    def __reversed__(self) -> Iterator[V]:
         return (value for _, value in self._mapping.walk(reverse=True))
 
     def __contains__(self, value: object) -> bool:
@@ -44,20 +46,25 @@ class NamespaceValues(ValuesView[Any]):
         return f"{self._mapping!r}.values()"
 
 
-class NamespaceItems(ItemsView[str, Any]):
+class NamespaceItems(ItemsView[K, V]):
     """The live keys with their values, as a set that follows the namespace."""
 
     _mapping: Any
 
     def __contains__(self, item: object) -> bool:
-        return isinstance(item, tuple) and len(item) > 0 and isinstance(item[0], str) and super().__contains__(item)
+        pair: Any = item
+        try:
+            key, _ = pair
+        except (TypeError, ValueError):
+            return False
+        return key in self._mapping and super().__contains__(pair)
 
-    def __iter__(self) -> Iterator[tuple[str, Any]]:
-        walk: Iterator[tuple[str, Any]] = self._mapping.walk()
+    def __iter__(self) -> Iterator[tuple[K, V]]:
+        walk: Iterator[tuple[K, V]] = self._mapping.walk()
         return walk
 
-    def __reversed__(self) -> Iterator[tuple[str, Any]]:
-        walk: Iterator[tuple[str, Any]] = self._mapping.walk(reverse=True)
+    def __reversed__(self) -> Iterator[tuple[K, V]]:
+        walk: Iterator[tuple[K, V]] = self._mapping.walk(reverse=True)
         return walk
 
     def __repr__(self) -> str:

@@ -196,8 +196,9 @@ KEY_VERBS = {
     "pop": ("default",),
 }
 for verb, rest in KEY_VERBS.items():
-    case(f"{verb}(5)", lambda env, n=verb, r=rest: getattr(env.users, n)(5, *r), TypeError, "key")
-    case(f"{verb}(None)", lambda env, n=verb, r=rest: getattr(env.users, n)(None, *r), TypeError, "key")
+    if verb != "__contains__":  # as in a dict, a key of another type is not there; see contract/test_typed_keys.py
+        case(f"{verb}(5)", lambda env, n=verb, r=rest: getattr(env.users, n)(5, *r), TypeError, "key")
+        case(f"{verb}(None)", lambda env, n=verb, r=rest: getattr(env.users, n)(None, *r), TypeError, "key")
     case(f"{verb}(surrogate)", lambda env, n=verb, r=rest: getattr(env.users, n)(SURROGATE, *r), ValueError, "key")
     case(f"{verb}(too long)", lambda env, n=verb, r=rest: getattr(env.users, n)("é" * 513, *r), TooLargeError, "key")
 for verb in ("get_many", "get_many_with_meta", "delete_many"):

@@ -1,0 +1,218 @@
+"""A namespace of a store that tasks read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar, overload
+
+from sqlitedict_kv.aio.lazy import LazyNamespace, LazyStore, OpenStore
+from sqlitedict_kv.engines.protocol import KeyRange
+from sqlitedict_kv.engines.record import Record
+from sqlitedict_kv.lru import NotHeldError
+from sqlitedict_kv.namespace import Namespace, NamespaceStats
+from sqlitedict_kv.operations.context import Defaults, Entry
+from sqlitedict_kv.operations.pagination import Page, checked_bounds
+from sqlitedict_kv.operations.prepare import Edits
+from sqlitedict_kv.operations.type_variables import K, V
+from sqlitedict_kv.validation import (
+    Duration,
+    checked_bool,
+    checked_content_type,
+    checked_keys,
+    checked_namespace,
+    checked_ttl,
+)
+
+T = TypeVar("T")
+
+
+class _Bound:
+    """The parts of a namespace that need the open store."""
+
+    __slots__ = ("edits", "in_memory", "namespace", "store")
+
+    def __init__(self, store: OpenStore, name: str, defaults: Defaults) -> None:
+        context = store.context
+        self.store = store
+        self.edits = Edits(context, name, defaults)
+        self.namespace: Namespace[Any, Any] = Namespace(context, name, defaults)
+        # Reads by it are served from memory, or raise NotHeldError.
+        self.in_memory = None if context.lru is None else Namespace(context, name, defaults, context.lru.held_value)
+
+
+class AsyncNamespaceReader(Generic[K, V]):
+    """What reads and walks through the entries of one namespace for tasks; :class:`AsyncNamespace` writes them too."""
+
+    __slots__ = ("_bound", "_defaults", "_lazy", "_name")
+
+    def __init__(self, lazy: LazyStore, name: str, ttl: Duration | None, content_type: str | None) -> None:
+        """Make a view of the store of *lazy*; the arguments are those of :meth:`AsyncStore.ns`."""
+        self._lazy = lazy
+        self._name = checked_namespace(name)
+        self._defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, lazy.codecs))
+        self._bound: _Bound | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the namespace."""
+        return self._name
+
+    @property
+    def sync_namespace(self) -> Namespace[Any, Any]:
+        """The same namespace for code that may block, such as code in a thread; its first call opens the store."""
+        return LazyNamespace(self._lazy, self._name, self._defaults)
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Return what *function* returns, which blocks and uses the store: it runs in the thread of its writes.
+
+        If the caller is cancelled before its turn it is not called, and else it ends first.
+        """
+        return await (await self._lazy.open_for_task()).write(function)
+
+    async def _bind(self) -> _Bound:
+        bound = self._bound = _Bound(await self._lazy.open_for_task(), self._name, self._defaults)
+        return bound
+
+    @overload
+    async def get(self, key: K, default: None = None, *, content_type: str | None = None) -> V | None: ...
+
+    @overload
+    async def get(self, key: K, default: V, *, content_type: str | None = None) -> V: ...
+
+    @overload
+    async def get(self, key: K, default: T, *, content_type: str | None = None) -> V | T: ...
+
+    async def get(self, key: Any, default: Any = None, *, content_type: str | None = None) -> Any:
+        """Return the value, or *default* if there is none; see :meth:`Namespace.get`.
+
+        What the LRU holds is returned at once, without a thread.
+        """
+        bound = self._bound or await self._bind()
+        if bound.in_memory is not None and content_type is None:
+            try:
+                return bound.in_memory.get(key, default)
+            except NotHeldError:
+                pass
+        return await bound.store.read(lambda: bound.namespace.get(key, default, content_type=content_type))
+
+    @overload
+    async def get_with_meta(self, key: K, default: None = None) -> Entry[V] | None: ...
+
+    @overload
+    async def get_with_meta(self, key: K, default: T) -> Entry[V] | T: ...
+
+    async def get_with_meta(self, key: Any, default: Any = None) -> Any:
+        """Return an :class:`Entry`, or *default* if there is none."""
+        bound = self._bound or await self._bind()
+        return await bound.store.read(bound.namespace.get_with_meta, key, default)
+
+    async def get_many(self, keys: Iterable[K]) -> dict[K, V]:
+        """Return the values of those keys that have one, as of one moment."""
+        bound = self._bound or await self._bind()
+        return await bound.store.read(
+            bound.namespace.get_many, checked_keys(keys)
+        )  # looked through here, not in a thread
+
+    async def get_many_with_meta(self, keys: Iterable[K]) -> dict[K, Entry[V]]:
+        """Return the entries of those keys that have one, values with versions and times, as of one moment."""
+        bound = self._bound or await self._bind()
+        return await bound.store.read(bound.namespace.get_many_with_meta, checked_keys(keys))  # likewise
+
+    async def contains(self, key: object) -> bool:
+        """Return whether there is an entry; it counts as no read."""
+        bound = self._bound or await self._bind()
+        if bound.in_memory is not None:
+            try:
+                return key in bound.in_memory
+            except NotHeldError:
+                pass
+        return await bound.store.read(bound.namespace.__contains__, key)
+
+    async def count(self) -> int:
+        """Return the number of entries."""
+        bound = self._bound or await self._bind()
+        return await bound.store.read(bound.namespace.__len__)
+
+    async def stats(self) -> NamespaceStats:
+        """Return how many entries there are."""
+        bound = self._bound or await self._bind()
+        return await bound.store.read(bound.namespace.stats)
+
+    # -- walking
+
+    def __aiter__(self) -> AsyncIterator[K]:
+        """Yield the keys in order, by pages: others may write meanwhile."""
+        return self.keys()
+
+    async def keys(self, *, reverse: bool = False) -> AsyncIterator[K]:
+        """Yield the keys in order, or from the last to the first."""
+        span = KeyRange(self._name, reverse=checked_bool(reverse, "reverse"))
+        bound = self._bound or await self._bind()
+        pages = bound.store.context.key_pages(span)
+        while page := await bound.store.read(next, pages, None):
+            for key in page:
+                yield key
+
+    async def values(self, *, reverse: bool = False) -> AsyncIterator[V]:
+        """Yield the values, in the order of their keys."""
+        async for key, record in self._all_records(reverse=reverse):
+            yield self._value(key, record)
+
+    async def items(self, *, reverse: bool = False) -> AsyncIterator[tuple[K, V]]:
+        """Yield keys and values, in the order of the keys."""
+        async for key, record in self._all_records(reverse=reverse):
+            yield key, self._value(key, record)
+
+    async def scan(
+        self, prefix: K | str = "", *, start: K | None = None, stop: K | None = None, reverse: bool = False
+    ) -> AsyncIterator[tuple[K, Entry[V]]]:
+        """Yield keys and their entries, in order, by pages; the arguments are those of :meth:`Namespace.list`."""
+        bounds, backwards = checked_bounds(prefix, start, stop), checked_bool(reverse, "reverse")
+        context = (self._bound or await self._bind()).store.context
+        pages = context.pages_within(self._name, bounds, reverse=backwards)
+        async for key, record in self._records(pages):
+            yield key, context.entry(self._name, key, record)
+
+    async def _all_records(self, *, reverse: bool) -> AsyncIterator[tuple[Any, Record]]:
+        span = KeyRange(self._name, reverse=checked_bool(reverse, "reverse"))
+        bound = self._bound or await self._bind()
+        async for item in self._records(bound.store.context.pages(span)):
+            yield item
+
+    async def _records(self, pages: Iterator[list[tuple[str, Record]]]) -> AsyncIterator[tuple[Any, Record]]:
+        bound = self._bound or await self._bind()
+        while page := await bound.store.read(next, pages, None):
+            for item in page:
+                yield item
+
+    def _value(self, key: Any, record: Record) -> Any:
+        return self._lazy.codecs.decode(self._name, key, record.body, record.content_type)
+
+    async def list(
+        self,
+        prefix: K | str = "",
+        *,
+        start: K | None = None,
+        stop: K | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        reverse: bool = False,
+    ) -> Page[K]:
+        """Return a page of the keys that begin with *prefix*, in order; see :meth:`Namespace.list`."""
+        bound = self._bound or await self._bind()
+        return await bound.store.read(
+            lambda: bound.namespace.list(prefix, start=start, stop=stop, limit=limit, cursor=cursor, reverse=reverse)
+        )
+
+    async def by_age(self, *, limit: int = 100, cursor: str | None = None, reverse: bool = False) -> Page[K]:
+        """Return a page of the keys in the order of creation; see :meth:`Namespace.by_age`."""
+        bound = self._bound or await self._bind()
+        return await bound.store.read(lambda: bound.namespace.by_age(limit=limit, cursor=cursor, reverse=reverse))
+
+    async def copy(self) -> dict[K, V]:
+        """Return a plain dict of what is there."""
+        return {key: value async for key, value in self.items()}
+
+    def __repr__(self) -> str:
+        """Return the name and the file; nothing is asked."""
+        return f"<AsyncNamespace {self._name!r} of {self._lazy.label!r}>"
