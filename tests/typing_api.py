@@ -1,6 +1,7 @@
 """How users write; checked by mypy and never run."""
 
 from collections.abc import MutableMapping
+from datetime import date
 from typing import Any, assert_type
 
 from redis import Redis, RedisCluster
@@ -22,6 +23,30 @@ from sqlitedict_kv import (
 from sqlitedict_kv.locks import Lock, Throttle, single_run
 
 store = Store("app.db", durability="power", max_bytes="1 GB")
+by_day = store.ns("by day", keys=date)
+assert_type(by_day, Namespace[date])
+assert_type(by_day.list(start=date(2026, 1, 1), stop=date(2026, 2, 1)), Page[date])
+assert_type(by_day.copy(), dict[date, Any])
+assert_type(by_day.set_many({date(2026, 1, 1): 1}), dict[date, int])
+assert_type(next(by_day.scan()), tuple[date, Entry[Any]])
+assert_type(by_day.popitem(), tuple[date, Any])
+for day in by_day:
+    assert_type(day, date)
+by_day["2026-01-01"]  # type: ignore[index] # keys are dates
+by_day.get(5)  # type: ignore[call-overload] # likewise
+pairs = store.ns("pairs", keys=tuple[str, int])
+assert_type(pairs, Namespace[tuple[str, int]])
+assert_type(pairs.get_many([("a", 1)]), dict[tuple[str, int], Any])
+assert_type(store.ns("numbers", keys=int, ttl=60, shards=4), Namespace[int])
+assert_type(store.ns("either", keys=int | str), Namespace[Any])
+anything: Namespace[str, list[int]] = store.ns("lists")
+assert_type(anything["a"], list[int])
+assert_type(anything.get("a"), list[int] | None)
+assert_type(anything.get("a", "none"), list[int] | str)
+assert_type(anything.pop("a"), list[int])
+assert_type(anything.modify("a", lambda value: [*value, 1]), list[int])
+assert_type(anything.get_with_meta("a"), Entry[list[int]] | None)
+anything["a"] = 5  # type: ignore[assignment] # values are lists of ints
 users = store.ns("users", ttl=60)
 assert_type(users, Namespace)
 assert_type(copy(store, Store(), ["users"], print), CopyReport)
