@@ -6,7 +6,7 @@ import random
 import time
 
 from sqlitedict_kv import Store
-from sqlitedict_kv.engines.sqlite import database
+from sqlitedict_kv.engines.sqlite import opening
 from tests.faults.campaign import Campaign, FaultError, Round, UnavailableError
 from tests.faults.crew import Crew
 
@@ -51,7 +51,7 @@ PEERS = {None: (open_ours, read_ours), "diskcache": (open_diskcache, read_diskca
 def work(voice, number, peer, sabotage):
     """Open one file after the other, each at the instant that is said."""
     if sabotage == "no second attempt":
-        database.patiently = lambda attempt, _: attempt()
+        opening.patiently = lambda attempt, _: attempt()
     open_it = PEERS[peer][0]
     if peer:
         __import__(peer)

@@ -18,7 +18,7 @@ from random import Random
 from threading import Thread
 
 from sqlitedict_kv import KVError, OpenError, Store, StoreIOError, StoreNotFoundError
-from sqlitedict_kv.engines.sqlite import checkpoint, database
+from sqlitedict_kv.engines.sqlite import checkpoint, database, opening
 from tests.faults.campaign import Campaign, Round
 from tests.faults.disk import Disk
 from tests.faults.syscalls import Event, arm, fired, lines_of, note, read_trace, watched
@@ -136,26 +136,26 @@ def shared_writes(name: int) -> list[tuple[str, str, int]]:
 def hasten() -> None:
     """Let a short record have many checkpoints, and logs that are cut to size."""
     checkpoint.BACKLOG_PAGES = CHECKPOINT_PAGES
-    kept = str(database.WAL_KEPT_BYTES)
-    database.PRAGMAS = tuple(pragma.replace(kept, str(LOG_BYTES)) for pragma in database.PRAGMAS)
+    kept = str(opening.WAL_KEPT_BYTES)
+    opening.PRAGMAS = tuple(pragma.replace(kept, str(LOG_BYTES)) for pragma in opening.PRAGMAS)
 
 
 def break_store(sabotage: str) -> None:
     """Break the store of this process in one way, or not at all."""
     match sabotage:
         case "synchronous=OFF":
-            database.SYNCHRONOUS = dict.fromkeys(database.SYNCHRONOUS, "PRAGMA synchronous = OFF")
+            opening.SYNCHRONOUS = dict.fromkeys(opening.SYNCHRONOUS, "PRAGMA synchronous = OFF")
         case "the schema is not synced":
-            whole = database.Database._migrate
+            whole = opening.Opener._migrate
 
             def migrate(self, raw):
-                kept, database.SYNCHRONOUS = database.SYNCHRONOUS, {"power": database.SYNCHRONOUS["process"]}
+                kept, opening.SYNCHRONOUS = opening.SYNCHRONOUS, {"power": opening.SYNCHRONOUS["process"]}
                 try:
                     whole(self, raw)
                 finally:
-                    database.SYNCHRONOUS = kept
+                    opening.SYNCHRONOUS = kept
 
-            database.Database._migrate = migrate
+            opening.Opener._migrate = migrate
         case "sync() does nothing":
             Store.sync = lambda self: None
         case "goes on after a failed sync":

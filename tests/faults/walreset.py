@@ -73,7 +73,7 @@ def checkpointer(voice, path, bare):
         done = told = 0
         while not voice.is_spoken_to():
             if raw is None:
-                done += store._engine._upkeep.checkpoint()  # as a write does when enough was written
+                done += store._engine._maintenance.checkpoint()  # as a write does when enough was written
             else:
                 raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                 done += 1

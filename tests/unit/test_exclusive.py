@@ -172,7 +172,7 @@ def test_a_full_disk_in_a_block_undoes_it_and_the_store_goes_on(make_store, path
     store.ns("n")["a"] = 1
     with pytest.raises(StoreFullError), store.exclusive() as held:
         held.ns("n")["a"] = 2
-        held.ns("n")._engine._database._raw.execute("PRAGMA max_page_count = 20")
+        held.ns("n")._engine._session._raw.execute("PRAGMA max_page_count = 20")
         for number in range(100):
             held.ns("n")[str(number)] = "x" * 10_000
     assert store.ns("n").copy() == {"a": 1}
@@ -183,13 +183,13 @@ def test_a_full_disk_in_a_block_undoes_it_and_the_store_goes_on(make_store, path
 
 def test_nothing_is_written_in_a_block_whose_transaction_sqlite_has_ended(make_store, path):
     store = make_store(path)
-    with pytest.raises(StoreError, match="begin anew"), store.exclusive() as held:
+    with pytest.raises(StoreError, match="begin again"), store.exclusive() as held:
         held.ns("n")["a"] = 1
-        held.ns("n")._engine._database._raw.rollback()  # as SQLite does by itself after some failures
+        held.ns("n")._engine._session._raw.rollback()  # as SQLite does by itself after some failures
         held.ns("n")["b"] = 2
-    with pytest.raises(StoreError, match="begin anew"), store.exclusive() as held:
+    with pytest.raises(StoreError, match="begin again"), store.exclusive() as held:
         held.ns("n")["a"] = 1
-        held.ns("n")._engine._database._raw.rollback()
+        held.ns("n")._engine._session._raw.rollback()
     assert store.ns("n").copy() == {}
 
 

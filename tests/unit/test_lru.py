@@ -280,7 +280,7 @@ def test_upkeep_leaves_nothing_stale(store, kind, tmp_path, clock):
     for step in (
         store.vacuum,
         store.sync,
-        store._engine._upkeep.checkpoint,
+        store._engine._maintenance.checkpoint,
         store.check,
         store.stats,
         store.healthcheck,

@@ -149,7 +149,7 @@ LINES = {
     "store.vacuum()": 10,
     "store.backup(sys.argv[1] + '.copy')": 10,
     "store.sync()": 10,
-    "store._engine._upkeep.checkpoint()": 10,
+    "store._engine._maintenance.checkpoint()": 10,
     "n.setdefault('k', 11)": 10,
     "n.popitem()": None,
     "n.setdefault('k', 12)": 12,

@@ -14,7 +14,7 @@ from sqlitedict_kv.engines.sqlite.location import FileIdentity, Location
 
 T = TypeVar("T")
 
-TELL = "tell"  # an SQL function: tell(name, version) notes the version and returns it
+NOTE_VERSION = "note_version"  # an SQL function: note_version(name, version) notes the version and returns it
 
 
 class AsleepError(sqlite3.Error):
@@ -47,7 +47,7 @@ class Connection:
     keeps a fork from happening inside SQLite.
     """
 
-    __slots__ = ("_hidden", "_location", "cursor", "lock", "mark", "place", "raw", "told")
+    __slots__ = ("_hidden", "_location", "cursor", "lock", "mark", "noted", "place", "raw")
 
     def __init__(self, location: Location | None) -> None:
         """Make a connection that is not open yet; *location* is None for one in memory."""
@@ -58,12 +58,14 @@ class Connection:
         self._location = location
         self.place: FileIdentity | None = None
         self.mark: DataVersion = NO_MARK
-        self.told: dict[str | int, int] = {}  # what statements told the function TELL since it was cleared
+        self.noted: dict[str | int, int] = {}  # the versions that statements noted since it was cleared
 
     def wake(self, raw: sqlite3.Connection, *, marked: bool) -> None:
         """Begin to use an open connection that has read from its file; *marked* to be asked for its mark."""
         self.raw = raw
-        raw.create_function(TELL, 2, self.told.setdefault)  # of C, where a function of ours would cost twice as much
+        raw.create_function(
+            NOTE_VERSION, 2, self.noted.setdefault
+        )  # of C, where a function of ours would cost twice as much
         self.cursor = raw.cursor()
         if self._location:
             self.place = FileIdentity(self._location)

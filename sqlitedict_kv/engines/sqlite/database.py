@@ -2,81 +2,39 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
 from time import monotonic
-from types import ModuleType
 from typing import TYPE_CHECKING, Literal, TypeVar
 from weakref import finalize
 
 from sqlitedict_kv.engines.optional import CommitObserver
 from sqlitedict_kv.engines.protocol import Keys
-from sqlitedict_kv.engines.sqlite import fork_safety, schema
+from sqlitedict_kv.engines.sqlite import fork_safety
 from sqlitedict_kv.engines.sqlite.busy import BusyTimeout, patiently
 from sqlitedict_kv.engines.sqlite.connection import NO_CURSOR, AsleepError, Connection
-from sqlitedict_kv.engines.sqlite.error_mapping import is_busy, primary_code, stops, translate
+from sqlitedict_kv.engines.sqlite.error_mapping import is_busy, showable_cause, stops, translate
 from sqlitedict_kv.engines.sqlite.location import Location
+from sqlitedict_kv.engines.sqlite.opening import Opener, again_of, quarantine
+from sqlitedict_kv.engines.sqlite.session import Durability, Noted, Work, anything, in_transaction
 from sqlitedict_kv.errors import (
-    CorruptStoreError,
     ForkedStoreError,
     KVError,
-    LocationError,
     OpenError,
     ReadOnlyError,
     StoreClosedError,
     StoreDetachedError,
-    StoreNotFoundError,
 )
 
 if TYPE_CHECKING:
     from sqlitedict_kv.engines.optional import Quarantine
 
 T = TypeVar("T")
-Durability = Literal["process", "power"]
 OnCorrupt = Literal["raise", "quarantine"]
-Work = Callable[[sqlite3.Cursor], T]
 
-OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
-CACHE_KIB = 32_000  # page cache of a connection, at most
 ATTEMPTS = 3  # to open a damaged file that others put into quarantine at the same time
-WAL_KEPT_BYTES = 8 * 2**20  # what the log is cut to when a checkpoint has emptied it
-
-PRAGMAS = (
-    "PRAGMA trusted_schema = OFF",  # these three: https://www.sqlite.org/security.html
-    "PRAGMA cell_size_check = ON",
-    "PRAGMA mmap_size = 0",
-    "PRAGMA temp_store = MEMORY",
-    f"PRAGMA cache_size = -{CACHE_KIB}",
-    f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}",
-    "PRAGMA wal_autocheckpoint = 0",  # see checkpoint.py
-)
-SYNCHRONOUS = {"process": "PRAGMA synchronous = NORMAL", "power": "PRAGMA synchronous = FULL"}
-# On macOS a plain fsync stops at the drive's cache: https://www.sqlite.org/pragma.html#pragma_fullfsync
-FULL_FSYNC = ("PRAGMA fullfsync = ON", "PRAGMA checkpoint_fullfsync = ON") if sys.platform == "darwin" else ()
-
-
-def in_transaction(cursor: sqlite3.Cursor, work: Work[T]) -> T:
-    """Call *work* between BEGIN IMMEDIATE and COMMIT; leave no transaction open, whatever happens."""
-    try:
-        cursor.execute("BEGIN IMMEDIATE")
-        result = work(cursor)
-        cursor.execute("COMMIT")
-    except BaseException:
-        if cursor.connection.in_transaction:
-            cursor.connection.rollback()
-        raise
-    return result
-
-
-def anything(_: object) -> None:
-    """Say that a transaction may have changed any entry."""
-
-
-_forbidden: dict[tuple[int, int], KVError] = {}  # files, by device and inode, that this process must not open again
 
 
 class Database:
@@ -94,21 +52,18 @@ class Database:
         connect: Callable[..., sqlite3.Connection] = sqlite3.connect,
     ) -> None:
         """Open the file at *path*, made if there is none and *readonly* is false; None is memory."""
-        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-            raise OpenError(f"SQLite {sqlite3.sqlite_version} is too old; 3.35 or newer is needed")
         self.label = path or ":memory:"
         self.readonly = readonly
         self.durability = durability
         self._timeout = timeout
-        self._connect = connect
         self._quarantines = on_corrupt == "quarantine" and path is not None and not readonly
         self.quarantined: Quarantine | None = None
         if path and self._quarantines:
-            _quarantine().undo_interrupted(path)
+            quarantine().undo_interrupted(path)
         self._location = Location(path, allow_unsafe_filesystem=allow_unsafe_filesystem) if path else None
         self.in_memory = self._location is None
-        self._inode: tuple[int, int] | None = None
-        self._mode = "mode=rw"
+        checks = self._quarantines
+        self._opener = Opener(self._location, self.label, readonly, durability, checks_pages=checks, connect=connect)
         self._stopped: KVError | None = None
         self.observer: CommitObserver | None = None
         self._gate = Lock()  # held while the set of connections changes, and during a fork
@@ -153,7 +108,7 @@ class Database:
                 return self._attempt(work, patience)
             except sqlite3.Error as another:
                 error = another
-        raise self.failure(error) from shown_cause(error)
+        raise self.failure(error) from showable_cause(error)
 
     def transact(self, work: Work[T], touched: Callable[[T], Keys] = anything, *, aside: bool = False) -> T:
         """Call *work* within a write transaction.
@@ -172,7 +127,7 @@ class Database:
             before, changes = self.main.mark.read(), cursor.connection.total_changes
             result = self.main.alone(lambda cursor: in_transaction(cursor, work))
             # A transaction that changed nothing moves no mark: the next commit seen would be a stranger's.
-            self.tell(touched(result), before, changed=cursor.connection.total_changes != changes)
+            self.notify_observer(touched(result), before, changed=cursor.connection.total_changes != changes)
             return result
 
         if not aside or self._location is None:
@@ -186,8 +141,8 @@ class Database:
 
             return self.patiently(lambda: in_transaction(cursor, still_attached))
 
-    def tell(self, keys: Keys, before: bytes | None, *, changed: bool) -> None:
-        """Tell the observer of a commit; the caller holds the main lock since before it."""
+    def notify_observer(self, keys: Keys, before: bytes | None, *, changed: bool) -> None:
+        """Notify the observer of a commit; the caller holds the main lock since before it."""
         if self.observer is not None:
             mark = self.main.mark
             try:
@@ -196,11 +151,15 @@ class Database:
                 after = None
             self.observer.notify_commit(keys, before, after, alone=changed and mark.is_next(before, after))
 
-    def told(self, cursor: sqlite3.Cursor) -> dict[str | int, int]:
-        """Return what statements of this cursor's connection tell the function TELL, nothing so far."""
-        told = self._connection_of(cursor).told
-        told.clear()
-        return told
+    def noted(self, cursor: sqlite3.Cursor) -> Noted:
+        """Return the empty dict in which statements of this cursor's connection note versions."""
+        noted = self._connection_of(cursor).noted
+        noted.clear()
+        return noted
+
+    def settle(self) -> None:
+        """Leave no statement of the main connection open; the caller holds its lock."""
+        self.main.settle()
 
     def _connection_of(self, cursor: sqlite3.Cursor) -> Connection:
         connections = list(self._connections)  # others come and go, and a walk along the list itself would skip some
@@ -211,7 +170,7 @@ class Database:
         try:
             return patiently(work, BusyTimeout(self._timeout, self.label))
         except sqlite3.Error as error:
-            raise self.failure(error) from shown_cause(error)
+            raise self.failure(error) from showable_cause(error)
 
     @contextmanager
     def aside(self, durability: Durability | None = None) -> Iterator[sqlite3.Cursor]:
@@ -234,7 +193,7 @@ class Database:
                 self._wake(connection, BusyTimeout(self._timeout, self.label), durability)
                 yield connection.cursor
             except sqlite3.Error as error:
-                raise self.failure(error) from shown_cause(error)
+                raise self.failure(error) from showable_cause(error)
             finally:
                 # Whatever a KeyboardInterrupt breaks off: what stayed open would keep the lock of the file.
                 try:
@@ -311,9 +270,8 @@ class Database:
         if self._stopped is None:
             self._stopped = reason
         closed = self.main.abandon()
-        if not closed and self._inode and isinstance(reason, StoreDetachedError):
-            # SQLite goes on believing that this process holds the locks that it lost.
-            _forbidden[self._inode] = reason
+        if not closed and isinstance(reason, StoreDetachedError):
+            self._opener.forbid(reason)  # SQLite goes on believing that this process holds the locks that it lost
         return reason
 
     # -- opening
@@ -325,16 +283,16 @@ class Database:
             try:
                 return self._wake(self.main, patience)
             except KVError as error:
-                if not self._location or not self._quarantines or not _quarantine().is_damage(error):
+                if not self._location or not self._quarantines or not quarantine().is_damage(error):
                     raise
                 in_use = any(isinstance(other, Database) and other.has_open(inode) for other in fork_safety.members())
-                done = _quarantine().quarantine(self._location, inode, error, in_use=in_use)
+                done = quarantine().quarantine(self._location, inode, error, in_use=in_use)
                 self.quarantined = done or self.quarantined
         return self._wake(self.main, patience)
 
     def has_open(self, inode: tuple[int, int] | None) -> bool:
         """Return whether this is the file in use here; a connection that is closed for a fork opens it again."""
-        return self._stopped is None and self._inode == inode
+        return self._stopped is None and self._opener.inode == inode
 
     def _wake(self, connection: Connection, patience: BusyTimeout, durability: Durability | None = None) -> None:
         """Open *connection* unless it is open; the caller holds its lock."""
@@ -345,7 +303,7 @@ class Database:
         if self._stopped is not None:
             raise again_of(self._stopped)
         try:
-            raw = self._open_file(patience, durability) if self._location else self._open_memory()
+            raw = self._opener.open(patience, durability)
             try:
                 connection.wake(raw, marked=connection is self.main)
             except BaseException:
@@ -355,130 +313,6 @@ class Database:
             raise
         except (sqlite3.Error, OSError) as error:
             raise OpenError(f"cannot open {self.label}: {error}") from error
-
-    def _open_memory(self) -> sqlite3.Connection:
-        raw = self._connected("file::memory:")
-        in_transaction(raw.cursor(), lambda _: schema.migrate(raw, schema.SchemaState(0, [])))
-        return raw
-
-    def _open_file(self, patience: BusyTimeout, durability: Durability | None) -> sqlite3.Connection:
-        assert self._location is not None
-        first = self._inode is None
-        if first and self.readonly:
-            self._location.require()
-        elif first:
-            self._location.create()
-        inode = self._location.inode()
-        if inode in _forbidden:
-            raise again_of(_forbidden[inode])
-        if not first and inode != self._inode:
-            raise StoreDetachedError(f"{self.label}: the file was deleted or replaced while it was open")
-        raw = self._inspected(patience) if first else self._connected(self._location.uri(self._mode))
-        try:
-            patiently(lambda: self._prepare(raw, durability or self.durability), patience)
-            if self._location.inode() != inode:  # a lock is held since the first read: from now on it stays
-                raise StoreDetachedError(f"{self.label}: the file was replaced while it was being opened; try again")
-        except BaseException:
-            raw.close()
-            raise
-        self._inode = inode
-        return raw
-
-    def _inspected(self, patience: BusyTimeout) -> sqlite3.Connection:
-        """Return a connection to a file that is a current store, migrated if need be."""
-        assert self._location is not None
-        current = self._look(patience)
-        if self.readonly:
-            self._mode = self._readable_mode()
-        raw = self._connected(self._location.uri(self._mode))
-        try:
-            if not current and not self.readonly:
-                patiently(lambda: self._migrate(raw), patience)
-        except BaseException:
-            raw.close()
-            raise
-        return raw
-
-    def _look(self, patience: BusyTimeout) -> bool:
-        """Return whether the file needs no migration; raise if it is not ours.
-
-        A file that turns out to be somebody else's must stay as it is, and alone. So the first look is one
-        that takes no locks and leaves no files. Where there is a log it is not enough, and where there is a
-        journal it may see half a write; then a connection that cannot write looks again: not even the recovery
-        of a log would change the file.
-        """
-        assert self._location is not None
-        if not os.path.lexists(self._location.wal):
-            try:
-                return self._look_through("mode=ro&immutable=1", patience)
-            except (KVError, sqlite3.Error):
-                if not self._location.has_companions():
-                    raise
-        try:
-            return self._look_through(self._readable_mode() if self.readonly else "mode=ro", patience)
-        except sqlite3.Error as error:
-            if self.readonly or getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_READONLY_ROLLBACK:
-                raise
-        # A power cut left half a transaction, the creation of a store say. Nobody can read the file before it is
-        # undone, and that is what its owner would do as well.
-        return self._look_through("mode=rw", patience)
-
-    def _look_through(self, mode: str, patience: BusyTimeout) -> bool:
-        assert self._location is not None
-        reader = self._connected(self._location.uri(mode))
-        try:
-            patiently(lambda: reader.execute("BEGIN"), patience)  # or others could migrate it while we look
-            found = patiently(lambda: schema.found_in(reader, self.label), patience)
-            if self._quarantines and (problems := patiently(lambda: _quarantine().damage_in(reader), patience)):
-                raise CorruptStoreError(f"{self.label} is damaged: {'; '.join(problems)}; it was not changed")
-        finally:
-            reader.close()
-        if self.readonly and not found.version:
-            raise StoreNotFoundError(f"{self.label} is empty; open it once for writing")
-        return found.version == schema.CURRENT and not found.useless_indexes
-
-    def _readable_mode(self) -> str:
-        """Return how to open the file for reading only: plainly, or as one that nobody can change."""
-        assert self._location is not None
-        probe = self._connected(self._location.uri("mode=ro"))
-        try:
-            probe.execute("SELECT 1 FROM sqlite_schema").fetchone()
-        except sqlite3.Error as error:
-            if primary_code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
-                return "mode=ro"
-            if self._location.has_log():
-                raise LocationError(
-                    f"{self.label} has a log that cannot be read without write access to its directory; "
-                    f"open it once for writing and close it, then it can be read from a read-only place"
-                ) from error
-            return "mode=ro&immutable=1"
-        finally:
-            probe.close()
-        return "mode=ro"
-
-    def _migrate(self, raw: sqlite3.Connection) -> None:
-        """Bring the file to the current format, whatever others do to it at the same time."""
-        raw.execute("PRAGMA journal_mode = WAL")
-        # Under NORMAL a power cut could take the tables of a young file away again.
-        raw.execute(SYNCHRONOUS["power"])
-        in_transaction(raw.cursor(), lambda _: schema.migrate(raw, schema.found_in(raw, self.label)))
-
-    def _prepare(self, raw: sqlite3.Connection, durability: Durability) -> None:
-        """Set what SQLite keeps per connection, and read once, so that the log is there."""
-        raw.executescript(";".join((*PRAGMAS, *FULL_FSYNC, SYNCHRONOUS[durability])))
-        if not self.readonly and raw.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-            raw.execute("PRAGMA journal_mode = WAL")  # a copy that backup() made has no log yet
-        (version,) = raw.execute("PRAGMA main.user_version").fetchone()
-        if self.readonly and version == 0:
-            for view in schema.VIEWS_OF_V1:
-                raw.execute(view)
-
-    def _connected(self, uri: str) -> sqlite3.Connection:
-        raw = self._connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
-        if sys.version_info >= (3, 12):
-            raw.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
-            raw.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_TRIGGER, False)
-        return raw
 
     # -- closing and forking
 
@@ -544,8 +378,7 @@ class Database:
         self._gate = Lock()
         if self._caught:
             self._stopped = self._forked()
-            if self._inode:
-                _forbidden[self._inode] = self._stopped
+            self._opener.forbid(self._stopped)
         for connection in self._connections:
             connection.lock = Lock()
             if self._caught:
@@ -556,23 +389,6 @@ class Database:
             f"{self.label}: this process was forked while a thread of its parent was inside a call, so it must not "
             f"touch the file; start it with the spawn method, or fork while the store is idle"
         )
-
-
-def _quarantine() -> ModuleType:
-    """Return the module that few stores need."""
-    from sqlitedict_kv.engines.sqlite.recovery import quarantine  # noqa: PLC0415
-
-    return quarantine
-
-
-def shown_cause(error: sqlite3.Error) -> sqlite3.Error | None:
-    """Return an error of the driver, unless its message quotes the text that it could not decode: that is a value."""
-    return None if "decode to UTF-8" in str(error) else error
-
-
-def again_of(error: KVError) -> KVError:
-    """Return an equal error, without the traceback of its first time."""
-    return type(error)(*error.args)
 
 
 def _close_all(connections: list[Connection]) -> None:

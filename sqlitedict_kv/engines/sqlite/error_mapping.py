@@ -64,3 +64,8 @@ def translate(error: sqlite3.Error, label: str) -> StoreError | TooLargeError:
         return UndecodableTextError(f"{label}: an entry holds text that is not UTF-8; see Store.check()")
     kind, meaning = BY_PRIMARY_CODE.get(code or 0, (StoreError, "SQLite refused the call"))
     return kind(f"{label}: {meaning} (SQLite says: {error})")
+
+
+def showable_cause(error: sqlite3.Error) -> sqlite3.Error | None:
+    """Return an error of the driver, unless its message quotes the text that it could not decode: that is a value."""
+    return None if "decode to UTF-8" in str(error) else error

@@ -5,11 +5,22 @@ from __future__ import annotations
 from sqlitedict_kv.engines.protocol import KeyRange
 
 # Bounds of a span: keys are TEXT, and every BLOB sorts behind all TEXT (https://www.sqlite.org/datatype3.html).
-LIVE_SPAN = "WHERE ns = ? AND key >= ? AND key < ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY key"
-KEYS = f"SELECT key FROM kv {LIVE_SPAN} LIMIT ?"
-KEYS_REVERSE = f"SELECT key FROM kv {LIVE_SPAN} DESC LIMIT ?"
-RECORDS = f"SELECT value, content_type, version, expires_at, updated_at, checksum, key FROM kv {LIVE_SPAN} LIMIT ?"
-RECORDS_REVERSE = RECORDS.replace("ORDER BY key", "ORDER BY key DESC")
+KEYS = """
+    SELECT key FROM kv
+    WHERE ns = ? AND key >= ? AND key < ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY key LIMIT ?
+"""
+KEYS_REVERSE = """
+    SELECT key FROM kv
+    WHERE ns = ? AND key >= ? AND key < ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY key DESC LIMIT ?
+"""
+RECORDS = """
+    SELECT value, content_type, version, expires_at, updated_at, checksum, key FROM kv
+    WHERE ns = ? AND key >= ? AND key < ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY key LIMIT ?
+"""
+RECORDS_REVERSE = """
+    SELECT value, content_type, version, expires_at, updated_at, checksum, key FROM kv
+    WHERE ns = ? AND key >= ? AND key < ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY key DESC LIMIT ?
+"""
 BEHIND_ALL_KEYS = b""
 
 MAX_CODE_POINT = 0x10FFFF

@@ -1,4 +1,4 @@
-"""What a write does for the store as a whole: a small, bounded part of the cleaning, now and then."""
+"""Maintenance in small, bounded parts, made now and then by ordinary writes: sweeping, eviction, checkpoints."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.engines.sqlite.checkpoint import Checkpointer
 from sqlitedict_kv.engines.sqlite.database import Database
+from sqlitedict_kv.engines.sqlite.session import Session
 from sqlitedict_kv.errors import KVError
 
 EVERY_WRITES = 16
@@ -106,31 +107,11 @@ class Maintenance:
         finally:
             self._round.release()
 
-    def sweep(self, namespace: str | None, limit: int, now: int) -> int:
-        """Remove at most *limit* expired entries in one transaction and return how many."""
-
-        def work(cursor: sqlite3.Cursor) -> list[Removed]:
-            if namespace is None:
-                removed = cursor.execute(SWEEP, (now, limit)).fetchall()
-            else:
-                removed = cursor.execute(SWEEP_NAMESPACE, (now, namespace, limit)).fetchall()
-            raise_floors(cursor, removed)
-            return removed
-
-        count = len(self._database.transact(work, names_of))
-        self.purged += count
-        return count
-
     def purge(self, namespace: str | None, limit: int | None, now: int) -> int:
         """Remove expired entries, *limit* at most, in bounded transactions; return how many."""
-        total = 0
-        while limit is None or total < limit:
-            batch = PURGE_ROWS if limit is None else min(PURGE_ROWS, limit - total)
-            removed = self.sweep(namespace, batch, now)
-            total += removed
-            if removed < batch:
-                break
-        return total
+        count = purge(self._database, namespace, limit, now)
+        self.purged += count
+        return count
 
     def checkpoint(self) -> bool:
         """Make a checkpoint now; return False if the write lock was not to be had soon."""
@@ -193,6 +174,32 @@ class Maintenance:
     def forget_after_fork(self) -> None:
         """Let rounds begin in a child: the thread that was in one is not there."""
         self._round = Lock()
+
+
+def purge(session: Session, namespace: str | None, limit: int | None, now: int) -> int:
+    """Remove expired entries, *limit* at most, in bounded transactions; return how many."""
+    total = 0
+    while limit is None or total < limit:
+        batch = PURGE_ROWS if limit is None else min(PURGE_ROWS, limit - total)
+        removed = _sweep(session, namespace, batch, now)
+        total += removed
+        if removed < batch:
+            break
+    return total
+
+
+def _sweep(session: Session, namespace: str | None, limit: int, now: int) -> int:
+    """Remove at most *limit* expired entries in one transaction and return how many."""
+
+    def work(cursor: sqlite3.Cursor) -> list[Removed]:
+        if namespace is None:
+            removed = cursor.execute(SWEEP, (now, limit)).fetchall()
+        else:
+            removed = cursor.execute(SWEEP_NAMESPACE, (now, namespace, limit)).fetchall()
+        raise_floors(cursor, removed)
+        return removed
+
+    return len(session.transact(work, names_of))
 
 
 def names_of(removed: Iterable[Removed]) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What an edit does to the rows: the statements that write, run within the open transaction."""
+"""Edits as statements that write rows, run within the open transaction."""
 
 from __future__ import annotations
 
@@ -8,55 +8,76 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sqlitedict_kv.engines.protocol import Change, Check, Delete, Edit, Outcome, Put, Touch
 from sqlitedict_kv.engines.sqlite.checksum import READ, batches, checksum, crc, is_checked, record_of, seal
-from sqlitedict_kv.engines.sqlite.connection import TELL
 from sqlitedict_kv.engines.sqlite.error_mapping import UndecodableTextError, translate
 from sqlitedict_kv.engines.sqlite.maintenance import RAISE_FLOOR
+from sqlitedict_kv.engines.sqlite.session import Noted
 from sqlitedict_kv.errors import ConflictError, CorruptStoreError, DamagedEntryError
 
-Told = dict[str | int, int]
-
-# A key that is created starts above all that its namespace ever removed. rows.py explains the checksum.
-NEW_VERSION = "1 + ifnull((SELECT version FROM kv_floor WHERE ns = ?), 0)"
-UPSERT = f"""
+# A key that is created starts above all that its namespace ever removed. checksum.py explains the checksum.
+UPSERT = """
     INSERT INTO kv (ns, key, value, content_type, version, expires_at, updated_at, checksum)
-    VALUES (?, ?, ?, ?, {NEW_VERSION}, ?, ?, ({NEW_VERSION} & 0x7FFFFFFF) << 32 | ?)
+    VALUES (?, ?, ?, ?, 1 + ifnull((SELECT version FROM kv_floor WHERE ns = ?), 0), ?, ?,
+        (1 + ifnull((SELECT version FROM kv_floor WHERE ns = ?), 0) & 0x7FFFFFFF) << 32 | ?)
     ON CONFLICT (ns, key) DO UPDATE SET
         value = excluded.value, content_type = excluded.content_type, version = kv.version + 1,
         expires_at = excluded.expires_at, updated_at = excluded.updated_at,
         checksum = (kv.version + 1 & 0x7FFFFFFF) << 32 | (excluded.checksum & 0xFFFFFFFF)
     RETURNING version
 """
-# RETURNING makes a temporary table, a fifth of the time of a small write. Telling the version to a function
-# of ours costs a fifth of that.
-NEW, OLD = 0, 1  # what TELL is told the version of: an entry that is created, and one that is replaced
-UPSERT_TELLING = (
-    UPSERT.replace("RETURNING version", "")
-    .replace(f"?, {NEW_VERSION},", f"?, {TELL}({NEW}, {NEW_VERSION}),")
-    .replace("version = kv.version + 1", f"version = {TELL}({OLD}, kv.version + 1)")
-)
-# These two write one row or none. A row that has expired is absent.
-ADD_TELLING = f"{UPSERT_TELLING} WHERE kv.expires_at <= ?"
-REPLACE_TELLING = f"""
+# RETURNING makes a temporary table, a fifth of the time of a small write. To let a function of ours note the version
+# costs a fifth of that.
+NEW, OLD = 0, 1  # what note_version() notes the version of: an entry that is created, and one that is replaced
+UPSERT_NOTING = """
+    INSERT INTO kv (ns, key, value, content_type, version, expires_at, updated_at, checksum)
+    VALUES (?, ?, ?, ?, note_version(0, 1 + ifnull((SELECT version FROM kv_floor WHERE ns = ?), 0)), ?, ?,
+        (1 + ifnull((SELECT version FROM kv_floor WHERE ns = ?), 0) & 0x7FFFFFFF) << 32 | ?)
+    ON CONFLICT (ns, key) DO UPDATE SET
+        value = excluded.value, content_type = excluded.content_type, version = note_version(1, kv.version + 1),
+        expires_at = excluded.expires_at, updated_at = excluded.updated_at,
+        checksum = (kv.version + 1 & 0x7FFFFFFF) << 32 | (excluded.checksum & 0xFFFFFFFF)
+"""
+# This one and the next two write one row or none. A row that has expired is absent.
+ADD_NOTING = """
+    INSERT INTO kv (ns, key, value, content_type, version, expires_at, updated_at, checksum)
+    VALUES (?, ?, ?, ?, note_version(0, 1 + ifnull((SELECT version FROM kv_floor WHERE ns = ?), 0)), ?, ?,
+        (1 + ifnull((SELECT version FROM kv_floor WHERE ns = ?), 0) & 0x7FFFFFFF) << 32 | ?)
+    ON CONFLICT (ns, key) DO UPDATE SET
+        value = excluded.value, content_type = excluded.content_type, version = note_version(1, kv.version + 1),
+        expires_at = excluded.expires_at, updated_at = excluded.updated_at,
+        checksum = (kv.version + 1 & 0x7FFFFFFF) << 32 | (excluded.checksum & 0xFFFFFFFF)
+    WHERE kv.expires_at <= ?
+"""
+REPLACE_NOTING = """
     UPDATE kv SET
-        value = ?, content_type = ?, version = {TELL}({OLD}, version + 1), expires_at = ?, updated_at = ?,
+        value = ?, content_type = ?, version = note_version(1, version + 1), expires_at = ?, updated_at = ?,
         checksum = (version + 1 & 0x7FFFFFFF) << 32 | ?
     WHERE ns = ? AND key = ? AND version = ? AND (expires_at IS NULL OR expires_at > ?)
 """
 # A time to live that is kept may have been changed meanwhile, which is no new version.
-REPLACE_IN_TIME_TELLING = REPLACE_TELLING.replace("(expires_at IS NULL OR expires_at > ?)", "expires_at IS ?")
-# Likewise, but only of rows that were there: a new one has the version that it was given.
-UPSERT_MANY_ROWS = f"""
+REPLACE_IN_TIME_NOTING = """
+    UPDATE kv SET
+        value = ?, content_type = ?, version = note_version(1, version + 1), expires_at = ?, updated_at = ?,
+        checksum = (version + 1 & 0x7FFFFFFF) << 32 | ?
+    WHERE ns = ? AND key = ? AND version = ? AND expires_at IS ?
+"""
+# Only the versions of rows that were there are noted: a new one has the version that it was given.
+UPSERT_MANY_ROWS = """
     INSERT INTO kv (ns, key, value, content_type, version, expires_at, updated_at, checksum)
-    VALUES {{}}
+    VALUES {}
     ON CONFLICT (ns, key) DO UPDATE SET
-        value = excluded.value, content_type = excluded.content_type, version = {TELL}(kv.key, kv.version + 1),
+        value = excluded.value, content_type = excluded.content_type, version = note_version(kv.key, kv.version + 1),
         expires_at = excluded.expires_at, updated_at = excluded.updated_at,
         checksum = (kv.version + 1 & 0x7FFFFFFF) << 32 | (excluded.checksum & 0xFFFFFFFF)
 """
 # An entry that is copied gets a version above those of its source; what is inserted has one.
-RESTORE_MANY_ROWS = UPSERT_MANY_ROWS.replace(
-    f"{TELL}(kv.key, kv.version + 1)", "max(kv.version + 1, excluded.version)"
-).replace("(kv.version + 1 & 0x7FFFFFFF)", "(max(kv.version + 1, excluded.version) & 0x7FFFFFFF)")
+RESTORE_MANY_ROWS = """
+    INSERT INTO kv (ns, key, value, content_type, version, expires_at, updated_at, checksum)
+    VALUES {}
+    ON CONFLICT (ns, key) DO UPDATE SET
+        value = excluded.value, content_type = excluded.content_type, version = max(kv.version + 1, excluded.version),
+        expires_at = excluded.expires_at, updated_at = excluded.updated_at,
+        checksum = (max(kv.version + 1, excluded.version) & 0x7FFFFFFF) << 32 | (excluded.checksum & 0xFFFFFFFF)
+"""
 VERSION = "SELECT version, expires_at FROM kv WHERE ns = ? AND key = ?"
 DELETE = "DELETE FROM kv WHERE ns = ? AND key = ?"
 TOUCH = "UPDATE kv SET expires_at = ?, checksum = ? WHERE ns = ? AND key = ?"
@@ -101,8 +122,13 @@ def apply(cursor: sqlite3.Cursor, edit: Edit, now: int) -> int | None:
             return apply(cursor, function(record if record and record.is_live(now) else None), now)
 
 
+def apply_in_order(cursor: sqlite3.Cursor, edits: Sequence[Edit], now: int) -> list[int | None]:
+    """Apply edits within the open transaction and return their versions."""
+    return [apply(cursor, edit, now) for edit in edits]
+
+
 def apply_groups(
-    cursor: sqlite3.Cursor, groups: Sequence[Sequence[Edit]], now: int, told: Callable[[], Told], label: str
+    cursor: sqlite3.Cursor, groups: Sequence[Sequence[Edit]], now: int, noted: Callable[[], Noted], label: str
 ) -> list[Outcome]:
     """Apply groups within the open transaction; see :meth:`Engine.commit_groups`.
 
@@ -112,7 +138,7 @@ def apply_groups(
         cursor: of the connection whose transaction it is.
         groups: what to apply, in order.
         now: the Unix time in milliseconds.
-        told: returns what the statements of that connection tell; see :meth:`Database.told`.
+        noted: returns the empty dict in which statements of that connection note versions; see :meth:`Session.noted`.
         label: names the store in errors.
     """
     outcomes: list[Outcome] = [[] for _ in groups]
@@ -120,7 +146,7 @@ def apply_groups(
 
     def flush() -> None:
         if plain:
-            versions = _put_plainly(cursor, [put for _, put in plain.values()], now, told)
+            versions = _put_plainly(cursor, [put for _, put in plain.values()], now, noted)
             for (number, _), version in zip(plain.values(), versions, strict=True):
                 outcomes[number] = [version]
             plain.clear()
@@ -139,11 +165,11 @@ def apply_groups(
     return outcomes
 
 
-def _put_plainly(cursor: sqlite3.Cursor, puts: Sequence[Put], now: int, told: Callable[[], Told]) -> list[int]:
+def _put_plainly(cursor: sqlite3.Cursor, puts: Sequence[Put], now: int, noted: Callable[[], Noted]) -> list[int]:
     by_namespace: dict[str, list[Put]] = {}
     for put in puts:
         by_namespace.setdefault(put.namespace, []).append(put)
-    versions = {namespace: put_rows(cursor, told(), group, now) for namespace, group in by_namespace.items()}
+    versions = {namespace: put_rows(cursor, noted(), group, now) for namespace, group in by_namespace.items()}
     return [versions[put.namespace][put.key] for put in puts]
 
 
@@ -165,16 +191,16 @@ def _apply_group(cursor: sqlite3.Cursor, edits: Sequence[Edit], now: int, label:
 def values_of(edit: Put, now: int) -> tuple[object, ...]:
     """Return what UPSERT binds."""
     namespace, key, body, content_type, expires_at, _ = edit
-    return namespace, key, body, content_type, namespace, expires_at, now, namespace, _sealed(edit, now)
+    return namespace, key, body, content_type, namespace, expires_at, now, namespace, _seal_of(edit, now)
 
 
 def replacement_of(edit: Put, version: int, now: int, expiry: int | None) -> tuple[object, ...]:
-    """Return what REPLACE_TELLING binds, and REPLACE_IN_TIME_TELLING; *expiry* is what the old one is compared with."""
+    """Return what REPLACE_NOTING binds, and REPLACE_IN_TIME_NOTING; *expiry* is what the old one is compared with."""
     namespace, key, body, content_type, expires_at, _ = edit
-    return body, content_type, expires_at, now, _sealed(edit, now), namespace, key, version, expiry
+    return body, content_type, expires_at, now, _seal_of(edit, now), namespace, key, version, expiry
 
 
-def _sealed(edit: Put, now: int) -> int:
+def _seal_of(edit: Put, now: int) -> int:
     """Return the low half of the checksum of the row that an edit makes."""
     namespace, key, body, content_type, expires_at, _ = edit
     return seal(crc(namespace, key, body, content_type, expires_at), now)
@@ -184,11 +210,11 @@ def _key(edit: Put) -> str:
     return edit.key
 
 
-def put_rows(cursor: sqlite3.Cursor, told: Told, puts: Sequence[Put], now: int) -> dict[str, int]:
+def put_rows(cursor: sqlite3.Cursor, noted: Noted, puts: Sequence[Put], now: int) -> dict[str, int]:
     """Write entries of one namespace, no two of them under one key, and return their versions by key."""
     first = floor_of(cursor, puts[0].namespace) + 1
     _write_rows(cursor, UPSERT_MANY, puts, first, now)
-    return {put.key: told.get(put.key, first) for put in puts}
+    return {put.key: noted.get(put.key, first) for put in puts}
 
 
 def restore_rows(cursor: sqlite3.Cursor, namespace: str, puts: Sequence[Put], above: int, now: int) -> None:
@@ -225,7 +251,7 @@ def _savepoint(cursor: sqlite3.Cursor) -> Iterator[None]:
 
 
 def _damage_in(cursor: sqlite3.Cursor, edits: Iterable[Edit]) -> DamagedEntryError | None:
-    """Return the error that names which of these entries holds text that is none."""
+    """Return the error that names which of these entries holds text that is not UTF-8."""
     for namespace, key in names_of(edits):
         try:
             cursor.execute(READ, (namespace, key)).fetchone()
@@ -248,7 +274,7 @@ def _live_version(cursor: sqlite3.Cursor, namespace: str, key: str, now: int) ->
         return None
     version, expires_at = row
     if type(version) is not int or type(expires_at) not in EXPIRY_TYPES:
-        raise DamagedEntryError(namespace, key, "its version or its expiry is no number")
+        raise DamagedEntryError(namespace, key, "its version or its expiry is not a number")
     return None if expires_at is not None and expires_at <= now else version
 
 

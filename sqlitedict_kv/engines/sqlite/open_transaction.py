@@ -6,20 +6,18 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlitedict_kv.engines.protocol import Keys
-from sqlitedict_kv.engines.sqlite.database import Database, Work, anything
+from sqlitedict_kv.engines.sqlite.database import Database
+from sqlitedict_kv.engines.sqlite.session import Noted, Work, anything
 from sqlitedict_kv.errors import StoreError
 
 T = TypeVar("T")
 
 
 class OpenTransaction:
-    """Stands in for a :class:`Database` while a block of :meth:`Engine.exclusive` lasts; one thread uses it."""
-
-    readonly = False
-    in_memory = False
+    """The session of a block of :meth:`SQLiteEngine.exclusive`; one thread uses it."""
 
     def __init__(self, database: Database, cursor: sqlite3.Cursor) -> None:
         """Work with *cursor*, whose connection nobody else uses."""
@@ -28,6 +26,7 @@ class OpenTransaction:
         self._cursor = cursor
         self._owner: int | None = get_ident()  # the thread; None when the block is over
         self.label = database.label
+        self.durability = database.durability
         self.written = 0  # entries
         self.written_bytes = 0  # of their values
 
@@ -41,7 +40,7 @@ class OpenTransaction:
         self.run(lambda cursor: cursor.execute("COMMIT"))
 
     def end(self) -> None:
-        """Be of no use any more."""
+        """Refuse every later call."""
         self._owner = None
 
     def run(self, work: Work[T]) -> T:
@@ -50,7 +49,7 @@ class OpenTransaction:
             raise RuntimeError("what a block of exclusive() is given is of no use after it, nor in another thread")
         self._database.require_sound()  # in a child that was forked in the block, the connection is the parent's
         if not self._raw.in_transaction:  # SQLite ends it by itself when the disk is full, for one
-            raise StoreError(f"{self.label}: the transaction failed before, and nothing of it was written; begin anew")
+            raise StoreError(f"{self.label}: the transaction failed before, and nothing of it was written; begin again")
         try:
             return work(self._cursor)
         except sqlite3.Error as error:
@@ -74,9 +73,9 @@ class OpenTransaction:
 
         return self.run(within)
 
-    def told(self, cursor: sqlite3.Cursor) -> dict[str | int, int]:
-        """Return what statements tell the function TELL; see :meth:`Database.told`."""
-        return self._database.told(cursor)
+    def noted(self, cursor: sqlite3.Cursor) -> Noted:
+        """Return the empty dict in which statements note versions."""
+        return self._database.noted(cursor)
 
     def settle(self) -> None:
         """Leave no statement open, and the transaction as it is."""
@@ -84,9 +83,8 @@ class OpenTransaction:
         self._cursor = self._raw.cursor()
 
     @contextmanager
-    def aside(self, durability: Any = None) -> Iterator[sqlite3.Cursor]:
+    def aside(self) -> Iterator[sqlite3.Cursor]:
         """Give the one cursor that there is."""
-        del durability
         yield self._cursor
 
     def patiently(self, work: Callable[[], T]) -> T:

@@ -34,7 +34,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 CURRENT = len(MIGRATIONS)
 
 TABLE_V1 = MIGRATIONS[0][0]
-TABLE = TABLE_V1.replace("updated_at INTEGER NOT NULL,", "updated_at INTEGER NOT NULL, checksum INTEGER,")
+# As ALTER TABLE leaves it, letter by letter.
+TABLE = """CREATE TABLE kv (ns TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
+  content_type TEXT NOT NULL DEFAULT 'application/json', version INTEGER NOT NULL DEFAULT 1,
+  expires_at INTEGER, updated_at INTEGER NOT NULL, checksum INTEGER, PRIMARY KEY (ns, key))"""
 EXPIRY_INDEX = MIGRATIONS[0][1]
 FLOOR_TABLE = MIGRATIONS[1][1]
 
@@ -65,11 +68,11 @@ class SchemaState(NamedTuple):
     useless_indexes: list[str]
 
 
-def found_in(connection: sqlite3.Connection, label: str) -> SchemaState:
+def inspect_schema(connection: sqlite3.Connection, label: str) -> SchemaState:
     """Return what is in a file, unless it is not ours; the caller has begun a transaction.
 
     Raises:
-        NotADatabaseError: it is no SQLite database.
+        NotADatabaseError: it is not a SQLite database.
         ForeignDatabaseError: another application made it, or something was added to ours.
         NewerFormatError: a later release made it.
     """

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 from zlib import crc32
 
 from sqlitedict_kv.concurrency.backoff import Backoff
@@ -29,7 +27,8 @@ from sqlitedict_kv.engines.valkey.client.protocol import Call, Link
 from sqlitedict_kv.engines.valkey.idempotency import Sessions
 from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
 from sqlitedict_kv.engines.valkey.namespaces import Registry
-from sqlitedict_kv.engines.valkey.resolve import Concrete, Failed, Guarded, batches_of, resolved
+from sqlitedict_kv.engines.valkey.removal import Remover
+from sqlitedict_kv.engines.valkey.resolve import batches_of, raise_refusal, resolved
 from sqlitedict_kv.engines.valkey.scan import Scanner, require_order
 from sqlitedict_kv.engines.valkey.script_calls import (
     clear_call,
@@ -38,18 +37,14 @@ from sqlitedict_kv.engines.valkey.script_calls import (
     mget_call,
     places_of,
     put_call,
-    remove_call,
 )
 from sqlitedict_kv.engines.valkey.scripts import PUT
 from sqlitedict_kv.engines.valkey.server_info import dangers, server_of, used_memory
 from sqlitedict_kv.engines.valkey.tracking.feed import Tracking
 from sqlitedict_kv.engines.valkey.value_format import crc_of, packed, record_of
 from sqlitedict_kv.errors import (
-    ConflictError,
-    DamagedEntryError,
     LayoutError,
     ReadOnlyError,
-    StoreError,
     TooLargeError,
     UnsupportedError,
 )
@@ -57,8 +52,6 @@ from sqlitedict_kv.errors import (
 PREFIX = "kv"
 MAX_EDITS = 100_000  # of one step: a server takes 2**20 arguments
 MAX_VERSION = 2**53 - 2**45  # the numbers of Lua are exact up to 2**53, and the seal is a sum with two times
-ROWS_PER_BATCH = 1000  # that are removed in one step
-WRITES_PER_PURGE = 64  # of a namespace; then twice as many that have expired are removed
 CONFLICT_BACKOFF = Backoff(0.0005, 0.02)
 
 
@@ -75,8 +68,7 @@ class ValkeyEngine:
         self._sessions = Sessions()
         self._memory: InvalidatedMemory | None = None  # in front of it
         self._tracking: Tracking | None = None  # what tells that of the writes of others
-        self._purged = 0
-        self._written: dict[str, int] = {}  # entries of each namespace since it was purged last
+        self._remover = Remover(self._write, self._sessions, self._survey)
         self.label = link.label if prefix == PREFIX else f"{link.label} (prefix {prefix})"  # what tells stores apart
 
     @property
@@ -184,7 +176,7 @@ class ValkeyEngine:
                 if type(reply) is int:
                     break
                 self._refuse_layout(reply, space)
-        self._wrote(1, space, now)
+        self._remover.wrote(1, space, now)
         return reply
 
     def put_at_once(self, edit: Put, now: int) -> int | None:
@@ -220,7 +212,7 @@ class ValkeyEngine:
                 if refused is None:
                     break
                 self._refuse_layout(refused, space)
-        self._wrote(len(edits), space, now)
+        self._remover.wrote(len(edits), space, now)
         versions = {put.key: version for puts, version in zip(groups.values(), replies, strict=True) for put in puts}
         return {edit.key: versions[edit.key] for edit in edits}
 
@@ -270,10 +262,10 @@ class ValkeyEngine:
             if reply[0] == b"LAYOUT":
                 self._refuse_layout(reply, *spaces)
             elif reply[0] != b"CHANGED":
-                _raise_refusal(concrete, reply)
+                raise_refusal(concrete, reply)
             else:
                 time.sleep(next(pauses))  # another client was faster
-        self._wrote(len(edits), spaces[0], now)
+        self._remover.wrote(len(edits), spaces[0], now)
         return [None if version < 0 else version for version in reply]
 
     def commit_groups(self, claim: Callable[[], Sequence[Sequence[Edit]]], clock: Callable[[], int]) -> list[Outcome]:
@@ -310,35 +302,7 @@ class ValkeyEngine:
         """Remove every entry of a namespace in bounded batches; return how many were live."""
         self._require_writable()
         space = self._registry.known(namespace)
-        if space is None:
-            return 0
-        if not space.layout.ordered:
-            return sum(self._drop_unordered(shard) for shard in space.shards)
-        total = 0
-        for shard in space.shards:
-            removed = ROWS_PER_BATCH
-            while removed:
-                removed, live = self._remove(shard, ROWS_PER_BATCH, now, expired=False)
-                total += live
-        return total
-
-    def _drop_unordered(self, shard: Shard) -> int:
-        total = 0
-        # A pass during which the slot moves to another server misses some: so until one finds nothing.
-        while found := [self._unlink(shard, names) for names in self._survey.found_in(shard)]:
-            total += sum(found)
-        return total
-
-    def _unlink(self, shard: Shard, names: Sequence[bytes]) -> int:
-        removed: int = self._write(Call(shard.slot, None, (b"UNLINK", *names), writes=True), None)
-        return removed
-
-    def _remove(self, shard: Shard, limit: int, now: int, *, expired: bool) -> tuple[int, int]:
-        """Remove some keys of a shard; return how many, and how many of them were live."""
-        with self._sessions.take() as session:
-            call = remove_call(shard, session.next(), limit, now, expired=expired)
-            removed, live = self._write(call, [] if expired else None)
-        return removed, live
+        return 0 if space is None else self._remover.drop(space, now)
 
     # -- what every write has in common
 
@@ -373,24 +337,6 @@ class ValkeyEngine:
                 f"was only a part of the servers' data removed?"
             )
 
-    def _wrote(self, count: int, space: Space, now: int) -> None:
-        """Remove a few expired entries now and then, so that those who only write need no purge."""
-        if not space.layout.ordered:
-            return
-        written = self._written.get(space.namespace, 0) + count
-        self._written[space.namespace] = written
-        if written < WRITES_PER_PURGE:
-            return
-        self._written[space.namespace] = 0
-        shard = random.choice(space.shards)  # noqa: S311 # no secret
-        left = 2 * written  # a backlog must shrink, however many come at once
-        with suppress(StoreError):  # the write is done; who comes next meets what fails
-            while left > 0:
-                batch = min(left, ROWS_PER_BATCH)
-                removed, _ = self._remove(shard, batch, now, expired=True)
-                self._purged += removed
-                left = left - removed if removed == batch else 0
-
     # -- coherence
 
     def subscribe(self, memory: InvalidatedMemory, staleness: float) -> Tracking:
@@ -406,18 +352,10 @@ class ValkeyEngine:
         """Remove entries that expired, in bounded batches; return how many."""
         self._require_writable()
         spaces = self._registry.spaces() if namespace is None else [self._registry.known(namespace)]
-        left = limit
         total = 0
         for space in spaces:
-            for shard in space.shards if space and space.layout.ordered else ():
-                while left is None or left > 0:
-                    batch = ROWS_PER_BATCH if left is None else min(left, ROWS_PER_BATCH)
-                    removed, _ = self._remove(shard, batch, now, expired=True)
-                    total += removed
-                    left = None if left is None else left - removed
-                    if removed < batch:
-                        break
-        self._purged += total
+            if space is not None:
+                total += self._remover.purge(space, None if limit is None else limit - total, now)
         return total
 
     def figures(self, now: int) -> Figures:
@@ -432,7 +370,7 @@ class ValkeyEngine:
             bytes_on_disk=sum(used_memory(answer) for answer in answers),
             free_bytes=0,
             evicted=0,
-            purged=self._purged,
+            purged=self._remover.purged,
             library_version=server_of(answers[0]),
             durability="servers",
         )
@@ -459,17 +397,3 @@ class ValkeyEngine:
 def _refuse_too_many(edits: Sequence[Edit]) -> None:
     if len(edits) > MAX_EDITS:
         raise TooLargeError(f"{len(edits)} edits in one step are too many for a server; {MAX_EDITS} are the limit")
-
-
-def _raise_refusal(edits: Sequence[Concrete], reply: Any) -> NoReturn:
-    word, number, *rest = reply
-    edit = edits[number - 1]
-    if isinstance(edit, Failed):
-        raise edit.error
-    edit = edit.put if isinstance(edit, Guarded) else edit
-    if word == b"CONFLICT":
-        expected = getattr(edit, "expected", None)
-        raise ConflictError(edit.namespace, edit.key, expected=expected or 0, actual=rest[0] or None)
-    if word == b"MISSING":
-        raise KeyError(edit.key)
-    raise DamagedEntryError(edit.namespace, edit.key, "its header is none that this library writes")

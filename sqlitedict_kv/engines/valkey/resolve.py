@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from sqlitedict_kv.engines.protocol import Change, Delete, Edit, Put, Touch
 from sqlitedict_kv.engines.record import Record
+from sqlitedict_kv.errors import ConflictError, DamagedEntryError
 
 Read = Callable[[str, str], Record | None]  # takes namespace and key; the newest record, expired or not
 
@@ -102,3 +103,18 @@ def batches_of(groups: Sequence[Sequence[Edit]]) -> Iterator[list[int]]:
         else:
             yield [number]
     yield from (list(numbers.values()) for numbers in plain.values())
+
+
+def raise_refusal(edits: Sequence[Concrete], reply: Any) -> NoReturn:
+    """Raise what the script of a commit says of one of its edits."""
+    word, number, *rest = reply
+    edit = edits[number - 1]
+    if isinstance(edit, Failed):
+        raise edit.error
+    edit = edit.put if isinstance(edit, Guarded) else edit
+    if word == b"CONFLICT":
+        expected = getattr(edit, "expected", None)
+        raise ConflictError(edit.namespace, edit.key, expected=expected or 0, actual=rest[0] or None)
+    if word == b"MISSING":
+        raise KeyError(edit.key)
+    raise DamagedEntryError(edit.namespace, edit.key, "its header is not one that this library writes")

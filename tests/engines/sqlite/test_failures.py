@@ -23,8 +23,7 @@ from sqlitedict_kv import (
     TooLargeError,
 )
 from sqlitedict_kv.engines.protocol import Change, Delete, KeyRange, Put, Touch
-from sqlitedict_kv.engines.sqlite import SQLiteEngine, location
-from sqlitedict_kv.engines.sqlite import engine as sqlite_engine
+from sqlitedict_kv.engines.sqlite import SQLiteEngine, location, session_engine
 from sqlitedict_kv.engines.sqlite.error_mapping import translate
 from tests.support.processes import run
 
@@ -83,7 +82,7 @@ class Faults:
 @pytest.fixture(autouse=True)
 def soon_long(monkeypatch):
     """Makes 150 edits a long commit, which has a connection of its own."""
-    monkeypatch.setattr(sqlite_engine, "LONG_COMMIT", 150)
+    monkeypatch.setattr(session_engine, "LONG_COMMIT", 150)
 
 
 @pytest.fixture
@@ -411,7 +410,7 @@ def test_a_backup_whose_file_sqlite_cannot_open_is_an_error_of_ours(engine, path
         raise driver_error(sqlite3.SQLITE_CANTOPEN)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite_engine.sqlite3, "connect", refuse)
+        patch.setattr(sqlite3, "connect", refuse)
         with pytest.raises(OpenError, match="cannot write a backup"):
             engine.backup(f"{path}.copy")
     assert write(engine, put("k1")) == 2

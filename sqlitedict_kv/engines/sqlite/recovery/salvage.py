@@ -25,7 +25,7 @@ WAL_VERSIONS = b"\x02\x02"
 PAGE = 4096
 
 COLUMNS = "value, content_type, version, expires_at, updated_at, checksum, ns, key, rowid"
-COLUMNS_V1 = COLUMNS.replace("checksum", "NULL")
+COLUMNS_V1 = "value, content_type, version, expires_at, updated_at, NULL, ns, key, rowid"
 UP = "SELECT {} FROM kv WHERE rowid > ? AND rowid < ? ORDER BY rowid"
 DOWN = "SELECT {} FROM kv WHERE rowid > ? AND rowid < ? ORDER BY rowid DESC"
 INDEXED = "SELECT rowid FROM kv INDEXED BY sqlite_autoindex_kv_1 ORDER BY ns, key"
@@ -123,7 +123,7 @@ def _lenient_text(raw: bytes) -> str:
 def _unreadable(reader: sqlite3.Connection) -> str | None:
     """Return why the tables cannot be found, None if they can."""
     try:
-        schema.found_in(reader, "the file")
+        schema.inspect_schema(reader, "the file")
     except KVError as error:
         return str(error.__cause__ or error)
     return None

@@ -1,0 +1,68 @@
+"""The verification of a whole file: its pages, its checksums, its values."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from sqlitedict_kv.engines.protocol import CheckReport, Decode
+from sqlitedict_kv.engines.sqlite.checksum import is_checked, record_of
+from sqlitedict_kv.engines.sqlite.database import Database
+from sqlitedict_kv.errors import CorruptStoreError, KVError
+
+INTEGRITY = "PRAGMA integrity_check(20)"
+CHECK_BATCH = """
+    SELECT value, content_type, version, expires_at, updated_at, checksum, ns, key, rowid FROM kv
+    WHERE rowid > ? ORDER BY rowid LIMIT ?
+"""
+CHECK_ROWS = 200
+LOWEST_ROWID = -(2**63)
+
+
+def verify(database: Database, decode: Decode) -> CheckReport:
+    """Read everything; *decode* raises a KVError for a value that cannot be read."""
+    report = _Report()
+    try:
+        with database.aside() as cursor, contextlib.ExitStack() as stack:
+            stack.callback(setattr, cursor.connection, "text_factory", str)  # memory has no other connection
+            cursor.connection.text_factory = _decode_leniently
+
+            def rows(statement: str, *values: object) -> list[Any]:
+                return database.patiently(lambda: cursor.execute(statement, values).fetchall())
+
+            report.problems += [text for (text,) in rows(INTEGRITY) if text != "ok"]
+            last = LOWEST_ROWID
+            while batch := rows(CHECK_BATCH, last, CHECK_ROWS):
+                if batch[-1][-1] <= last:  # in a page that is out of order, this would never end
+                    report.problems.append("the rows are out of order")
+                    break
+                last = batch[-1][-1]
+                report.look_at(batch, decode)
+    except CorruptStoreError as error:
+        report.problems.append(str(error))
+    return CheckReport(not report.problems, report.entries, report.unchecked, tuple(report.problems))
+
+
+class _Report:
+    """The findings so far."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.entries = 0
+        self.unchecked = 0
+
+    def look_at(self, batch: list[Any], decode: Decode) -> None:
+        for *columns, namespace, key, _ in batch:
+            row = tuple(columns)
+            try:
+                record = record_of(namespace, key, row)
+                decode(namespace, key, record.body, record.content_type)
+                self.unchecked += not is_checked(row)
+            except KVError as error:
+                self.problems.append(str(error))
+        self.entries += len(batch)
+
+
+def _decode_leniently(raw: bytes) -> str:
+    """Decode anything, so that damaged text fails at its checksum, beside the name of its entry."""
+    return raw.decode(errors="replace")
