@@ -73,8 +73,9 @@ def _built(cls: Any) -> BUILT:
         made = new(cls)
         put(made, "__dict__", dict(zip(fields, values, strict=True)))
         put(made, "__pydantic_fields_set__", set(fields if given is None else given))
-        put(made, "__pydantic_private__", private or ({} if has_private else None))
-        put(made, "__pydantic_extra__", extra or ({} if allows_extra else None))
+        if not cls.__pydantic_root_model__:  # whose class has both, as None
+            put(made, "__pydantic_private__", private or ({} if has_private else None))
+            put(made, "__pydantic_extra__", extra or ({} if allows_extra else None))
         return made
 
     return build

@@ -55,7 +55,7 @@ def _name_of(cls: type) -> str | None:
     if path in INNER:
         return path
     for module in PUBLIC:
-        if path.startswith(f"{module}.") and _public(module, cls.__qualname__) is cls:
+        if path.startswith(f"{module}.") and _is_kept(module, cls) and _public(module, cls.__qualname__) is cls:
             return f"{module}.{cls.__qualname__}"
     return None
 
@@ -66,6 +66,11 @@ def _public(module: str, name: str) -> Any:
     return getattr(found, name) if name in public and not name.startswith("_") else None
 
 
+def _is_kept(module: str, cls: Any) -> bool:
+    """Return whether a class is one of estimators, or of the ways to split data, as in GridSearchCV(cv=...)."""
+    return isinstance(cls, type) and (issubclass(cls, BaseEstimator) or module == "model_selection")
+
+
 def _class_named(path: str) -> Any:
     """Return the class of a stored name."""
     module, _, name = path.rpartition(".")
@@ -73,7 +78,7 @@ def _class_named(path: str) -> Any:
         return getattr(import_module(f"sklearn.{module}"), name)
     require(module in PUBLIC)
     found = _public(module, name)
-    require(isinstance(found, type) and issubclass(found, BaseEstimator))
+    require(_is_kept(module, found))
     return found
 
 
