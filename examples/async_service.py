@@ -29,7 +29,7 @@ class Service:
     def __init__(self, store: AsyncStore) -> None:
         self._notes = store.ns("notes")
         self._counts = store.ns("counts")
-        self._report = store.memoize(ttl=3600)(self._compute)
+        self._report = store.memoize(ttl=3600, ignore=("self",))(self._compute)
 
     async def _compute(self, number: int) -> dict[str, int]:
         await self._counts.incr("reports-computed")

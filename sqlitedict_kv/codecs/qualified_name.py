@@ -10,10 +10,13 @@ from typing import Any
 MAIN = ("__main__", "__mp_main__")  # how a script is called, in its own process and in one that it spawns
 
 
-def qualified_name(thing: Any) -> str:
-    """Return ``module.qualname`` of a class or a function, with a lasting name for the module of a script."""
+def qualified_name(thing: Any, made_in: Any = None) -> str:
+    """Return ``module.qualname`` of a class or a function, with a lasting name for the module of a script.
+
+    Of what wraps a function of a script in another module, *made_in* is that function.
+    """
     module = thing.__module__
-    return f"{_script_name(thing) if module in MAIN else module}.{thing.__qualname__}"
+    return f"{_script_name(made_in or thing) if module in MAIN else module}.{thing.__qualname__}"
 
 
 def is_of_main(thing: Any) -> bool:

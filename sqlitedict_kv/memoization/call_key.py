@@ -1,66 +1,33 @@
 """The canonical key of a call: readable text that is the same in every process and run.
 
-A key is ``module.function@version(arguments)``. Arguments are bound to the signature, so all spellings of a call
-are one key, and each is written in a form that neither Python's hash nor the repr of an object has a part in.
+A key is ``module.function@version(arguments; closures)``. Arguments are bound to the signature of what is called, so
+all spellings of a call are one key.
 """
 
 from __future__ import annotations
 
-import datetime
 import inspect
-import re
-import sys
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import fields, is_dataclass
-from decimal import Decimal
-from enum import Enum, Flag
 from typing import Any
-from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from sqlitedict_kv.codecs.qualified_name import qualified_name
+from sqlitedict_kv.memoization.argument_forms import KeyFunctions, make_form
+from sqlitedict_kv.memoization.bound_function import name_of_method, parameters_of, unbind
+from sqlitedict_kv.memoization.digests import NoCanonicalFormError, digest_of
+from sqlitedict_kv.memoization.identity import CODE_MARK, CodeChoice, FunctionIdentity, Identity, shortened
+from sqlitedict_kv.memoization.quick_key import PLAIN, PLAIN_UNTYPED, Defaults, KeyOf, make_quick, make_watching
 
 MAX_ARGUMENTS = 200  # characters, at most 4 bytes each; what is longer is hashed
-MAX_NAME_BYTES = 200  # with the above and two brackets, below the 1,024 bytes of a key
-DIGEST_BYTES = 20
-MAX_DECIMAL_BITS = 1024  # Python limits how many digits an int is written in, by a setting that can change
 
-# Types whose repr is canonical, of str that of pure ASCII without a backslash; bool is no int here.
-PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
-PLAIN_UNTYPED = frozenset({str, bytes, type(None)})
-DISTINCT = frozenset({str, int, bool, bytes, type(None)})  # whose values differ if they are unequal: 0.0 equals -0.0
-REMEMBERED = 1024  # keys of a function
-
-PLAIN_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f'\\\ud800-\udfff]*")
-VERSION = re.compile(r"[\w.+-]{1,50}")
-
-Form = Callable[[Any], str]  # writes a value, and the values in it
-
-
-class NoCanonicalFormError(TypeError):
-    """Says that a value cannot be a part of a key; for the use of this package, users get a TypeError."""
-
-
-def canonical(value: Any) -> str:
-    """Return the canonical text of a value; values that differ in type or in content differ in text.
-
-    Raises:
-        NoCanonicalFormError: it has none.
-    """
-    write = FORMS.get(type(value))
-    return _other(value, canonical) if write is None else write(value, canonical)
-
-
-def canonical_untyped(value: Any) -> str:
-    """Return the same, but the same text for numbers that are equal."""
-    plain = _number(value)
-    write = FORMS.get(type(plain))
-    return _other(plain, canonical_untyped) if write is None else write(plain, canonical_untyped)
+Key = Callable[..., Any] | Mapping[str, Callable[[Any], Any]]
 
 
 class CallKeys:
-    """Makes the keys of one function's calls."""
+    """Makes the keys of one function's calls.
+
+    Attributes:
+        of: takes the arguments of a call, by position and by name, and returns its key.
+        identity: which function it is.
+    """
 
     def __init__(
         self,
@@ -68,119 +35,122 @@ class CallKeys:
         *,
         name: str | None = None,
         version: str | int | None = None,
+        code: CodeChoice = None,
+        was: str | Collection[str] = (),
         ignore: Collection[str] = (),
         typed: bool = True,
-        key: Callable[..., Any] | None = None,
+        key: Key | None = None,
+        key_functions: KeyFunctions | None = None,
+        place: object = None,
     ) -> None:
         """Prepare for *function*; the arguments are those of memoize.
+
+        *key_functions* is that of :func:`make_form`, and *place* stands for where the results are kept: a warning
+        tells if another function of the same name keeps its own there.
 
         Raises:
             TypeError, ValueError: an argument is not as described there.
         """
-        self.name = _checked_name(function, name)
-        self.prefix = _shortened(self.name if version is None else f"{self.name}@{_checked_version(version)}")
-        self._key = key
-        self._form = canonical if typed else canonical_untyped
-        self._plain = PLAIN if typed else PLAIN_UNTYPED
-        self._signature = inspect.signature(function)
-        self._parameters = tuple(self._signature.parameters.values())
-        self._ignored = _checked_ignore(ignore, self._parameters)
+        self._bound = unbind(function)
+        target = self._bound.function
+        self._key = None if isinstance(key, Mapping) else key
+        self._parameters = self._all_parameters(target)
+        self._chosen = _checked_choices(key, self._parameters) if isinstance(key, Mapping) else {}
+        self._was = _checked_names(was)
+        chosen = name
+        if name is None and self._bound.receiver and getattr(target, "__module__", None) is None:
+            chosen = name_of_method(target, self._bound.receiver[0])
+        ignored = _checked_ignore(ignore)
+        self.identity = FunctionIdentity(target, name=chosen, version=version, code=code, ignore=ignored)
+        self._ignored = self._checked_parameters(ignored)
+        self.name = self.identity.name
+        self._form = make_form(typed=typed, key_functions=key_functions)
+        self._slots = tuple((parameter.name, parameter.default) for parameter in self._parameters)
         kinds = [parameter.kind for parameter in self._parameters]
         self._variable = inspect.Parameter.VAR_POSITIONAL in kinds or inspect.Parameter.VAR_KEYWORD in kinds
-        self._keyword_only = kinds.count(inspect.Parameter.KEYWORD_ONLY)
         self._positional_only = kinds.count(inspect.Parameter.POSITIONAL_ONLY)
-        self._slots = tuple((parameter.name, parameter.default) for parameter in self._parameters)
-        self._positional = len(kinds) - self._keyword_only
-        self.of = self._quick()
+        self._positional = len(kinds) - kinds.count(inspect.Parameter.KEYWORD_ONLY)
+        self._plain = PLAIN if typed else PLAIN_UNTYPED
+        if place is not None and name is None:
+            self.identity.warn_of_another(place)
+        fixed = self.identity.is_fixed
+        self.of = self._with_bound(self._of(self.identity.label, "") if fixed else make_watching(self._renew))
 
-    def _quick(self) -> Callable[[tuple[Any, ...], dict[str, Any]], str]:
-        """Return :meth:`key_of` with a short way for calls of plain arguments by position.
+    @property
+    def counts_code(self) -> bool:
+        """Whether code is part of the keys."""
+        return bool(self.identity.code)
 
-        The keys of late are remembered, which takes a third of the time to write one. It is a closure because
-        each look at an attribute of self would cost 3 % more.
-        """
-        key_of, prefix, short_text = self.key_of, self.prefix, self._short_text()
-        if short_text is None:
-            return key_of
-        remembered: dict[tuple[Any, ...], str] = {}
-        are_distinct = (self._plain & DISTINCT).issuperset
+    def current(self) -> Identity:
+        """Return what the function is now."""
+        return self.identity.read(self._form)
 
-        def of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-            if kwargs:
-                return key_of(args, kwargs)
-            types = tuple(map(type, args))
-            distinct = are_distinct(types)  # and have a hash
-            key = remembered.get((args, types)) if distinct else None
-            if key is None:
-                text = short_text(args)
-                key = key_of(args, kwargs) if text is None else prefix + text
-                if distinct and text is not None:
-                    if len(remembered) >= REMEMBERED:
-                        remembered.clear()
-                    remembered[args, types] = key
-            return key
+    def clear_prefixes(self) -> tuple[str, ...]:
+        """Return what all keys of the function begin with, those of former bodies included."""
+        if self.counts_code:
+            name = shortened(self.name)
+            return f"{name}{CODE_MARK}", f"{name}("
+        return (f"{self.identity.label}(",)
 
-        return of
+    def former_keys(self, key: str) -> list[str]:
+        """Return under which keys the result of a call may be that had one of the names before."""
+        if not self._was:
+            return []
+        arguments = key[key.index("(") :]
+        return [f"{name}{arguments}" for name in self._was]
 
-    def _short_text(self) -> Callable[[tuple[Any, ...]], str | None] | None:
-        """Return a function that writes arguments by position, if they are plain and short; or None.
+    # -- ways to a key
 
-        C writes their tuple at once, in a quarter of the time.
-        """
-        fills, are_plain, tail = self._fills_by_count(), self._plain.issuperset, self._keyword_only_text()
-        if tail is None:
+    def _renew(self) -> tuple[Identity, KeyOf]:
+        """Return what the function is, and how keys are made as long as it is that."""
+        now = self.current()
+        return now, self._of(now.prefix, now.closures)
+
+    def _of(self, prefix: str, closures: str) -> KeyOf:
+        write, defaults = self._writer(prefix, closures), self._defaults()
+        return write if defaults is None else make_quick(write, prefix, closures, defaults)
+
+    def _with_bound(self, of: KeyOf) -> KeyOf:
+        bound = (*self._bound.receiver, *self._bound.args)
+        named = self._bound.kwargs
+        if not bound and not named:
+            return of
+        return lambda args, kwargs: of(bound + args, {**named, **kwargs})
+
+    def _defaults(self) -> Defaults | None:
+        """Return what the short way needs to know; None where there is none."""
+        only_named = self._slots[self._positional :]
+        plain = self._plain.issuperset(type(item) for _, item in only_named)
+        if self._key or self._chosen or self._ignored or self._variable or not plain:
             return None
+        tail = ", ".join(f"{name}={self._form(default)}" for name, default in only_named)
+        return Defaults(tuple(default for _, default in self._slots[: self._positional]), tail, self._plain)
 
-        def short_text(args: tuple[Any, ...]) -> str | None:
-            if len(args) not in fills:
-                return None
-            full = args + fills[len(args)]
-            if not are_plain(map(type, full)):
-                return None
-            try:
-                text = repr(full) if len(full) != 1 else f"({full[0]!r})"
-            except ValueError:  # an int of too many digits
-                return None
-            if tail:
-                text = f"{text[:-1]}, {tail})" if full else f"({tail})"
-            return text if len(text) <= MAX_ARGUMENTS and text.isascii() and "\\" not in text else None
+    def _writer(self, prefix: str, closures: str) -> KeyOf:
+        def write(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+            text = self._bound_text(args, kwargs) if self._key is None else self._chosen_text(args, kwargs)
+            if closures:
+                text = f"{text}; {closures}"
+            if len(text) > MAX_ARGUMENTS - 2:
+                text = f"#{digest_of(text)}"
+            return f"{prefix}({text})"
 
-        return short_text
+        return write
 
-    def _fills_by_count(self) -> dict[int, tuple[Any, ...]]:
-        """Return, by the number of positional arguments of a call, the defaults that complete it."""
-        defaults = [default for _, default in self._slots[: len(self._slots) - self._keyword_only]]
-        required = defaults.count(inspect.Parameter.empty)
-        return {count: tuple(defaults[count:]) for count in range(required, len(defaults) + 1)}
+    # -- text of arguments
 
-    def _keyword_only_text(self) -> str | None:
-        """Return the text of the defaults of keyword-only parameters; None where there is no short way."""
-        defaults = self._slots[len(self._slots) - self._keyword_only :]
-        if (
-            self._key
-            or self._ignored
-            or self._variable
-            or not self._plain.issuperset(type(item) for _, item in defaults)
-        ):
-            return None
-        return ", ".join(f"{name}={self._form(default)}" for name, default in defaults)
-
-    def key_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """Return the key of a call.
-
-        Raises:
-            TypeError: the call does not fit the signature, or an argument has no canonical form.
-        """
-        text = self._bound_text(args, kwargs) if self._key is None else self._chosen_text(self._key(*args, **kwargs))
-        if len(text) > MAX_ARGUMENTS - 2:
-            text = f"#{_digest(text)}"
-        return f"{self.prefix}({text})"
-
-    def _chosen_text(self, chosen: Any) -> str:
+    def _chosen_text(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        assert self._key is not None
+        receivers = len(self._bound.receiver)
+        named = self._slots[0][0] if self._slots else "self"
+        chosen = self._key(*args[receivers:], **kwargs)
         try:
-            return self._form(chosen)
+            text = self._form(chosen)
         except NoCanonicalFormError as error:
             raise TypeError(f"key= of {self.name} returned {error}; let it return a str, or a tuple of them") from None
+        # The object whose method it is counts beside what key= says, which does not see it.
+        shown = [self._text(named, receiver) for receiver in args[:receivers] if named not in self._ignored]
+        return ", ".join([*shown, text])
 
     def _bound_text(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         if self._variable:
@@ -231,13 +201,16 @@ class CallKeys:
 
     def _bind_any(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         try:
-            bound = self._signature.bind(*args, **kwargs)
+            bound = inspect.Signature(self._parameters).bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{self.name}(): {error}") from None
         bound.apply_defaults()
         return [bound.arguments[parameter.name] for parameter in self._parameters]
 
     def _text(self, name: str, value: Any) -> str:
+        choose = self._chosen.get(name)
+        if choose is not None:
+            value = choose(value)
         try:
             return self._form(value)
         except NoCanonicalFormError as error:
@@ -251,201 +224,68 @@ class CallKeys:
                 f"argument {name!r} of {self.name} is nested too deeply to be a part of a cache key"
             ) from None
 
+    # -- checks
 
-def _checked_name(function: Callable[..., Any], name: str | None) -> str:
-    if name is not None:
-        if not isinstance(name, str):
-            raise TypeError(f"name must be a str, not {type(name).__name__}")
-        if not re.fullmatch(r"[\w.<>:/-]+", name):
-            raise ValueError(f"name must be letters, digits and any of _ . : / - < >, not {name!r}")
-        return name
-    if not hasattr(function, "__qualname__") or not hasattr(function, "__module__"):
-        raise TypeError(f"a {type(function).__name__} has no name that lasts; give one with memoize(name=...)")
-    if "<lambda>" in function.__qualname__:
-        raise ValueError("all lambdas of a module share one name; use def, or give one with memoize(name=...)")
-    return qualified_name(function)
+    def _all_parameters(self, target: Callable[..., Any]) -> list[inspect.Parameter]:
+        try:
+            parameters = parameters_of(target)
+        except ValueError:
+            if self._key is None:
+                raise ValueError(
+                    f"{getattr(target, '__qualname__', 'a function in C')} does not say what its parameters are; say "
+                    f"what its results depend on with memoize(key=lambda ...: ...)"
+                ) from None
+            return []
+        if self._bound.receiver and getattr(target, "__self__", None) is self._bound.receiver[0]:
+            return [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY), *parameters]
+        return parameters
+
+    def _checked_parameters(self, ignored: frozenset[str]) -> frozenset[str]:
+        """Return the parameters that are ignored, where each name is that of one or of a variable closed over."""
+        known = {parameter.name for parameter in self._parameters}
+        free = {name for layer in self.identity.layers for name in layer.__code__.co_freevars}
+        takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in self._parameters)
+        for name in sorted(ignored - known - free):
+            if not takes_any:
+                raise ValueError(
+                    f"ignore names {name!r}, and the parameters are {', '.join(sorted(known | free)) or 'none'}"
+                )
+        chosen = ignored - free
+        receiver = {self._parameters[0].name} if self._bound.receiver and self._parameters else set()
+        if self._key is not None and chosen - receiver:
+            raise ValueError("ignore has no meaning beside key, which says all that the result depends on")
+        return chosen
 
 
-def _checked_version(version: object) -> str:
-    if isinstance(version, bool) or not isinstance(version, str | int):
-        raise TypeError(f"version must be a str or an int, not {type(version).__name__}")
-    if not VERSION.fullmatch(str(version)):
-        raise ValueError(f"version must be 1 to 50 letters, digits and any of _ . + -, not {version!r}")
-    return str(version)
-
-
-def _checked_ignore(ignore: object, parameters: tuple[inspect.Parameter, ...]) -> frozenset[str]:
+def _checked_ignore(ignore: object) -> frozenset[str]:
     if isinstance(ignore, str) or not isinstance(ignore, Collection):
         raise TypeError(f"ignore must be a collection of names such as ('self',), not {type(ignore).__name__}")
-    known = {parameter.name for parameter in parameters}
-    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
     for name in ignore:
         if not isinstance(name, str):
             raise TypeError(f"ignore must hold names of parameters, not {type(name).__name__}")
-        if name not in known and not takes_any:
-            raise ValueError(f"ignore names {name!r}, and the parameters are {', '.join(sorted(known)) or 'none'}")
     return frozenset(ignore)
 
 
-def _shortened(name: str) -> str:
-    body = name.encode()
-    if len(body) <= MAX_NAME_BYTES:
-        return name
-    digest = _digest(name)
-    return f"{body[: MAX_NAME_BYTES - len(digest) - 1].decode(errors='ignore')}#{digest}"
+def _checked_names(was: str | Collection[str]) -> tuple[str, ...]:
+    names = (was,) if isinstance(was, str) else tuple(was)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"was must hold former names such as 'app.report', not {type(name).__name__}")
+        if not name or "(" in name:
+            raise ValueError(f"was must hold former names such as 'app.report' or 'app.report@2', not {name!r:.80}")
+    return tuple(map(shortened, names))
 
 
-def _digest(text: str) -> str:
-    return _blake2(text.encode(), DIGEST_BYTES)
-
-
-def _blake2(body: bytes, size: int) -> str:
-    from hashlib import blake2b  # noqa: PLC0415 - few keys are long, and it takes long to import
-
-    return blake2b(body, digest_size=size).hexdigest()
-
-
-# -- the forms; each writes a type, and takes how to write what is inside
-
-
-def _text_form(value: str, _: Form) -> str:
-    # Not repr: which characters it escapes depends on the release of Unicode.
-    return f"'{value}'" if PLAIN_TEXT.fullmatch(value) else ascii(value)
-
-
-def _int_form(value: int, _: Form) -> str:
-    return repr(value) if value.bit_length() <= MAX_DECIMAL_BITS else hex(value)
-
-
-def _float_form(value: float, _: Form) -> str:
-    return repr(value)
-
-
-def _list_form(value: list[Any], form: Form) -> str:
-    return f"[{', '.join(map(form, value))}]"
-
-
-def _tuple_form(value: tuple[Any, ...], form: Form) -> str:
-    return f"({form(value[0])},)" if len(value) == 1 else f"({', '.join(map(form, value))})"
-
-
-def _set_form(value: set[Any] | frozenset[Any], form: Form) -> str:
-    return f"{type(value).__name__}({', '.join(sorted(map(form, value)))})"
-
-
-def _dict_form(value: Mapping[Any, Any], form: Form) -> str:
-    """Return the items in the order of their text: dicts that are equal are one, whatever their order."""
-    return f"{{{', '.join(sorted(f'{form(key)}: {form(item)}' for key, item in value.items()))}}}"
-
-
-def _zone_form(zone: datetime.tzinfo | None) -> str:
-    if zone is None:
-        return ""
-    if type(zone) is ZoneInfo and zone.key:
-        return f", {zone.key}"
-    if type(zone) is datetime.timezone:
-        return f", {_text_form(zone.tzname(None), canonical)}"
-    raise NoCanonicalFormError(f"a time zone of type {type(zone).__qualname__}")
-
-
-def _moment_form(value: datetime.datetime | datetime.time, _: Form) -> str:
-    rest = f"{_zone_form(value.tzinfo)}{', fold' if value.fold else ''}"
-    return f"{type(value).__name__}({value.isoformat()}{rest})"
-
-
-FORMS: dict[type, Callable[[Any, Form], str]] = {
-    str: _text_form,
-    int: _int_form,
-    float: _float_form,
-    bool: lambda value, _: repr(value),
-    type(None): lambda value, _: repr(value),
-    bytes: lambda value, _: repr(value),
-    bytearray: lambda value, _: f"bytearray({bytes(value)!r})",
-    complex: lambda value, _: f"complex({value.real!r}, {value.imag!r})",
-    list: _list_form,
-    tuple: _tuple_form,
-    set: _set_form,
-    frozenset: _set_form,
-    dict: _dict_form,
-    OrderedDict: lambda value, form: f"OrderedDict({_list_form(list(value.items()), form)})",
-    range: lambda value, _: f"range({value.start}, {value.stop}, {value.step})",
-    Decimal: lambda value, _: f"Decimal({value})",
-    UUID: lambda value, _: f"UUID({value})",
-    datetime.date: lambda value, _: f"date({value.isoformat()})",
-    datetime.datetime: _moment_form,
-    datetime.time: _moment_form,
-    datetime.timedelta: lambda value, _: f"timedelta({value.days}, {value.seconds}, {value.microseconds})",
-}
-
-
-def _other(value: Any, form: Form) -> str:  # noqa: PLR0911 - a list of kinds
-    """Return the form of a value whose class is somebody's own."""
-    kind = type(value)
-    if isinstance(value, type):
-        return f"<{qualified_name(value)}>"
-    if hasattr(kind, "__cache_key__"):
-        return f"{qualified_name(kind)}({form(kind.__cache_key__(value))})"
-    if isinstance(value, Enum):
-        return f"{qualified_name(kind)}.{canonical(value.value) if isinstance(value, Flag) else value.name}"
-    if is_dataclass(value):
-        return _fields_form(
-            kind, {field.name: getattr(value, field.name) for field in fields(value) if field.compare}, form
-        )
-    if isinstance(value, tuple) and hasattr(kind, "_fields"):
-        return _fields_form(kind, dict(zip(kind._fields, value, strict=True)), form)
-    if _is_fraction(value):
-        return f"Fraction({value})"
-    pathlib = sys.modules.get("pathlib")  # it takes long to import, and a path comes from one that is
-    if pathlib is not None and isinstance(value, pathlib.PurePath):
-        return f"Path({_text_form(value.as_posix(), form)})"
-    if kind.__module__ == "numpy":
-        return _numpy_form(value, form)
-    raise NoCanonicalFormError(f"a {kind.__module__}.{kind.__qualname__}")
-
-
-def _is_fraction(value: Any) -> bool:
-    fractions = sys.modules.get("fractions")
-    return fractions is not None and type(value) is fractions.Fraction
-
-
-def _fields_form(kind: type, items: dict[str, Any], form: Form) -> str:
-    return f"{qualified_name(kind)}({', '.join(f'{name}={form(item)}' for name, item in items.items())})"
-
-
-def _numpy_form(value: Any, form: Form) -> str:
-    """Return type, shape and digest of an array, or the Python value of a scalar; numpy itself is not imported."""
-    name = type(value).__name__
-    dtype = getattr(value, "dtype", None)
-    if dtype is None or dtype.hasobject or dtype.names:
-        raise NoCanonicalFormError(f"a numpy.{name} of {'objects or records' if dtype is not None else 'its own kind'}")
-    if name == "ndarray":
-        digest = _blake2(value.tobytes(), DIGEST_BYTES)
-        return f"ndarray({dtype.str}, {value.shape!r}, {digest})"
-    item = value.item() if hasattr(value, "item") else None
-    if type(item) not in FORMS or getattr(value, "shape", None) != ():
-        raise NoCanonicalFormError(f"a numpy.{name}")
-    return f"{dtype.str}({form(item)})"
-
-
-def _number(value: Any) -> Any:
-    """Return one of all numbers that are equal; anything else as it is."""
-    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()
-    kind = type(value)
-    if kind is bool:
-        return int(value)
-    if kind is complex and value.imag == 0:
-        value, kind = value.real, float
-    try:
-        if kind is float or kind is Decimal or _is_fraction(value):
-            whole = int(value)
-            if whole == value:
-                return whole
-            if kind is not float and float(value) == value:
-                return float(value)
-    except (ValueError, OverflowError):  # not a number, or infinite
-        return float(value) if kind is Decimal and value.is_infinite() else value
-    return value
+def _checked_choices(
+    key: Mapping[str, Callable[[Any], Any]], parameters: list[inspect.Parameter]
+) -> Mapping[str, Callable[[Any], Any]]:
+    known = {parameter.name for parameter in parameters}
+    for name, choose in key.items():
+        if name not in known:
+            raise ValueError(f"key names {name!r}, and the parameters are {', '.join(sorted(known)) or 'none'}")
+        if not callable(choose):
+            raise TypeError(f"key must map names of parameters to functions, not {name!r} to {type(choose).__name__}")
+    return dict(key)
 
 
 def _identifier(name: str) -> str:

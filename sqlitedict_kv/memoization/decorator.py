@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
 from sqlitedict_kv.memoization import threads
-from sqlitedict_kv.memoization.call_key import CallKeys
+from sqlitedict_kv.memoization.bound_function import unbind
+from sqlitedict_kv.memoization.call_key import CallKeys, Key
+from sqlitedict_kv.memoization.identity import CodeChoice
 from sqlitedict_kv.memoization.policy import (
     OnError,
     Policy,
@@ -20,7 +22,14 @@ from sqlitedict_kv.memoization.policy import (
 from sqlitedict_kv.memoization.result_store import ResultStore
 from sqlitedict_kv.memoization.results import Results
 from sqlitedict_kv.memoization.single_flight import SingleFlight
-from sqlitedict_kv.memoization.types import AsyncMemoized, CacheInfo, Memoized, MemoizedClassMethod
+from sqlitedict_kv.memoization.types import (
+    AsyncDecorator,
+    AsyncMemoized,
+    CacheInfo,
+    Decorator,
+    Memoized,
+    MemoizeOptions,
+)
 from sqlitedict_kv.validation import (
     DEFAULT,
     Default,
@@ -31,28 +40,12 @@ from sqlitedict_kv.validation import (
     checked_content_type,
 )
 
+__all__ = ["AsyncDecorator", "Decorator", "Memoize"]
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 LEASE_SECONDS = 10.0
-
-
-class Decorator(Protocol):
-    """What memoize returns."""
-
-    @overload
-    def __call__(  # see MemoizedClassMethod
-        self, function: Callable[Concatenate[type[Any], P], R], /
-    ) -> MemoizedClassMethod[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> Memoized[P, R]: ...
-
-
-class AsyncDecorator(Protocol):
-    """What memoize of an asynchronous store returns."""
-
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncMemoized[P, R]:
-        """Return the function with its results kept."""
 
 
 D = TypeVar("D")  # Decorator or AsyncDecorator
@@ -66,17 +59,27 @@ class Memoize(Generic[D]):
         @store.memoize(ttl=60)
         def report(day): ...
 
-        report("2026-11-23")                 # computed once, by whichever process asks first
+        report("2026-11-23")                 # computed once, by the process that asks first
         report.forget("2026-11-23")
 
-    **CallKeys.** Calls that mean the same are one entry: ``f(1)``, ``f(a=1)`` and ``f(1, b=<its default>)``. The key
+    Without options the brackets may be left out: ``@store.memoize``.
+
+    **Keys.** Calls that mean the same are one entry: ``f(1)``, ``f(a=1)`` and ``f(1, b=<its default>)``. The key
     is readable, ``app.report('2026-11-23')``, unless the arguments take more than 200 characters: then they are
-    hashed. Arguments may be None, bool, int, float, complex, str, bytes, Decimal, Fraction, UUID, dates and times,
-    paths (the path, not what the file holds), enum members, classes, tuples, lists, dicts (in any order) and sets of
-    these, named tuples, dataclasses (the fields that compare), numpy arrays and scalars, and objects of a class
-    with a method ``__cache_key__``, which returns one of these. Anything else raises a TypeError. What a function
-    reads beside its arguments, variables that it closes over included, is no part of the key. A function in a
-    script is known by the path of the script; in a notebook, by its name alone: give a new *version* when it changes.
+    hashed. Arguments may be plain values, dates and times, paths (the path, not what the file holds), enum members,
+    classes, functions, collections of these, named tuples, dataclasses (the fields that compare), attrs, pydantic and
+    msgspec objects, arrays and frames of numpy, pandas, polars, Arrow, scipy and torch, exceptions, and objects of a
+    class with a method ``__cache_key__`` or with a key that is registered (:func:`register_key`). Anything else raises
+    a TypeError.
+
+    **Closures** are arguments, always: two inner functions of a factory share results only if what they close over is
+    equal. It is read at the first call, and again when a variable is bound to another object. A variable that the
+    function writes does not count, nor do stores, loggers and locks; ``ignore=("client",)`` leaves another one out.
+
+    **Code** counts where people edit: of a function in a notebook, a shell or a script, its own code and the functions,
+    classes and constants of its module that it names, transitively. Layout, comments, docstrings and annotations
+    do not count. The code of functions in importable modules does not count unless *code* says so: change *version*
+    when they change.
 
     **Methods.** ``self`` is an argument as any other: a dataclass has a key of its own, another class says with
     ``__cache_key__`` what its results depend on, and ``ignore=("self",)`` leaves it out. The class of the object
@@ -94,14 +97,26 @@ class Memoize(Generic[D]):
         """Keep results where *place* says, which is called with the name of a namespace or None."""
         self._result_store = place
 
+    @overload
+    def __call__(self: Memoize[Decorator], function: Callable[P, R], /) -> Memoized[P, R]: ...
+    @overload
+    def __call__(
+        self: Memoize[AsyncDecorator], function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncMemoized[P, R]: ...
+    @overload
+    def __call__(self, ttl: Duration | Default | None = DEFAULT, /, **options: Unpack[MemoizeOptions]) -> D: ...
     def __call__(
         self,
-        ttl: Duration | Callable[[Any], Duration | None] | None | Default = DEFAULT,
+        function: Any = DEFAULT,
+        /,
         *,
+        ttl: Duration | Callable[[Any], Duration | None] | None | Default = DEFAULT,
         ns: str | None = None,
         name: str | None = None,
-        key: Callable[..., Any] | None = None,
+        key: Key | None = None,
         version: str | int | None = None,
+        code: CodeChoice = None,
+        was: str | Collection[str] = (),
         ignore: Collection[str] = (),
         typed: bool = True,
         condition: Callable[[Any], Any] | None = None,
@@ -113,17 +128,24 @@ class Memoize(Generic[D]):
         undecodable: Undecodable = "recompute",
         lease: Duration = LEASE_SECONDS,
         content_type: str | None = None,
-    ) -> D:
-        """Return a decorator for functions and ``async def`` functions.
+    ) -> Any:
+        """Return a decorator for functions and ``async def`` functions, or *function* decorated.
 
         Args:
+            function: the function, where memoize stands without brackets; or *ttl* by position.
             ttl: how long a result is kept: seconds, a timedelta, or text such as ``"30 min"``; None is forever; or a
                 function of the result that returns one of these.
             ns: the namespace that keeps the results; the store's memoize alone takes one, ``"memoize"`` if none.
             name: stands for module and name of the function in its keys.
-            key: takes the arguments and returns what the result depends on: a str, or a tuple of such values.
-            version: a str or an int; a new one starts afresh.
-            ignore: names of parameters that the result does not depend on.
+            key: takes the arguments and returns what the result depends on: a str, or a tuple of such values. Or a
+                dict of such functions for single parameters: ``{"path": file_content}``.
+            version: a str or an int that stands for the code; a new one starts afresh.
+            code: what code is part of the key: True, that of the function; ``"deep"``, also the functions, classes and
+                constants of its module that it names; False, none; None, ``"deep"`` in notebooks, shells and scripts
+                and none in importable modules.
+            was: former names of the function, ``"app.old_name"``, whose results are carried over as they are asked for.
+            ignore: names of parameters, or of variables that the function closes over, that the result does not
+                depend on.
             typed: whether 1, 1.0 and True are different arguments; of False, equal numbers are one.
             condition: takes the result and returns whether to keep it.
             cache_exceptions: which exceptions are kept and raised again, each with its seconds, such as
@@ -147,6 +169,10 @@ class Memoize(Generic[D]):
         Raises:
             TypeError, ValueError: an argument is not as described.
         """
+        if not isinstance(function, Default) and not _is_function(function):
+            if not isinstance(ttl, Default):
+                raise TypeError("ttl is given twice, by position and by name")
+            ttl, function = function, DEFAULT
         place = self._result_store(ns)
         policy = Policy(
             ttl=checked_lifetime(place.ttl if isinstance(ttl, Default) else ttl),
@@ -162,27 +188,38 @@ class Memoize(Generic[D]):
         )
         policy.check_together()
         checked_bool(typed, "typed")
-        if key is not None:
+        if key is not None and not isinstance(key, Mapping):
             checked_callable(key, "key")
-            if ignore:
-                raise ValueError("ignore has no meaning beside key, which says all that the result depends on")
 
         def decorator(function: Any, /) -> Any:
             if isinstance(function, classmethod | staticmethod):
                 return type(function)(decorator(function.__func__))
             checked = checked_function(function)
-            if place.off_loop is not None and not inspect.iscoroutinefunction(checked):
+            if place.off_loop is not None and not is_async(checked):
                 raise TypeError("this store is awaited, and so is what it memoizes: an async def function")
-            keys = CallKeys(checked, name=name, version=version, ignore=ignore, typed=typed, key=key)
+            keys = CallKeys(
+                checked, name=name, version=version, code=code, was=was, ignore=ignore, typed=typed, key=key,
+                place=(id(place.store), place.results.name),
+            )  # fmt: skip
             return _decorated(checked, keys, Results(place, policy), policy)
 
-        return cast("D", decorator)
+        return decorator if isinstance(function, Default) else decorator(function)
+
+
+def _is_function(value: object) -> bool:
+    """Return whether memoize stands without brackets, and this is what it decorates."""
+    return callable(value) or isinstance(value, classmethod | staticmethod | property)
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Return whether a function, or what it is a partial or a method of, is ``async def``."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(unbind(function).function)
 
 
 def _decorated(function: Callable[..., Any], keys: CallKeys, results: Results, policy: Policy) -> Any:
     flights = SingleFlight()
     soft = policy.refresh_before is not None
-    if inspect.iscoroutinefunction(function):
+    if is_async(function):
         from sqlitedict_kv.memoization import tasks  # noqa: PLC0415 - asyncio takes longer to import than all of this
 
         wrapper = tasks.decorate(function, keys, results, flights, soft=soft)
@@ -205,13 +242,17 @@ def _decorated(function: Callable[..., Any], keys: CallKeys, results: Results, p
         return results.info()
 
     def cache_clear() -> int:
-        removed = results.clear(f"{keys.prefix}(")
+        removed = sum(map(results.clear, keys.clear_prefixes()))
         flights.forget()
         return removed
 
-    for verb in (cache_key, peek, forget, cache_info, cache_clear):
+    def cache_identity() -> dict[str, Any]:
+        return keys.current().parts
+
+    for verb in (cache_key, cache_identity, peek, forget, cache_info, cache_clear):
         verb.__doc__ = getattr(Memoized, verb.__name__).__doc__
         setattr(wrapper, verb.__name__, verb)
+    wrapper._call_keys = keys  # noqa: SLF001 - for functions that close over this one
     if results.off_loop is not None:
         tasks.let_await(wrapper, ("peek", "forget", "cache_clear"), results.off_loop)
     return wrapper

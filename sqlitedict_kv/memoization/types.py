@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypedDict, TypeVar, overload
 
+from sqlitedict_kv.memoization.call_key import Key
+from sqlitedict_kv.memoization.identity import CodeChoice
+from sqlitedict_kv.memoization.policy import OnError, Undecodable, Unstorable
 from sqlitedict_kv.operations.context import Entry
+from sqlitedict_kv.validation import Default, Duration
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
+R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
@@ -57,11 +62,40 @@ class MemoizeCounters:
     storage_errors: int = 0
 
 
-class BoundMemoized(Protocol[P, R_co]):
-    """A memoized method of an object; the verbs of :class:`Memoized` are those of the class's own attribute."""
+class MemoizeOptions(TypedDict, total=False):
+    """The options of memoize by name, for type checkers; :meth:`Memoize.__call__` says what they mean."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Return the result."""
+    ttl: Duration | Callable[[Any], Duration | None] | None | Default
+    ns: str | None
+    name: str | None
+    key: Key | None
+    version: str | int | None
+    code: CodeChoice
+    was: str | Collection[str]
+    ignore: Collection[str]
+    typed: bool
+    condition: Callable[[Any], Any] | None
+    cache_exceptions: Mapping[type[Exception], Duration | None] | None
+    refresh_before: Duration | None
+    stale_if_error: Duration | None
+    unstorable: Unstorable
+    on_error: OnError
+    undecodable: Undecodable
+    lease: Duration
+    content_type: str | None
+
+
+class BoundMemoized(Protocol[P, R_co]):
+    """A memoized method of an object; the verbs of :class:`Memoized` are those of the class's own attribute.
+
+    A static method is called as it is, any other without its first parameter; a type checker cannot tell them apart
+    here, so both ways are right.
+    """
+
+    @overload
+    def __call__(self: BoundMemoized[Concatenate[Any, Q], R_co], *args: Q.args, **kwargs: Q.kwargs) -> R_co: ...
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
 
 class Memoized(Protocol[P, R_co]):
@@ -82,11 +116,9 @@ class Memoized(Protocol[P, R_co]):
         """Return the result, from the store if it is there."""
 
     @overload
-    def __get__(self, instance: None, owner: type | None = None, /) -> Memoized[P, R_co]: ...
+    def __get__(self, instance: None, owner: type | None = None, /) -> MemoizedOfClass[P, R_co]: ...
     @overload
-    def __get__(
-        self: Memoized[Concatenate[Any, Q], R_co], instance: object, owner: type | None = None, /
-    ) -> BoundMemoized[Q, R_co]: ...
+    def __get__(self, instance: object, owner: type | None = None, /) -> BoundMemoized[P, R_co]: ...
 
     def cache_key(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """Return the key under which the result of a call is kept."""
@@ -107,11 +139,21 @@ class Memoized(Protocol[P, R_co]):
         Of an ``async def`` function it is awaited. A function that raises leaves what is kept as it is.
         """
 
+    def cache_identity(self) -> dict[str, Any]:
+        """Return what the function is known by beside its name, and why a call may be a miss.
+
+        ``code`` is the digest in the key, if code counts; then the names that count, each with a digest or a value;
+        ``closure`` has the variables that the function closes over.
+        """
+
     def cache_info(self) -> CacheInfo:
         """Return what happened in this process."""
 
     def cache_clear(self) -> int:
-        """Remove all results of this function and version, as forget does, and return how many there were."""
+        """Remove all results of this function and version, as forget does, and return how many there were.
+
+        Where code counts, those of its former bodies go too.
+        """
 
 
 class AsyncMemoized(Protocol[P, R_co]):
@@ -128,11 +170,11 @@ class AsyncMemoized(Protocol[P, R_co]):
         """Return the result, from the store if it is there."""
 
     @overload
-    def __get__(self, instance: None, owner: type | None = None, /) -> AsyncMemoized[P, R_co]: ...
+    def __get__(self, instance: None, owner: type | None = None, /) -> AsyncMemoizedOfClass[P, R_co]: ...
     @overload
     def __get__(
-        self: AsyncMemoized[Concatenate[Any, Q], R_co], instance: object, owner: type | None = None, /
-    ) -> BoundMemoized[Q, Coroutine[Any, Any, R_co]]: ...
+        self, instance: object, owner: type | None = None, /
+    ) -> BoundMemoized[P, Coroutine[Any, Any, R_co]]: ...
 
     def cache_key(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """Return the key under which the result of a call is kept."""
@@ -146,6 +188,13 @@ class AsyncMemoized(Protocol[P, R_co]):
     async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Compute a result again, keep it and return it; see :meth:`Memoized.refresh`."""
 
+    def cache_identity(self) -> dict[str, Any]:
+        """Return what the function is known by beside its name, and why a call may be a miss.
+
+        ``code`` is the digest in the key, if code counts; then the names that count, each with a digest or a value;
+        ``closure`` has the variables that the function closes over.
+        """
+
     def cache_info(self) -> CacheInfo:
         """Return what happened in this process."""
 
@@ -153,18 +202,37 @@ class AsyncMemoized(Protocol[P, R_co]):
         """Remove all results of this function and version, and return how many there were."""
 
 
-class MemoizedClassMethod(Protocol[Q, R_co]):
-    """What a type checker makes of a memoized function that takes a class; it is a :class:`Memoized`.
+class MemoizedOfClass(Memoized[P, R_co], Protocol[P, R_co]):
+    """A :class:`Memoized` as an attribute of a class; a class method is called without the class."""
 
-    mypy takes what is below ``@classmethod`` for the attribute itself, and so has to be told what binding does.
-    """
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    @overload
+    def __call__(self: MemoizedOfClass[Concatenate[type[Any], Q], R_co], *args: Q.args, **kwargs: Q.kwargs) -> R_co: ...
 
-    @property
-    def __wrapped__(self) -> Any:
-        """The function that was decorated."""
 
-    def __call__(self, cls: type[Any], /, *args: Q.args, **kwargs: Q.kwargs) -> R_co:
-        """Return the result."""
+class AsyncMemoizedOfClass(AsyncMemoized[P, R_co], Protocol[P, R_co]):
+    """An :class:`AsyncMemoized` as an attribute of a class, likewise."""
 
-    def __get__(self, instance: object, owner: type | None = None, /) -> BoundMemoized[Q, R_co]:
-        """Return the method of a class; at runtime it has the verbs, and they take the class first."""
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]: ...
+    @overload
+    def __call__(
+        self: AsyncMemoizedOfClass[Concatenate[type[Any], Q], R_co], *args: Q.args, **kwargs: Q.kwargs
+    ) -> Coroutine[Any, Any, R_co]: ...
+
+
+class Decorator(Protocol):
+    """What memoize returns."""
+
+    @overload
+    def __call__(self, function: classmethod[Any, P, R], /) -> classmethod[Any, P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Memoized[P, R]: ...
+
+
+class AsyncDecorator(Protocol):
+    """What memoize of an asynchronous store returns."""
+
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncMemoized[P, R]:
+        """Return the function with its results kept."""

@@ -20,7 +20,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqlitedict_kv.memoization.call_key import REMEMBERED, CallKeys, canonical, canonical_untyped
+from sqlitedict_kv.memoization.argument_forms import canonical, canonical_untyped
+from sqlitedict_kv.memoization.call_key import CallKeys
+from sqlitedict_kv.memoization.quick_key import REMEMBERED
 from sqlitedict_kv.validation import MAX_KEY_BYTES
 from tests.support.processes import environment, run
 
@@ -251,8 +253,8 @@ def test_a_key_fits_its_limit_whatever_its_parts():
 
 @pytest.mark.parametrize(
     "value",
-    [object(), [object()], {1: object()}, lambda: 1, iter([]), type("S", (str,), {})("x"), np.array([object()]),
-     np.zeros(2, dtype=[("a", "i4")]), np.ma.array([1]), dt.datetime(2026, 1, 1, tzinfo=type("Z", (dt.tzinfo,), {})())],
+    [object(), [object()], {1: object()}, iter([]), type("S", (str,), {})("x"), np.array([object()]),
+     dt.datetime(2026, 1, 1, tzinfo=type("Z", (dt.tzinfo,), {})())],
 )  # fmt: skip
 def test_an_argument_without_a_canonical_form_is_named_with_two_ways_out(value):
     with pytest.raises(TypeError, match=r"argument 'b' of .*\.add cannot.*key=lambda.*ignore=\('b',\)"):
@@ -304,16 +306,14 @@ def test_a_bad_option_is_refused(options, error, message):
 def test_what_has_no_name_that_lasts_needs_one():
     with pytest.raises(ValueError, match="all lambdas of a module share one name"):
         CallKeys(lambda x: x)
-    with pytest.raises(TypeError, match="a partial has no name"):
-        CallKeys(functools.partial(add, 1))
-    assert CallKeys(functools.partial(add, 1), name="one").of((5,), {}) == "one(5, 3)"
+    assert CallKeys(functools.partial(add, 1), name="one").of((5,), {}) == "one(1, 5, 3)"
 
 
 def test_keys_are_the_same_in_every_process_whatever_the_hash_seed():
     code = """
     import datetime
     from decimal import Decimal
-    from sqlitedict_kv.memoization.call_key import canonical
+    from sqlitedict_kv.memoization.argument_forms import canonical
     say(canonical([{"a", "b", "c", 1, None}, {"x": {("t", 1.5): Decimal("1.10")}, "b": frozenset("hello")}]))
     """
     seen = {tuple(run(code)) for _ in range(2)}
@@ -346,7 +346,7 @@ if __name__ == "__main__":
         )
         parent, child = done.stdout.splitlines()
         assert parent == child
-        assert re.fullmatch(r"job-[0-9a-f]{8}\.f\(<job-[0-9a-f]{8}\.Thing>\)", parent)
+        assert re.fullmatch(r"job-[0-9a-f]{8}\.f@~[0-9a-f]{10}\(<job-[0-9a-f]{8}\.Thing>\)", parent)
         shown.append(parent)
     assert shown[0] != shown[1]
 
