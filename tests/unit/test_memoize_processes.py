@@ -26,7 +26,7 @@ PRELUDE = """
     store = Store(where, clock=now)
     hold = False
 
-    @memoize(store, ttl=600, name="load", lease=5)
+    @memoize(store, ttl=600, name="load", code=False, lease=5)
     def load(x):
         with open(log, "a") as file:
             file.write(f"{os.getpid()}\\n")
