@@ -8,8 +8,10 @@ import sys
 from array import array
 from collections import OrderedDict, deque
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from enum import Enum
 from fractions import Fraction
 from ipaddress import IPv4Address
 from pathlib import Path, PurePosixPath
@@ -19,7 +21,7 @@ from zoneinfo import ZoneInfo
 import msgpack
 import pytest
 
-from sqlitedict_kv import DamagedEntryError, Store
+from sqlitedict_kv import DamagedEntryError, Kind, Store
 from sqlitedict_kv.codecs import tags
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.engines.sqlite import schema
@@ -311,6 +313,31 @@ def test_a_bundle_is_as_the_page_says(path):
     x, (kind, small, z) = by_the_page(head, buffers).values()
     assert x == ("numpy.ndarray", "<i8", [300], "C", buffers[0])
     assert (kind, small, z) == ("tuple", ("numpy.ndarray", "<f4", [2, 3], "C", bytes(24)), "z")
+
+
+@dataclass
+class Address:
+    zip: object
+
+
+class Color(Enum):
+    RED = 1
+
+
+def test_objects_are_as_the_page_says(path):
+    address, color = "tests.Address", "tests.Color"
+    kinds = [Kind(Address, name=address), Kind(Color, name=color)]
+    with Store(path, types=kinds, clock=lambda: NOW) as store:
+        store.ns("n")["json"] = [Address("1"), Color.RED]
+        store.ns("n")["packed"] = Address((1, Color.RED))
+
+    body, content_type = reader()(path, "n", "json", MILLISECONDS)
+    assert content_type == "application/json; as=objects"
+    assert json.loads(body) == [{"=": address, "zip": "1"}, {"=": color, "name": "RED"}]
+    body, content_type = reader()(path, "n", "packed", MILLISECONDS)
+    assert content_type == "application/msgpack"
+    assert by_the_page(body) == (address, ("tuple", 1, (color, "RED")))
+    assert ["tests.Address", "zip"] in msgpack.unpackb(msgpack.unpackb(body)[0].data)
 
 
 def test_every_built_in_content_type_is_on_the_page():
