@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import zlib
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -86,12 +85,12 @@ def test_the_title_of_a_page_is_that_of_the_navigation():
         assert title == "Home" or page.startswith(f"# {title}\n"), f"{name} is not called {title}"
 
 
-@pytest.fixture(scope="session")
+NEEDS_SITE = pytest.mark.slow  # it takes some seconds to build, and the extra `docs`
+
+
+@pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """Build the site as .ci/run does, where nothing can be fetched."""
-    for module in ("mkdocs", "material", "mkdocstrings_handlers"):
-        if find_spec(module) is None:
-            pytest.skip("the site needs pip install -e '.[docs]'")
     directory = tmp_path_factory.mktemp("site")
     nowhere = "http://127.0.0.1:9"
     done = subprocess.run(
@@ -113,6 +112,7 @@ def site(tmp_path_factory):
     return directory
 
 
+@NEEDS_SITE
 def test_the_site_has_every_public_name(site):
     inventory = (site / "objects.inv").read_bytes().split(b"\n", 4)[4]
     anchors = {line.split()[0] for line in zlib.decompress(inventory).decode().splitlines()}
@@ -120,6 +120,7 @@ def test_the_site_has_every_public_name(site):
     assert {name for name in public_names() if name not in anchors and not is_constant(name)} == set()
 
 
+@NEEDS_SITE
 def test_the_site_has_every_method(site):
     inventory = (site / "objects.inv").read_bytes().split(b"\n", 4)[4]
     anchors = {line.split()[0] for line in zlib.decompress(inventory).decode().splitlines()}
@@ -132,18 +133,21 @@ def test_the_site_has_every_method(site):
         assert {name for name in documented if f"{kind.__module__}.{kind.__qualname__}.{name}" not in anchors} == set()
 
 
+@NEEDS_SITE
 def test_the_site_has_every_option_of_memoize(site):
     page = (site / "reference" / "memoize" / "index.html").read_text("utf-8")
     for option in inspect.signature(sqlitedict_kv.Memoize.__call__).parameters:
         assert option == "self" or f"<code>{option}</code>" in page, option
 
 
+@NEEDS_SITE
 def test_the_site_asks_no_other_server(site):
     for page in site.glob("**/*.html"):
         fetched = re.findall(r"<(?:script|img|link)[^>]+(?:src|href)=\"?(https?://[^\" >]+)", page.read_text("utf-8"))
         assert fetched == [], page
 
 
+@NEEDS_SITE
 def test_the_site_shows_no_markup_of_another_language(site):
     for page in (site / "reference").glob("**/*.html"):
         text = re.sub(r"<[^>]+>", "", page.read_text("utf-8"))

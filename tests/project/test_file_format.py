@@ -304,8 +304,10 @@ def test_a_tagged_array_is_as_the_page_says(path, value, parts):
     assert f"`{kind}" in PAGE
 
 
+@pytest.mark.frameworks
 def test_a_bundle_is_as_the_page_says(path):
-    numpy = pytest.importorskip("numpy")
+    import numpy
+
     body, content_type = body_of(path, {"x": numpy.arange(300, dtype="<i8"), "y": (numpy.zeros((2, 3), "<f4"), "z")})
     assert content_type == "application/vnd.sqlitedict-kv.bundle"
     head, buffers = parts_of_bundle(body)
