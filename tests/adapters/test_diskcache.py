@@ -305,8 +305,8 @@ def test_json_disk_keeps_what_json_keeps_and_refuses_the_rest(tmp_path):
         assert cache.disk_compress_level == 6
     with pytest.raises(ValueError, match="Disk"):
         ours.Cache(tmp_path, disk=dict)
-    with pytest.raises(TypeError, match="codecs"):
-        ours.Cache(tmp_path, disk=type("Own", (ours.Disk,), {}))
+    with pytest.raises(ValueError, match="disk_compress_level"):
+        ours.Cache(tmp_path, disk=ours.JSONDisk, disk_compress_level=10)
     with pytest.raises(TypeError, match="disk_compress_level"):
         ours.Cache(tmp_path, disk_compress_level=6)
 

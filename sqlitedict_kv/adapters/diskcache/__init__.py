@@ -6,8 +6,8 @@ docs/migrate/diskcache.md lists the differences. :func:`move` takes over the ent
 from sqlitedict_kv.adapters._compat.migration import Moved, Skipped
 from sqlitedict_kv.adapters.diskcache.cache import Cache
 from sqlitedict_kv.adapters.diskcache.deque import Deque
-from sqlitedict_kv.adapters.diskcache.directory import Timeout
 from sqlitedict_kv.adapters.diskcache.disk import Disk, JSONDisk
+from sqlitedict_kv.adapters.diskcache.errors import EmptyDirWarning, Timeout, UnknownFileWarning
 from sqlitedict_kv.adapters.diskcache.fanout import FanoutCache
 from sqlitedict_kv.adapters.diskcache.index import Index
 from sqlitedict_kv.adapters.diskcache.move import move
@@ -22,15 +22,6 @@ from sqlitedict_kv.adapters.diskcache.recipes import (
 )
 from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS, EVICTION_POLICY
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL, UNKNOWN
-
-
-class EmptyDirWarning(UserWarning):
-    """Never issued, because there are no directories of values; it exists so that filters of warnings keep working."""
-
-
-class UnknownFileWarning(UserWarning):
-    """Never issued, because there are no files of values; it exists so that filters of warnings keep working."""
-
 
 __all__ = [
     "DEFAULT_SETTINGS",

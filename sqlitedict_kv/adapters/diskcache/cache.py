@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlitedict_kv import Entry, Namespace
 from sqlitedict_kv.adapters._compat.key_encoding import Name, key_of
 from sqlitedict_kv.adapters.diskcache.directory_cache import DirectoryCache
+from sqlitedict_kv.adapters.diskcache.disk import read_content
 from sqlitedict_kv.adapters.diskcache.entries import (
     Prepared,
     check_expire,
-    make_stored,
-    read_content,
     seconds_of,
     take,
     with_extras,
@@ -22,7 +21,7 @@ from sqlitedict_kv.adapters.diskcache.memoize import memoizer
 from sqlitedict_kv.adapters.diskcache.queues import Queue, check_side, newest_or_oldest, outermost, pull, push
 from sqlitedict_kv.adapters.diskcache.read_modify_write import increment, modify
 from sqlitedict_kv.adapters.diskcache.removal import remove_where
-from sqlitedict_kv.adapters.diskcache.values import ENOVAL, check_tag, item_of
+from sqlitedict_kv.adapters.diskcache.values import ENOVAL, UNKNOWN, check_tag, item_of
 from sqlitedict_kv.adapters.diskcache.walking import walk_keys
 
 T = TypeVar("T")
@@ -77,6 +76,22 @@ class Cache(DirectoryCache):
         prepared = self._prepare(key, value, expire, read=read, tag=tag)
         return self._directory.on_entries(lambda entries: self._writer.add(entries, prepared), retry=retry)
 
+    def set_many(
+        self, items: Mapping[Any, Any], expire: float | None = None, tag: Any = None, retry: bool = False
+    ) -> int:
+        """Write all the values of a mapping or, if one cannot be kept, none, in one step; return how many.
+
+        diskcache has no such method.
+        """
+        prepared = [self._prepare(key, value, expire, read=False, tag=tag) for key, value in items.items()]
+        with self.transact(retry):
+            for entry in prepared:
+                self._directory.on_entries(partial(self._write, entry), retry=retry)
+        return len(prepared)
+
+    def _write(self, prepared: Prepared, entries: Namespace) -> None:
+        self._writer.write(entries, prepared)
+
     def touch(self, key: Any, expire: float | None = None, retry: bool = False) -> bool:
         """Let an entry expire *expire* seconds from now, None is never; return whether it was there."""
         name, ttl = self._name_of(key), check_expire(expire)
@@ -89,7 +104,7 @@ class Cache(DirectoryCache):
 
         An absent entry counts as *default*; if that is None, KeyError is raised.
         """
-        return increment(self._directory, key, self._name_of(key), delta, default, retry=retry)
+        return increment(self._directory, self._form, key, delta, default, retry=retry)
 
     def modify(
         self, key: Any, function: Callable[[Any], Any], default: Any, expire: float | None = None, tag: Any = None
@@ -99,7 +114,7 @@ class Cache(DirectoryCache):
         Nothing that others write is lost, and no lock is held: the function is called again if it changes meanwhile.
         If it returns None nothing is written, and the result is False.
         """
-        return modify(self._directory, self._name_of(key), function, default, check_expire(expire), tag)
+        return modify(self._directory, self._form, key, function, default, check_expire(expire), tag)
 
     def decr(self, key: Any, delta: float = 1, default: float | None = 0, retry: bool = False) -> Any:
         """Subtract from a number; see :meth:`incr`."""
@@ -107,7 +122,7 @@ class Cache(DirectoryCache):
 
     def _prepare(self, key: Any, value: Any, expire: float | None, *, read: bool, tag: Any) -> Prepared:
         name, ttl = self._name_of(key), check_expire(expire)
-        return Prepared(name, make_stored(read_content(value) if read else value, tag, name), ttl)
+        return Prepared(name, self._form.stored(key, value, read=read, tag=tag, name=name), ttl)
 
     # -- reading
 
@@ -141,9 +156,15 @@ class Cache(DirectoryCache):
             self._statistics.count(hit=item is not None)
         if item is None:
             return with_extras(default, None, None, expire_time=expire_time, tag=tag)
-        value = io.BytesIO(item.value) if read and type(item.value) is bytes else item.value
+        value = self._form.value(item, read=read)
         expires = None if entry is None else seconds_of(entry.meta.expires_at)
         return with_extras(value, expires, item.tag, expire_time=expire_time, tag=tag)
+
+    def get_many(self, keys: Iterable[Any], retry: bool = False) -> dict[Any, Any]:
+        """Return the values of those keys that have one, as of one moment; diskcache has no such method."""
+        names = {key: self._name_of(key).text for key in keys}
+        found = self._directory.on_entries(lambda entries: entries.get_many(names.values()), retry=retry)
+        return {key: self._form.value(item_of(found[name]), read=False) for key, name in names.items() if name in found}
 
     def __getitem__(self, key: Any) -> Any:
         """Return the value; raise KeyError if there is none."""
@@ -175,7 +196,8 @@ class Cache(DirectoryCache):
         if entry is None:
             return with_extras(default, None, None, expire_time=expire_time, tag=tag)
         item = item_of(entry.value)
-        return with_extras(item.value, seconds_of(entry.meta.expires_at), item.tag, expire_time=expire_time, tag=tag)
+        value = self._form.value(item, read=False)
+        return with_extras(value, seconds_of(entry.meta.expires_at), item.tag, expire_time=expire_time, tag=tag)
 
     def delete(self, key: Any, retry: bool = False) -> bool:
         """Remove an entry and return whether it was there."""
@@ -215,7 +237,8 @@ class Cache(DirectoryCache):
         content = read_content(value) if read else value
 
         def add(entries: Namespace, name: Name) -> bool:
-            return self._writer.add(entries, Prepared(name, make_stored(content, tag, name), ttl))
+            stored = self._form.stored(UNKNOWN, content, read=False, tag=tag, name=name)
+            return self._writer.add(entries, Prepared(name, stored, ttl))
 
         return self._directory.on_entries(lambda entries: push(entries, queue, end, add), retry=retry)
 
@@ -250,29 +273,37 @@ class Cache(DirectoryCache):
     def peekitem(self, last: bool = True, expire_time: bool = False, tag: bool = False, retry: bool = False) -> Any:
         """Return key and value of the entry that was created last, or first; raise KeyError if there is none."""
         found = self._directory.on_entries(lambda entries: newest_or_oldest(entries, newest=bool(last)), retry=retry)
-        return self._pair(found, None, expire_time=expire_time, tag=tag)
+        return self._pair(found, None, self._form.key, expire_time=expire_time, tag=tag)
 
-    def _pair(self, found: tuple[str, Entry[Any]] | None, default: Any, *, expire_time: bool, tag: bool) -> Any:
+    def _pair(
+        self,
+        found: tuple[str, Entry[Any]] | None,
+        default: Any,
+        read_key: Callable[[str], Any] = key_of,  # the keys of queues are not the disk's
+        *,
+        expire_time: bool,
+        tag: bool,
+    ) -> Any:
         if found is None:
             return with_extras(default, None, None, expire_time=expire_time, tag=tag)
         text, entry = found
         item = item_of(entry.value)
-        pair = (key_of(item.key or text), item.value)
+        pair = (read_key(item.key or text), self._form.value(item, read=False))
         return with_extras(pair, seconds_of(entry.meta.expires_at), item.tag, expire_time=expire_time, tag=tag)
 
     # -- walking
 
     def __iter__(self) -> Iterator[Any]:
         """Return an iterator of the keys in the order of their creation, of those that are there now."""
-        return walk_keys(self._directory, by_age=True, reverse=False)
+        return walk_keys(self._directory, self._form.key, by_age=True, reverse=False)
 
     def __reversed__(self) -> Iterator[Any]:
         """Return an iterator of the keys from the newest to the oldest."""
-        return walk_keys(self._directory, by_age=True, reverse=True)
+        return walk_keys(self._directory, self._form.key, by_age=True, reverse=True)
 
     def iterkeys(self, reverse: bool = False) -> Iterator[Any]:
         """Return an iterator of the keys in the order of :mod:`sqlitedict_kv.adapters._compat.key_encoding`."""
-        return walk_keys(self._directory, by_age=False, reverse=bool(reverse))
+        return walk_keys(self._directory, self._form.key, by_age=False, reverse=bool(reverse))
 
     # -- results of functions
 

@@ -11,9 +11,19 @@ from contextvars import ContextVar
 from threading import get_ident
 from typing import Any, NamedTuple, TypeVar
 
-from sqlitedict_kv import Codec, Namespace, Store, StoreBusyError, StoreClosedError
+from sqlitedict_kv import (
+    Codec,
+    Namespace,
+    NewerFormatError,
+    NotADatabaseError,
+    Store,
+    StoreBusyError,
+    StoreClosedError,
+    StoreError,
+)
 from sqlitedict_kv.adapters._compat.forklock import ForkLock
-from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS, check_setting, durability_of, limit_of
+from sqlitedict_kv.adapters.diskcache.errors import Timeout, like_sqlite3
+from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS, Takes, check_setting, durability_of, limit_of
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL, codecs_for
 from sqlitedict_kv.adapters.support import is_address
 
@@ -22,10 +32,6 @@ T = TypeVar("T")
 FILE = "kv.db"
 ORIGINAL_FILE = "cache.db"  # diskcache's own file
 ENTRIES, SETTINGS, COUNTERS = "cache", "cache.settings", "cache.counters"
-
-
-class Timeout(Exception):  # noqa: N818 - diskcache's name
-    """Says that others held the lock of the cache for the whole timeout."""
 
 
 class OpenStore(NamedTuple):
@@ -54,12 +60,12 @@ class CacheDirectory:
         codecs: Sequence[Codec],
         pickles: bool,
         lru_bytes: int | str | None,
-        compresses: bool,
+        takes: Takes,
     ) -> None:
         """OpenStore the store of *directory*, a new temporary one if it is None; *settings* are checked already."""
         self.directory = directory_of(directory)
         self.timeout = timeout
-        self.compresses = compresses
+        self._takes = takes
         self._codecs = codecs_for(codecs, pickles=pickles)
         self._lru_bytes = lru_bytes
         self._opening = ForkLock()
@@ -131,11 +137,18 @@ class CacheDirectory:
                 with self._opening:
                     if self._open is opened:  # forked while a thread was about to close it
                         self._open = None
+            except (NotADatabaseError, NewerFormatError, StoreError) as error:
+                raise like_sqlite3(error) from error
 
     def on_entries(self, call: Callable[[Namespace], T], *, retry: bool = True) -> T:
         """Call with the entries, those of this thread's transaction if there is one."""
         held = self._held()
-        return call(held.entries) if held is not None else self.run(lambda opened: call(opened.entries), retry=retry)
+        if held is None:
+            return self.run(lambda opened: call(opened.entries), retry=retry)
+        try:
+            return call(held.entries)
+        except StoreError as error:
+            raise like_sqlite3(error) from error
 
     def on(self, name: str, call: Callable[[Namespace], T]) -> T:
         """Call with a namespace beside the entries, within this thread's transaction if there is one."""
@@ -151,7 +164,7 @@ class CacheDirectory:
         if opened is not None and not _holding.get():
             try:
                 return opened.entries.get(text, ENOVAL)
-            except StoreClosedError:  # by another thread: it is opened again below
+            except StoreError:  # another thread closed it, for example: see `run`
                 pass
         return self.on_entries(lambda entries: entries.get(text, ENOVAL))
 
@@ -171,14 +184,17 @@ class CacheDirectory:
         if self.is_held():
             yield
             return
-        with ExitStack() as stack:
-            ns = self._begin(stack, retry=retry)
-            self._holder = get_ident()
-            stack.callback(self._let_go)
-            held = HeldTransaction(ns, ns(ENTRIES))
-            token = _holding.set({**_holding.get(), (id(self), get_ident()): held})
-            stack.callback(_holding.reset, token)
-            yield
+        try:
+            with ExitStack() as stack:
+                ns = self._begin(stack, retry=retry)
+                self._holder = get_ident()
+                stack.callback(self._let_go)
+                held = HeldTransaction(ns, ns(ENTRIES))
+                token = _holding.set({**_holding.get(), (id(self), get_ident()): held})
+                stack.callback(_holding.reset, token)
+                yield
+        except StoreError as error:  # of the commit, for example
+            raise like_sqlite3(error) from error
 
     def _let_go(self) -> None:
         self._holder = None
@@ -207,7 +223,7 @@ class CacheDirectory:
         Raises:
             RuntimeError: the store must be opened again for it, and this thread is in a transaction.
         """
-        checked = check_setting(name, value, compresses=self.compresses)
+        checked = check_setting(name, value, takes=self._takes)
         if self.is_held() and _kept_by(self.settings) != _kept_by({**self.settings, name: checked}):
             raise RuntimeError(f"{name} cannot be changed within transact(); do it before or after the block")
         self.on(SETTINGS, lambda settings: settings.set(name, checked))

@@ -6,19 +6,23 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlitedict_kv import Codec
 from sqlitedict_kv.adapters._compat.key_encoding import Name, name_of
 from sqlitedict_kv.adapters.diskcache.directory import CacheDirectory, OpenStore
-from sqlitedict_kv.adapters.diskcache.disk import Disk, check_disk
+from sqlitedict_kv.adapters.diskcache.disk import PREFIX, Disk, check_disk, takes_setting
 from sqlitedict_kv.adapters.diskcache.entries import EntryWriter
+from sqlitedict_kv.adapters.diskcache.forms import form_of
 from sqlitedict_kv.adapters.diskcache.removal import cull, remove_all, remove_expired, used_bytes
 from sqlitedict_kv.adapters.diskcache.settings import check_settings
 from sqlitedict_kv.adapters.diskcache.statistics import Statistics
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL
 from sqlitedict_kv.adapters.support import check_bool
+
+T = TypeVar("T")
 
 METADATA = ("count", "size", "hits", "misses")
 
@@ -42,7 +46,7 @@ class DirectoryCache:
         Args:
             directory: made if there is none; None is a new temporary one, which stays.
             timeout: seconds to wait while others write.
-            disk: ``Disk``, or ``JSONDisk`` for values that JSON keeps exactly and no others.
+            disk: ``Disk``, ``JSONDisk`` for values that JSON keeps exactly and no others, or a subclass of your own.
             codecs: for values of your own types; see :class:`sqlitedict_kv.Store`.
             dangerously_allow_pickle: pickle the values that no codec keeps, and unpickle them: anyone who can write to
                 the directory can then run code in every process that reads it.
@@ -53,8 +57,9 @@ class DirectoryCache:
             ValueError: the directory is one of diskcache itself, or a setting cannot be kept.
             TypeError: the setting is unknown.
         """
-        self._disk = check_disk(disk, settings)
-        given = check_settings(settings, compresses=self._disk.compresses)
+        kind = check_disk(disk)
+        takes = partial(takes_setting, kind)
+        given = check_settings(settings, takes=takes)
         self._pickles = check_bool(dangerously_allow_pickle, "dangerously_allow_pickle")
         self._options: dict[str, Any] = {
             "codecs": tuple(codecs),
@@ -62,18 +67,18 @@ class DirectoryCache:
             "lru_bytes": lru_bytes,
         }
         self._directory = CacheDirectory(
-            directory,
-            timeout,
-            given,
-            codecs=codecs,
-            pickles=self._pickles,
-            lru_bytes=lru_bytes,
-            compresses=self._disk.compresses,
+            directory, timeout, given, codecs=codecs, pickles=self._pickles, lru_bytes=lru_bytes, takes=takes
         )
+        self._disk = kind(self._directory.directory, **self._disk_arguments())
         self._statistics = Statistics(self._directory)
-        self._writer = EntryWriter(self._disk, pickles=self._pickles)
+        self._form = form_of(self._disk)
+        self._writer = EntryWriter(self._disk.content_type, self._form, pickles=self._pickles)
         # Direct where the disk has no say, for each read takes this way.
-        self._name_of: Callable[[Any], Name] = name_of if type(self._disk) is Disk else self._name_by_disk
+        self._name_of: Callable[[Any], Name] = name_of if kind is Disk else self._form.name
+
+    def _disk_arguments(self) -> dict[str, Any]:
+        settings = self._directory.settings.items()
+        return {name.removeprefix(PREFIX): value for name, value in settings if name.startswith(PREFIX)}
 
     @property
     def directory(self) -> str:
@@ -92,13 +97,10 @@ class DirectoryCache:
 
     def __getattr__(self, name: str) -> Any:
         """Return a setting."""
-        shelf = self.__dict__.get("_directory")
-        if shelf is not None and name in shelf.settings:
-            return shelf.settings[name]
+        directory = self.__dict__.get("_directory")
+        if directory is not None and name in directory.settings:
+            return directory.settings[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def _name_by_disk(self, key: Any) -> Name:
-        return name_of(self._disk.key(key))
 
     # -- removing
 
@@ -186,7 +188,10 @@ class DirectoryCache:
             return self._directory.reload(key)
         if not update:
             raise ValueError("update must be True: a setting applies to every cache of the directory")
-        return self._directory.reset(key, value)
+        checked = self._directory.reset(key, value)
+        if key.startswith(PREFIX):
+            setattr(self._disk, key.removeprefix(PREFIX), checked)
+        return checked
 
     def __len__(self) -> int:
         """Return the number of entries; those that have expired do not count."""
@@ -209,15 +214,25 @@ class DirectoryCache:
         """Close the file."""
         self.close()
 
-    def __getstate__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Return what opens the same cache elsewhere."""
-        return self.directory, self.timeout, type(self._disk), self._options
+        return make_closed, (type(self), self._options), self.__getstate__()
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """Return the arguments that open the same cache; a subclass may add those of its own ``__init__``."""
+        return self.directory, self.timeout, type(self._disk)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Open the same cache."""
-        directory, timeout, disk, options = state
-        self.__init__(directory, timeout, disk, **options)  # type: ignore[misc] # as diskcache does
+        self.__init__(*state, **self.__dict__.pop("_closed_options", {}))  # type: ignore[misc] # as diskcache does
 
     def __repr__(self) -> str:
         """Return the directory."""
         return f"{type(self).__name__}(directory={self.directory!r})"
+
+
+def make_closed(cls: type[T], options: dict[str, Any]) -> T:
+    """Return a cache that ``__setstate__`` opens, with those options that are not the defaults."""
+    cache = cls.__new__(cls)
+    cache.__dict__["_closed_options"] = {name: value for name, value in options.items() if value}
+    return cache

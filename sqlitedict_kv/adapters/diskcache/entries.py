@@ -9,13 +9,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlitedict_kv import CodecError, ConflictError, Entry, Namespace
 from sqlitedict_kv.adapters._compat.key_encoding import Name
-from sqlitedict_kv.adapters.diskcache.disk import Disk
-from sqlitedict_kv.adapters.diskcache.values import PICKLE, Item, check_tag
+from sqlitedict_kv.adapters.diskcache.forms import Form
+from sqlitedict_kv.adapters.diskcache.values import PICKLE, Item
 from sqlitedict_kv.adapters.support import check_number, fitting_ttl
 
 T = TypeVar("T")
-
-CHUNK = 4 * 2**20  # bytes of a file that is read as a value
 
 
 class Prepared(NamedTuple):
@@ -40,38 +38,43 @@ class Prepared(NamedTuple):
 class EntryWriter:
     """Writes entries as a disk keeps values, pickled where that is allowed and no codec keeps them."""
 
-    def __init__(self, disk: Disk, *, pickles: bool) -> None:
-        """Write as *disk* says; *pickles* allows pickle."""
-        self._disk = disk
+    def __init__(self, content_type: str | None, form: Form, *, pickles: bool) -> None:
+        """Write values of *content_type*, None for the one that keeps the value; *pickles* allows pickle."""
+        self._content_type = content_type
+        self._form = form
         self._pickles = pickles
 
     def write(self, entries: Namespace, prepared: Prepared) -> None:
         """Write an entry, or remove the one that is there if the new one has expired already."""
-        name, stored, ttl = prepared
+        text, ttl = prepared.name.text, prepared.ttl
         if prepared.expired:
-            entries.delete(name.text)
+            entries.delete(text)
             return
-        self._encode(stored, lambda content_type: entries.set(name.text, stored, ttl=ttl, content_type=content_type))
+        self._encode(
+            prepared.stored, lambda stored, content_type: entries.set(text, stored, ttl=ttl, content_type=content_type)
+        )
 
     def add(self, entries: Namespace, prepared: Prepared) -> bool:
         """Write an entry unless there is one; return whether it was written."""
-        name, stored, ttl = prepared
+        text, ttl = prepared.name.text, prepared.ttl
         if prepared.expired:
-            return name.text not in entries
+            return text not in entries
         written = self._encode(
-            stored, lambda content_type: entries.add(name.text, stored, ttl=ttl, content_type=content_type)
+            prepared.stored, lambda stored, content_type: entries.add(text, stored, ttl=ttl, content_type=content_type)
         )
         return written is not None
 
-    def _encode(self, stored: Any, write: Callable[[str | None], T]) -> T:
-        """Call *write* with the content type for a value, that of pickle where it is allowed and nothing else fits."""
-        chosen = None if type(stored) is Item else self._disk.content_type
+    def _encode(self, stored: Any, write: Callable[[Any, str | None], T]) -> T:
+        """Call *write* with a value and a content type, those of another form if no codec keeps the value."""
+        chosen = None if type(stored) is Item else self._content_type
         try:
-            return write(chosen)
-        except CodecError:
-            if not self._pickles or type(stored) is Item:
+            return write(stored, chosen)
+        except CodecError as error:
+            if not self._pickles:
+                return write(self._form.pickled(stored, error), None)
+            if type(stored) is Item:
                 raise
-            return write(PICKLE)
+            return write(stored, PICKLE)
 
 
 # -- before a write
@@ -83,22 +86,6 @@ def check_expire(expire: object) -> float | None:
         return None
     seconds = fitting_ttl(check_number(expire, "expire"))
     return None if seconds is None else float(seconds)
-
-
-def make_stored(value: Any, tag: Any, name: Name) -> Any:
-    """Return what the store keeps for a value: the value itself, or an item if it has a tag or a long key."""
-    plain = tag is None and name.whole is None
-    return value if plain else Item(value, check_tag(tag), name.whole)
-
-
-def read_content(file: Any) -> bytes:
-    """Return all the bytes of a file; raise TypeError if it gives something else."""
-    chunks: list[bytes] = []
-    while chunk := file.read(CHUNK):
-        if not isinstance(chunk, bytes):
-            raise TypeError(f"value must be a file that gives bytes, not {type(chunk).__name__}; open it with 'rb'")
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 # -- in one step

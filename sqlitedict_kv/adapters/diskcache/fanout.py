@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import chain
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from warnings import WarningMessage
-from zlib import crc32
 
-from sqlitedict_kv.adapters._compat.key_encoding import text_of
 from sqlitedict_kv.adapters.diskcache.cache import Cache
 from sqlitedict_kv.adapters.diskcache.deque import Deque
-from sqlitedict_kv.adapters.diskcache.directory import Timeout, directory_of
+from sqlitedict_kv.adapters.diskcache.directory import directory_of
+from sqlitedict_kv.adapters.diskcache.directory_cache import make_closed
 from sqlitedict_kv.adapters.diskcache.disk import Disk
+from sqlitedict_kv.adapters.diskcache.errors import Timeout
 from sqlitedict_kv.adapters.diskcache.index import Index
 from sqlitedict_kv.adapters.diskcache.memoize import memoizer
+from sqlitedict_kv.adapters.diskcache.named_caches import NamedCaches
 from sqlitedict_kv.adapters.diskcache.settings import DEFAULT_SETTINGS, share_of
 from sqlitedict_kv.adapters.diskcache.values import ENOVAL
 from sqlitedict_kv.adapters.support import check_int
@@ -51,7 +53,7 @@ class FanoutCache:
             directory: made if there is none; None is a new temporary one, which stays.
             shards: how many; always the same for a directory.
             timeout: seconds to wait while others write to a shard.
-            disk: as for :class:`Cache`.
+            disk: as for :class:`Cache`; its ``hash`` chooses the shard of a key.
             codecs: as for :class:`Cache`.
             dangerously_allow_pickle: as for :class:`Cache`.
             lru_bytes: as for :class:`Cache`, for each shard.
@@ -77,10 +79,8 @@ class FanoutCache:
             )
             for number in range(self._count)
         )
-        self._key = self._shards[0].disk.key
-        self._caches: dict[str, Cache] = {}
-        self._deques: dict[str, Deque] = {}
-        self._indexes: dict[str, Index] = {}
+        self._hash = self._shards[0].disk.hash
+        self._below = NamedCaches(self._directory, disk, self._options)
 
     @property
     def directory(self) -> str:
@@ -99,8 +99,7 @@ class FanoutCache:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _shard(self, key: Any) -> Cache:
-        text = text_of(self._key(key))
-        return self._shards[crc32(text.encode(errors="surrogatepass")) % self._count]
+        return self._shards[self._hash(key) % self._count]
 
     # -- one entry
 
@@ -131,6 +130,15 @@ class FanoutCache:
     ) -> bool:
         """Write a value unless there is one; see :meth:`Cache.add`. False also where others held the shard."""
         return _or(False, lambda: self._shard(key).add(key, value, expire, read, tag, retry))
+
+    def set_many(
+        self, items: Mapping[Any, Any], expire: float | None = None, tag: Any = None, retry: bool = False
+    ) -> int:
+        """Write all the values of a mapping, those of each shard in one step; return how many were written."""
+        parts: dict[int, dict[Any, Any]] = {}
+        for key, value in items.items():
+            parts.setdefault(self._hash(key) % self._count, {})[key] = value
+        return sum(_or(0, partial(self._shards[i].set_many, part, expire, tag, retry)) for i, part in parts.items())
 
     def touch(self, key: Any, expire: float | None = None, retry: bool = False) -> bool:
         """Change when an entry expires; see :meth:`Cache.touch`. False also where others held the shard."""
@@ -163,6 +171,17 @@ class FanoutCache:
         # The default has its extras too, which diskcache forgets.
         missed = (default, *([None] * (bool(expire_time) + bool(tag)))) if expire_time or tag else default
         return _or(missed, lambda: self._shard(key).get(key, default, read, expire_time, tag, retry))
+
+    def get_many(self, keys: Iterable[Any], retry: bool = False) -> dict[Any, Any]:
+        """Return the values of those keys that have one, those of each shard as of one moment."""
+        wanted = list(keys)
+        parts: dict[int, list[Any]] = {}
+        for key in wanted:
+            parts.setdefault(self._hash(key) % self._count, []).append(key)
+        found: dict[Any, Any] = {}
+        for index, part in parts.items():
+            found |= _or({}, partial(self._shards[index].get_many, part, retry))
+        return {key: found[key] for key in wanted if key in found}
 
     def __getitem__(self, key: Any) -> Any:
         """Return the value; raise KeyError if there is none."""
@@ -304,29 +323,15 @@ class FanoutCache:
 
     def cache(self, name: str, timeout: float = 60, disk: type[Disk] | None = None, **settings: Any) -> Cache:
         """Return the cache in a directory below this one."""
-        if name not in self._caches:
-            self._caches[name] = Cache(
-                self._below("cache", name), timeout, disk or self._disk, **self._options, **settings
-            )
-        return self._caches[name]
+        return self._below.cache(name, timeout, disk or self._disk, settings)
 
     def deque(self, name: str, maxlen: int | None = None) -> Deque:
         """Return the deque in a directory below this one."""
-        if name not in self._deques:
-            self._deques[name] = Deque.fromcache(self._unlimited("deque", name), maxlen=maxlen)
-        return self._deques[name]
+        return self._below.deque(name, maxlen)
 
     def index(self, name: str) -> Index:
         """Return the index in a directory below this one."""
-        if name not in self._indexes:
-            self._indexes[name] = Index.fromcache(self._unlimited("index", name))
-        return self._indexes[name]
-
-    def _unlimited(self, kind: str, name: str) -> Cache:
-        return Cache(self._below(kind, name), disk=self._disk, eviction_policy="none", **self._options)
-
-    def _below(self, kind: str, name: str) -> str:
-        return os.path.join(self._directory, kind, *name.split("/"))
+        return self._below.index(name)
 
     # -- as a whole
 
@@ -334,15 +339,7 @@ class FanoutCache:
         """Close all files; the next call opens them again."""
         for shard in self._shards:
             shard.close()
-        for cache in self._caches.values():
-            cache.close()
-        for deque in self._deques.values():
-            deque.cache.close()
-        for index in self._indexes.values():
-            index.cache.close()
-        self._caches.clear()
-        self._deques.clear()
-        self._indexes.clear()
+        self._below.close()
 
     def __enter__(self) -> Self:
         """Return the cache itself."""
@@ -354,16 +351,21 @@ class FanoutCache:
         """Close all files."""
         self.close()
 
-    def __getstate__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Return what opens the same cache elsewhere."""
-        return self._directory, self._count, self._shards[0].timeout, self._disk, self._options
+        return make_closed, (type(self), self._options), self.__getstate__()
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """Return the arguments that open the same cache; a subclass may add those of its own ``__init__``."""
+        return self._directory, self._count, self._shards[0].timeout, self._disk
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Open the same cache."""
-        directory, shards, timeout, disk, options = state
+        options = self.__dict__.pop("_closed_options", {})
+        directory, shards, timeout, disk, *_ = state
         # The limit is that of each shard, and stored.
         limit = Cache(os.path.join(directory, "000"), timeout, disk, **options).size_limit * shards
-        self.__init__(directory, shards, timeout, disk, size_limit=limit, **options)  # type: ignore[misc] # as diskcache
+        self.__init__(*state, size_limit=limit, **options)  # type: ignore[misc] # as diskcache does
 
     def __repr__(self) -> str:
         """Return the directory."""

@@ -20,19 +20,26 @@ def key_maker(
     function: Callable[..., Any], name: str | None, *, typed: bool, ignore: Collection[int | str]
 ) -> Callable[..., tuple[Any, ...]]:
     """Return a function that returns the key of a call with its arguments."""
-    base = full_name(function) if name is None else name
+    base = (full_name(function) if name is None else name,)
 
     def make(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        kept = [value for index, value in enumerate(args) if index not in ignore]
-        named = sorted((key, value) for key, value in kwargs.items() if key not in ignore)
-        key = [base, *kept, None]
-        for pair in named:
-            key += pair
-        if typed:
-            key += [_type_name(value) for value in (*kept, *(value for _, value in named))]
-        return tuple(key)
+        return args_to_key(base, args, kwargs, typed, ignore)
 
     return make
+
+
+def args_to_key(
+    base: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any], typed: bool, ignore: Collection[int | str]
+) -> tuple[Any, ...]:
+    """Return the key of a call: *base*, arguments, None, keywords in order, and the names of all types if *typed*."""
+    kept = [value for index, value in enumerate(args) if index not in ignore]
+    named = sorted((key, value) for key, value in kwargs.items() if key not in ignore)
+    key = [*base, *kept, None]
+    for pair in named:
+        key += pair
+    if typed:
+        key += [_type_name(value) for value in (*kept, *(value for _, value in named))]
+    return tuple(key)
 
 
 def memoizer(

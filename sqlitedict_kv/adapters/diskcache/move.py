@@ -160,7 +160,7 @@ def _kept_settings(found: OriginalDirectory, report: Moved) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for name in KEPT_SETTINGS & found.settings.keys():
         try:
-            settings[name] = check_setting(name, found.settings[name], compresses=False)
+            settings[name] = check_setting(name, found.settings[name], takes=lambda _: False)
         except (TypeError, ValueError):
             report.note_unkept(f"{name} {found.settings[name]!r}: the default it is")
     policy = found.settings.get("eviction_policy")

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from sqlitedict_kv.adapters._compat.migration import Loads, UnreadableError, find_damage, load_pickle, open_unchanged
 from sqlitedict_kv.adapters._compat.table_rows import Gap, TableRows
 from sqlitedict_kv.adapters.diskcache.directory import ORIGINAL_FILE
-
-RAW, BINARY, TEXT, PICKLE = 1, 2, 3, 4  # diskcache's column `mode`
+from sqlitedict_kv.adapters.diskcache.disk import MODE_BINARY, MODE_PICKLE, MODE_TEXT
+from sqlitedict_kv.adapters.diskcache.values import MODE_RAW
 
 TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table'"
 SETTINGS = "SELECT key, value FROM Settings"
@@ -77,13 +77,13 @@ class OriginalDirectory:
 
     def value(self, row: Row, *, as_json: bool, loads: Loads | None) -> Any:
         """Return the value of a row; raise UnreadableError if it is a pickle that must not be read, or lost."""
-        if row.mode == RAW:
+        if row.mode == MODE_RAW:
             value = row.value
-        elif row.mode == BINARY:
+        elif row.mode == MODE_BINARY:
             value = self._content(row)
-        elif row.mode == TEXT:
+        elif row.mode == MODE_TEXT:
             value = self._text(row)
-        elif row.mode == PICKLE:
+        elif row.mode == MODE_PICKLE:
             pickled = self._content(row) if row.value is None else row.value
             return load_pickle(pickled, "value", loads)
         else:

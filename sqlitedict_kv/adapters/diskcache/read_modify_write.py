@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlitedict_kv.adapters._compat.key_encoding import Name
 from sqlitedict_kv.adapters.diskcache.directory import CacheDirectory
-from sqlitedict_kv.adapters.diskcache.entries import make_stored
-from sqlitedict_kv.adapters.diskcache.values import Item, item_of
+from sqlitedict_kv.adapters.diskcache.forms import Form, PlainForm
+from sqlitedict_kv.adapters.diskcache.values import item_of
 from sqlitedict_kv.adapters.support import check_number
 
 
@@ -17,7 +16,7 @@ class _UnchangedError(Exception):
 
 
 def increment(
-    directory: CacheDirectory, key: Any, name: Name, delta: float, default: float | None, *, retry: bool
+    directory: CacheDirectory, form: Form, key: Any, delta: float, default: float | None, *, retry: bool
 ) -> Any:
     """Add to the number of an entry, which keeps its tag and time to live, and return the sum.
 
@@ -25,46 +24,56 @@ def increment(
         KeyError: there is no entry, and *default* is None.
         TypeError: its value is not a number.
     """
-    if default is not None and name.whole is None:
+    name = form.name(key)
+    if default is not None and name.whole is None and type(form) is PlainForm:
         start = check_number(default, "default")
         try:
             return directory.on_entries(lambda entries: entries.incr(name.text, delta, default=start), retry=retry)
         except TypeError:  # not a number, but it may be one with a tag
             pass
-    start_at: dict[str, Any] = {} if default is None else {"default": make_stored(default, None, name)}
+    start_at: dict[str, Any] = {}
+    if default is not None:
+        start_at["default"] = form.stored(key, check_number(default, "default"), read=False, tag=None, name=name)
     try:
         total = directory.on_entries(
-            lambda entries: entries.modify(name.text, lambda found: _add_up(key, found, delta), **start_at),
+            lambda entries: entries.modify(name.text, lambda found: _add_up(form, key, found, delta), **start_at),
             retry=retry,
         )
     except KeyError:
         raise KeyError(key) from None
-    return item_of(total).value
+    return form.value(item_of(total), read=False)
 
 
-def _add_up(key: Any, found: Any, delta: float) -> Any:
+def _add_up(form: Form, key: Any, found: Any, delta: float) -> Any:
     item = item_of(found)
-    if type(item.value) is not int and type(item.value) is not float:
-        raise TypeError(f"the value of {key!r} is a {type(item.value).__name__}, not a number")
-    total = item.value + check_number(delta, "delta")
-    return item._replace(value=total) if type(found) is Item else total
+    number = form.value(item, read=False)
+    if type(number) is not int and type(number) is not float:
+        raise TypeError(f"the value of {key!r} is a {type(number).__name__}, not a number")
+    total = number + check_number(delta, "delta")
+    return form.stored(key, total, read=False, tag=item.tag, name=form.name(key))
 
 
 def modify(
-    directory: CacheDirectory, name: Name, function: Callable[[Any], Any], default: Any, ttl: float | None, tag: Any
+    directory: CacheDirectory,
+    form: Form,
+    key: Any,
+    function: Callable[[Any], Any],
+    default: Any,
+    ttl: float | None,
+    tag: Any,
 ) -> bool:
     """Write what *function* makes of a value, or of *default*; return False if it returned None and wrote nothing."""
+    name = form.name(key)
 
     def change(found: Any) -> Any:
-        changed = function(item_of(found).value)
+        changed = function(form.value(item_of(found), read=False))
         if changed is None:
             raise _UnchangedError
-        return make_stored(changed, tag, name)
+        return form.stored(key, changed, read=False, tag=tag, name=name)
 
+    start = form.stored(key, default, read=False, tag=None, name=name)
     try:
-        directory.on_entries(
-            lambda entries: entries.modify(name.text, change, default=make_stored(default, None, name), ttl=ttl)
-        )
+        directory.on_entries(lambda entries: entries.modify(name.text, change, default=start, ttl=ttl))
     except _UnchangedError:
         return False
     return True

@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any
 
 from sqlitedict_kv import Entry, Namespace
-from sqlitedict_kv.adapters.diskcache.directory import CacheDirectory, OpenStore, Timeout
+from sqlitedict_kv.adapters.diskcache.directory import CacheDirectory, OpenStore
 from sqlitedict_kv.adapters.diskcache.entries import remove_version, seconds_of
+from sqlitedict_kv.adapters.diskcache.errors import Timeout
 from sqlitedict_kv.adapters.diskcache.walking import walk_names
 
 CULLED_AT_ONCE = 64  # entries

@@ -10,6 +10,8 @@ from typing import Any
 
 from sqlitedict_kv.adapters.support import MIN_MAX_BYTES, check_int, check_number
 
+Takes = Callable[[str], bool]  # whether a disk takes a setting besides those that all take
+
 DEFAULT_SETTINGS = {
     "statistics": 0,
     "tag_index": 0,
@@ -24,7 +26,7 @@ DEFAULT_SETTINGS = {
     "disk_min_file_size": 2**15,
     "disk_pickle_protocol": pickle.HIGHEST_PROTOCOL,
 }
-COMPRESSION = "disk_compress_level"  # of JSONDisk
+LEVELS = range(10)  # of disk_compress_level
 
 # In diskcache a table of SQL; here it lists the policies. A read writes nothing to the store, so the two policies that
 # count reads evict as "least-recently-stored" does, which comes nearest.
@@ -37,27 +39,37 @@ FULL = 2  # of PRAGMA synchronous
 EXTRA = 3
 
 
-def check_settings(settings: Mapping[str, Any], *, compresses: bool) -> dict[str, Any]:
+def check_settings(settings: Mapping[str, Any], *, takes: Takes) -> dict[str, Any]:
     """Return settings that a user gave.
 
     Raises:
         TypeError: the setting is unknown.
         ValueError: this store cannot do what it asks for.
     """
-    return {name: check_setting(name, value, compresses=compresses) for name, value in settings.items()}
+    return {name: check_setting(name, value, takes=takes) for name, value in settings.items()}
 
 
-def check_setting(name: str, value: Any, *, compresses: bool) -> Any:
+def check_setting(name: str, value: Any, *, takes: Takes) -> Any:
     """Return the value of one setting."""
-    if name not in DEFAULT_SETTINGS and not (name == COMPRESSION and compresses):
+    if name not in DEFAULT_SETTINGS and not takes(name):
         known = ", ".join(DEFAULT_SETTINGS)
         raise TypeError(f"unknown setting {name!r}; the settings are {known}")
-    check: Callable[[str, Any], Any] = CHECKS.get(name, _number)
+    check: Callable[[str, Any], Any] = CHECKS.get(name, _number if name in DEFAULT_SETTINGS else _anything)
     return check(name, value)
 
 
 def _number(name: str, value: Any) -> int | float:
     return check_number(int(value) if isinstance(value, bool) else value, name)
+
+
+def _anything(_name: str, value: Any) -> Any:
+    return value
+
+
+def _level(name: str, value: Any) -> Any:
+    if value not in LEVELS:
+        raise ValueError(f"{name} must be from 0 to 9, not {value!r}")
+    return value
 
 
 def _flag(_name: str, value: Any) -> int:
@@ -99,6 +111,7 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "tag_index": _flag,
     "sqlite_journal_mode": _journal_mode,
     "sqlite_synchronous": _synchronous,
+    "disk_compress_level": _level,
 }
 
 

@@ -12,6 +12,8 @@ from sqlitedict_kv.adapters.support import Codecs, pack, unpack
 ITEM = "application/vnd.sqlitedict-kv.diskcache"
 PICKLE = "application/x-python-pickle"
 
+MODE_RAW = 1  # of an item that is kept as it is, in diskcache's words
+
 
 class Constant:
     """A constant that prints as its name."""
@@ -34,11 +36,12 @@ UNKNOWN = Constant("UNKNOWN")  # there is no key, or value, yet
 
 
 class Item(NamedTuple):
-    """A value that has a tag, or whose key is too long to be one; others are stored as they are."""
+    """A value with a tag, a key that is too long to be one, or a mode; other values are stored as they are."""
 
     value: Any
     tag: Any = None
     key: str | None = None  # the text of a key that is too long
+    mode: int = MODE_RAW  # what a disk of the program's own says about the value
 
 
 def codecs_for(custom: Sequence[Codec], *, pickles: bool) -> tuple[Codec, ...]:
@@ -54,11 +57,12 @@ def codecs_for(custom: Sequence[Codec], *, pickles: bool) -> tuple[Codec, ...]:
             if not pickles:
                 raise
             body, content_type = inner.encode(item.value, PICKLE)
-        return pack([item.tag, item.key, content_type, body])
+        mode = [] if item.mode == MODE_RAW else [item.mode]
+        return pack([item.tag, item.key, content_type, body, *mode])
 
     def decode(body: bytes) -> Item:
-        tag, key, content_type, inside = unpack(body)
-        return Item(inner.decode("", "", inside, content_type), tag, key)
+        tag, key, content_type, inside, *mode = unpack(body)
+        return Item(inner.decode("", "", inside, content_type), tag, key, *mode)
 
     return (*custom, *loose, Codec(ITEM, encode, decode, types=(Item,)))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from sqlitedict_kv import Namespace, Page
-from sqlitedict_kv.adapters._compat.key_encoding import is_hash, key_of
+from sqlitedict_kv.adapters._compat.key_encoding import is_hash
 from sqlitedict_kv.adapters.diskcache.directory import CacheDirectory
 from sqlitedict_kv.adapters.diskcache.values import item_of
 
@@ -36,12 +36,12 @@ def walk_names(directory: CacheDirectory, *, by_age: bool, reverse: bool) -> Ite
     return walk()
 
 
-def walk_keys(directory: CacheDirectory, *, by_age: bool, reverse: bool) -> Iterator[Any]:
-    """Return an iterator of all keys; the first page is read at once."""
-    return _keys_of(directory, walk_names(directory, by_age=by_age, reverse=reverse))
+def walk_keys(directory: CacheDirectory, key_of: Callable[[str], Any], *, by_age: bool, reverse: bool) -> Iterator[Any]:
+    """Return an iterator of all keys, which *key_of* makes of their texts; the first page is read at once."""
+    return _keys_of(directory, key_of, walk_names(directory, by_age=by_age, reverse=reverse))
 
 
-def _keys_of(directory: CacheDirectory, names: Iterator[str]) -> Iterator[Any]:
+def _keys_of(directory: CacheDirectory, key_of: Callable[[str], Any], names: Iterator[str]) -> Iterator[Any]:
     for text in names:
         if not is_hash(text):
             yield key_of(text)
