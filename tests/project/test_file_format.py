@@ -23,6 +23,7 @@ import pytest
 
 from sqlitedict_kv import DamagedEntryError, Kind, Store
 from sqlitedict_kv.codecs import tags
+from sqlitedict_kv.codecs.key_encoding import encode_key
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.engines.sqlite import schema
 from sqlitedict_kv.engines.valkey import value_format
@@ -345,6 +346,19 @@ def test_objects_are_as_the_page_says(path):
 def test_every_built_in_content_type_is_on_the_page():
     for content_type in Codecs().decoders:
         assert f"`{content_type.partition('; as=pandas')[0]}`" in PAGE
+
+
+def test_the_examples_of_keys_are_what_the_library_writes():
+    names = {"date": date, "time": time, "datetime": datetime}
+    examples = re.findall(
+        r"`([^`]+)`(?:: | is )`([^`|]+)`((?: U\+0001(?: `[^`]+`)?)*)", PAGE.partition("### Keys of")[2]
+    )
+    assert len(examples) >= 14
+    for key, text, rest in examples:
+        expected = text + rest.replace(" U+0001", "\x01").replace(" ", "").replace("`", "")
+        assert encode_key(eval(key, names)) == expected, key
+    kinds = [row[0].strip("`") for row in table_under("Keys of other types")]
+    assert "".join(kinds) == "!#$%&(*+/@A~"
 
 
 def test_the_header_on_servers_is_that_of_the_code():
