@@ -9,6 +9,7 @@ import functools
 import importlib
 import itertools
 import random
+import re
 import shutil
 import signal
 import socket
@@ -444,6 +445,13 @@ class Cluster:
                 if port in alive and {"fail", "fail?", "handshake"} & set(flags.split(",")):
                     return False
         return True
+
+    def end_migrations(self):
+        """Leave each slot that is on its way with the owner that it has."""
+        for node in self.nodes:
+            own = next(line for line in node.ask("CLUSTER NODES").splitlines() if "myself" in line)
+            for slot in re.findall(r"\[(\d+)-[<>]-", own):
+                node.ask("CLUSTER SETSLOT", slot, "STABLE")
 
     def migrate_slot(self, slot, to):
         """Return a move of a slot to another primary, of which nothing has happened yet."""

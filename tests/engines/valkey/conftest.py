@@ -11,12 +11,13 @@ from tests.conftest import servers, valkey_binary
 
 
 def mend(cluster):
-    """Start what was killed, wait until all is well, and remove all data."""
+    """Start what was killed, end moves of slots that are open, wait until all is well, and remove all data."""
     for node in cluster.nodes:
         if node.is_running:
             node.resume()
         else:
             node.start()
+    cluster.end_migrations()
     cluster.wait_until_healthy()
     for primary in cluster.primaries():
         primary.ask("FLUSHALL")

@@ -6,8 +6,11 @@ import time
 from collections import Counter, defaultdict
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from sqlitedict_kv import Namespace, NotConfirmedError, OutcomeUnknownError, Store
+from sqlitedict_kv.engines.valkey.client.redis_py import LostError
+from sqlitedict_kv.engines.valkey.client.retry import Retry
 from tests.faults.crew import Crew, Voice
 
 NAMESPACE = "ns"
@@ -212,9 +215,16 @@ def assert_versions_grow(tolds):
 
 
 @contextmanager
-def hurried(store, seconds):
-    """Let the calls of a store, which was opened in peace, give up soon."""
-    link = store._engine._link
-    patient, link._timeout = link._timeout, seconds
-    yield
-    link._timeout = patient
+def giving_up(refusals=3):
+    """Let a call give up when servers refused it a number of times, however long that takes them."""
+    pause = Retry._pause
+
+    def count(retry, error):
+        if not isinstance(error, LostError):
+            retry.refusals = getattr(retry, "refusals", 0) + 1
+            if retry.refusals == refusals:
+                retry._give_up(error)
+        pause(retry, error)
+
+    with patch.object(Retry, "_pause", count):
+        yield

@@ -6,11 +6,10 @@ from redis.crc import key_slot
 from sqlitedict_kv import Store, UnreachableError
 from tests.conftest import redis_binary, servers, valkey_binary
 from tests.engines.valkey.conftest import mend
-from tests.engines.valkey.load import NAMESPACE, Load, hurried
+from tests.engines.valkey.load import NAMESPACE, Load, giving_up
 from tests.support.servers import HOST, until
 
 SLOT = key_slot(b"{%s:0}" % NAMESPACE.encode())
-SHORT = 0.03  # seconds after which a call gives up that waits for the end of the move
 KEYS = [f"k{number}" for number in range(6)]
 
 
@@ -58,7 +57,7 @@ def test_what_is_read_and_written_while_a_slot_moves_key_by_key_is_right_or_wait
         for key in KEYS:  # single reads never wait
             assert ns[key] == model[key]
         assert ns.get("absent") is None
-        with hurried(store, SHORT):
+        with giving_up():
             waits_or_is_right(lambda: ns.get_many([*KEYS, "absent"]), model)
             waits_or_is_right(lambda: list(ns), KEYS)
             waits_or_is_right(lambda: len(ns), len(KEYS))
@@ -100,7 +99,7 @@ def test_a_removal_while_a_slot_moves_key_by_key_is_whole_or_waits(either, clock
             "several deletes": lambda: ns.delete_many(KEYS),
         }[verb]
 
-        with hurried(store, SHORT), pytest.raises(UnreachableError, match="TRYAGAIN|Multiple keys"):
+        with giving_up(), pytest.raises(UnreachableError, match="TRYAGAIN|Multiple keys"):
             remove()
 
         move.run_on()
@@ -116,7 +115,7 @@ def test_an_unordered_namespace_is_dropped_wherever_its_slot_is(either):
         ns.set_many(dict.fromkeys(KEYS, 1))
         move = begun(either)
         move_keys(move, "k1", "k2")
-        with hurried(store, SHORT), pytest.raises(UnreachableError, match="TRYAGAIN|Multiple keys"):
+        with giving_up(), pytest.raises(UnreachableError, match="TRYAGAIN|Multiple keys"):
             store.drop(NAMESPACE)
         move.run_on()
 
