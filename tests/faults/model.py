@@ -88,7 +88,7 @@ def run(round_: Round) -> None:
 def start(kind: str, seed: int, runs: int, mutant: str | None) -> subprocess.Popen[str]:
     from tests.support.processes import environment  # noqa: PLC0415 - it imports the library, which a worker breaks first
 
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), environment()["PYTHONPATH"]])
+    paths = os.pathsep.join([str(ROOT), environment()["PYTHONPATH"]])
     return subprocess.Popen(
         [sys.executable, "-m", "tests.faults.model", kind, str(seed), str(runs), mutant or ""],
         stdout=subprocess.PIPE,
@@ -138,12 +138,12 @@ def work(kind: str, seed: int, runs: int, mutant: str) -> int:
     """Search for a sequence that shows a difference; return CAUGHT if there is one."""
     if mutant:
         sys.meta_path.insert(0, _Finder(MUTANTS[mutant]))
-    import test_model  # noqa: PLC0415 - it imports the library
     from hypothesis import Phase, stateful  # noqa: PLC0415
     from hypothesis import seed as seeded  # noqa: PLC0415
     from hypothesis import settings as settings_of  # noqa: PLC0415
 
     from sqlitedict_kv import Store  # noqa: PLC0415
+    from tests.unit import test_model  # noqa: PLC0415 - it imports the library
 
     if mutant and not broken_in:
         raise LookupError(f"{MUTANTS[mutant].old!r} is nowhere in the library any more: give the mutant a new line")

@@ -11,7 +11,7 @@ import pytest
 import redis.asyncio
 
 from sqlitedict_kv import AsyncStore, Codec, CodecError, Store, TooLargeError, UnsupportedError
-from tests.support.ids import shown
+from tests.support import ids
 
 NAN, INF = float("nan"), float("inf")
 HUGE = 10**5000  # too long for Python to print
@@ -43,7 +43,7 @@ def case(name, call, error, words):
 
 
 def shown(value):
-    return "huge" if value is HUGE else shown(value)[:30]
+    return "huge" if value is HUGE else ids.shown(value)[:30]
 
 
 def option(name, error, *values):

@@ -1,0 +1,131 @@
+"""Shape of the package: small modules, short functions, one word for one thing, and imports that harm nobody."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import sqlitedict_kv
+
+PACKAGE = Path(sqlitedict_kv.__file__).parent
+MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
+MAX_NAMES = 22  # at the top of the package
+MAX_LINES = 400  # of a module
+SHORT_BODY = 15  # lines; nine of ten functions have at most as many
+MAX_CORE_LINES = 4500  # so that it can be read in one sitting
+NOT_CORE = ("adapters/", "cli/", "tools/")
+
+# What one reads to know how a value gets into a file and out of it. Kinds of values, recovery, the LRU, tasks,
+# locks and memoize are modules of their own, which the core can be read without.
+CORE = (
+    "errors.py",
+    "store.py",
+    "namespace/*.py",
+    "transaction.py",
+    "exclusive.py",
+    "options.py",
+    "open_engine.py",
+    "validation.py",
+    "operations/*.py",
+    "codecs/registry.py",
+    "codecs/msgpack.py",
+    "codecs/json_engine.py",
+    "engines/protocol.py",
+    "engines/record.py",
+    "engines/address.py",
+    "engines/sqlite/*.py",
+)
+
+
+@cache
+def tree_of(name):
+    return ast.parse(MODULES[name].read_text(encoding="utf-8"))
+
+
+def lines_of(name):
+    return len(MODULES[name].read_text(encoding="utf-8").splitlines())
+
+
+def test_the_top_of_the_package_has_few_names():
+    found = {path.stem for path in PACKAGE.iterdir() if path.suffix in {".py", ""} and path.name != "__pycache__"}
+    assert len(found) <= MAX_NAMES, sorted(found)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_is_not_long(name):
+    assert lines_of(name) <= MAX_LINES
+
+
+def test_no_class_name_stands_for_two_things_in_the_core():
+    places = {}
+    for name in MODULES:
+        if not name.startswith(NOT_CORE):
+            for node in ast.walk(tree_of(name)):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, set()).add(name)
+    assert {name: sorted(found) for name, found in places.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_says_with_a_noun_what_it_is(name):
+    docstring = ast.get_docstring(tree_of(name))
+    assert docstring or not tree_of(name).body
+    assert not docstring or docstring.split()[0] not in {"What", "Who", "How", "Which", "Whether", "Where", "When"}
+
+
+def test_most_functions_are_short():
+    bodies = {}
+    for name in MODULES:
+        for node in ast.walk(tree_of(name)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                statements = node.body[1:] if ast.get_docstring(node) is not None else node.body
+                if statements:
+                    bodies[name, node.name, node.lineno] = node.end_lineno - statements[0].lineno + 1
+    long = [where for where, lines in bodies.items() if lines > SHORT_BODY]
+    assert len(long) <= len(bodies) * 0.1, f"{len(long)} of {len(bodies)}: {long}"
+
+
+def test_the_core_can_be_read_in_one_sitting():
+    core = sorted({path for pattern in CORE for path in PACKAGE.glob(pattern)})
+    lines = {path.relative_to(PACKAGE).as_posix(): lines_of(path.relative_to(PACKAGE).as_posix()) for path in core}
+    assert sum(lines.values()) <= MAX_CORE_LINES, lines
+
+
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+import sqlitedict_kv
+from sqlitedict_kv import copy, Store
+before = {name: getattr(sqlitedict_kv, name) for name in sqlitedict_kv.__all__}
+for module in pkgutil.walk_packages(sqlitedict_kv.__path__, "sqlitedict_kv."):
+    if not module.name.endswith("__main__"):
+        try:
+            importlib.import_module(module.name)
+        except ImportError as error:  # of an optional dependency
+            assert not (error.name or "").startswith("sqlitedict_kv"), error
+        except Exception as error:  # Django that is not configured
+            assert type(error).__module__.startswith("django"), error
+changed = [name for name, thing in before.items() if getattr(sqlitedict_kv, name) is not thing]
+assert not changed, changed
+from sqlitedict_kv import copy, diagnose
+with Store(":memory:") as source, Store(":memory:") as target:
+    source.ns("n")["k"] = 1
+    copy(source, target)
+    assert target.ns("n")["k"] == 1
+assert callable(diagnose)
+"""
+
+
+def test_importing_every_module_leaves_each_public_name_as_it_was(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(PACKAGE.parent)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
