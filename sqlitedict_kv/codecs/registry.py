@@ -1,4 +1,4 @@
-"""How a value becomes bytes of a content type, and a value again."""
+"""Registry of codecs: values as bytes of a content type, and back."""
 
 from __future__ import annotations
 

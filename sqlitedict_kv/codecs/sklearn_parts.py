@@ -1,4 +1,4 @@
-"""What fitted estimators of scikit-learn hold in compiled code: trees, neighbours, losses; as their arrays."""
+"""Compiled parts of fitted estimators of scikit-learn (trees, neighbours, losses) as their arrays."""
 
 from __future__ import annotations
 

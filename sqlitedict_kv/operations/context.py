@@ -1,4 +1,4 @@
-"""What every view of a store shares, and the pure steps before and after a call of its engine."""
+"""Context that all views of a store share, with the pure steps before and after a call of the engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller passes to a verb that writes, as an edit: checked, encoded, with its deadline."""
+"""Edits from the arguments of a verb that writes: checked, encoded, with their deadline."""
 
 from __future__ import annotations
 

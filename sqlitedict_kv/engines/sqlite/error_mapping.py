@@ -1,4 +1,4 @@
-"""What an error of the sqlite3 module means to a store."""
+"""Errors of the sqlite3 module as errors of a store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which file systems can carry SQLite's write-ahead log.
+"""File systems, and whether SQLite's write-ahead log works on them.
 
 WAL needs memory that all processes share and POSIX locks that work
 (https://www.sqlite.org/wal.html#noshm). Network and virtual file systems promise one or the other only

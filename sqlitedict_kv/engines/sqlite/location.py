@@ -1,4 +1,4 @@
-"""Where a store's file is, and what must hold before SQLite may open it.
+"""Location of a store's file, and its checks before SQLite may open it.
 
 Nothing here ever opens a file that may be a live database: closing any descriptor of it would drop the
 POSIX locks of every connection in this process (https://www.sqlite.org/howtocorrupt.html, section 2.2).

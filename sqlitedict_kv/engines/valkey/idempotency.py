@@ -1,4 +1,4 @@
-"""Who asks: what lets a server recognize a request that it has executed already."""
+"""Identity of a request, by which a server recognizes one that it has executed already."""
 
 from __future__ import annotations
 

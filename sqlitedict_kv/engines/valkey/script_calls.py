@@ -1,4 +1,4 @@
-"""What the engine asks of the servers, as calls of the scripts."""
+"""Calls of the scripts, one for each request of the engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done on the server, in Lua: each script is one atomic step.
+"""Scripts in Lua, each of which is one atomic step on the server.
 
 A script that writes is told who asks, by a session and a number that grows. If the session has recorded that number,
 the request was executed before and its answer was lost on the way: the script answers again and changes nothing. The

@@ -1,4 +1,4 @@
-"""What servers say of themselves."""
+"""Facts that servers report about themselves."""
 
 from __future__ import annotations
 

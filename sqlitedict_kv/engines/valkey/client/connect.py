@@ -1,4 +1,4 @@
-"""What a user opens, a URL or a client of redis-py, as a link to the servers."""
+"""Links to the servers that a URL or a client of redis-py names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an error of redis-py means to a call: try again, and how, or give up, and with which error of ours."""
+"""Errors of redis-py as verdicts on a call: how to try again, or which error of ours to raise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the engine uses of redis-py, which is imported here and nowhere else."""
+"""Connections of redis-py, which is imported here and nowhere else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of one call after each of its attempts failed."""
+"""Retry of one call after an attempt failed."""
 
 from __future__ import annotations
 

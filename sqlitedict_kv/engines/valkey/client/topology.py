@@ -1,4 +1,4 @@
-"""Which server serves a slot: always the same one, the one that the sentinels name, or as the cluster says."""
+"""Topology of the servers: one server, the primary that sentinels name, or the owner of a slot in a cluster."""
 
 from __future__ import annotations
 

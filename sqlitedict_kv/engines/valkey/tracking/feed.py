@@ -1,4 +1,4 @@
-"""Who listens to the servers, and tells the memory in front of them what changed.
+"""Feed of invalidations from the servers to the memory in front of them.
 
 One thread listens to all primaries: each tells of every entry that anybody writes there (``CLIENT TRACKING ON BCAST``,
 RESP3), so it does not matter which of them owns a slot, or who is given it. A few times within the staleness each is
