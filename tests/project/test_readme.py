@@ -194,6 +194,12 @@ def test_a_page_has_one_title(name):
     assert len(re.findall(r"^# ", without_code(PAGES[name]), re.MULTILINE)) == 1
 
 
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_a_page_is_in_plain_english(name):
+    odd = re.compile(r"\b(anew|for ever|of late|whoever|whosoever|is none of|are none of)\b|, say[ ,.)]", re.IGNORECASE)
+    assert [line for line in without_code(PAGES[name]).splitlines() if odd.search(line)] == []
+
+
 @pytest.mark.parametrize(("name", "link"), LINKS)
 def test_a_link_leads_to_a_file_and_to_a_heading_in_it(name, link):
     path, _, anchor = link.partition("#")
