@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from sqlitedict_kv.namespace import Namespace, make_namespace
 from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.operations.optional import require_exclusive
-from sqlitedict_kv.operations.type_variables import K
-from sqlitedict_kv.validation import Duration, checked_content_type, checked_namespace, checked_ttl
+from sqlitedict_kv.operations.type_variables import K, T
+from sqlitedict_kv.operations.view_options import ViewOptions
+from sqlitedict_kv.validation import Duration, checked_namespace
+
+if TYPE_CHECKING:
+    import builtins
 
 
 class Exclusive:
@@ -24,33 +28,61 @@ class Exclusive:
     def ns(
         self,
         name: str,
-        *,
-        ttl: Duration | None = None,
-        content_type: str | None = None,
+        **options: Unpack[ViewOptions],
     ) -> Namespace: ...
     @overload
     def ns(
         self,
         name: str,
         *,
-        keys: type[K],
-        ttl: Duration | None = None,
-        content_type: str | None = None,
+        type: builtins.type[T],
+        **options: Unpack[ViewOptions],
+    ) -> Namespace[str, T]: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        type: Any,
+        **options: Unpack[ViewOptions],
+    ) -> Namespace[str, Any]: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: builtins.type[K],
+        **options: Unpack[ViewOptions],
     ) -> Namespace[K]: ...
     @overload
     def ns(
         self,
         name: str,
         *,
-        keys: Any,
+        keys: builtins.type[K],
+        type: builtins.type[T],
+        **options: Unpack[ViewOptions],
+    ) -> Namespace[K, T]: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: Any = str,
+        type: Any = None,
+        **options: Unpack[ViewOptions],
+    ) -> Namespace[Any, Any]: ...
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: Any = str,
+        type: Any = None,  # noqa: A002 - so it reads in a call
         ttl: Duration | None = None,
         content_type: str | None = None,
-    ) -> Namespace[Any]: ...
-    def ns(
-        self, name: str, *, keys: Any = str, ttl: Duration | None = None, content_type: str | None = None
     ) -> Namespace[Any, Any]:
         """Return a namespace within the transaction; the arguments are those of :meth:`Store.ns`."""
-        defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, self._context.codecs))
+        defaults = Defaults.checked(self._context.codecs, ttl, content_type, type)
         return make_namespace(self._context, checked_namespace(name), defaults, keys)
 
 

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack, overload
 
@@ -17,23 +16,24 @@ from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.exclusive import Exclusive, exclusively
 from sqlitedict_kv.lru import LRUStats
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
-from sqlitedict_kv.memoization.result_store import ResultStore, declare_layouts, lease_namespace
+from sqlitedict_kv.memoization.result_store import ResultStore
 from sqlitedict_kv.namespace import Namespace, make_namespace
 from sqlitedict_kv.open_engine import open_engine
 from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import Defaults, StoreContext
-from sqlitedict_kv.operations.type_variables import K
+from sqlitedict_kv.operations.type_variables import K, T
+from sqlitedict_kv.operations.view_options import LayoutOptions
 from sqlitedict_kv.options import MEMORY, Settings, StoreOptions, check_options, with_store_options
 from sqlitedict_kv.transaction import Transaction
 from sqlitedict_kv.validation import (
     Duration,
-    checked_content_type,
     checked_namespace,
     checked_optional_int,
-    checked_ttl,
 )
 
 if TYPE_CHECKING:
+    import builtins
+
     from sqlitedict_kv.engines.optional import Quarantine
     from sqlitedict_kv.engines.registry import Client
 
@@ -152,39 +152,56 @@ class Store:
     def ns(
         self,
         name: str,
-        *,
-        ttl: Duration | None = None,
-        content_type: str | None = None,
-        shards: int | None = None,
-        ordered: bool | None = None,
+        **options: Unpack[LayoutOptions],
     ) -> Namespace: ...
     @overload
     def ns(
         self,
         name: str,
         *,
-        keys: type[K],
-        ttl: Duration | None = None,
-        content_type: str | None = None,
-        shards: int | None = None,
-        ordered: bool | None = None,
+        type: builtins.type[T],
+        **options: Unpack[LayoutOptions],
+    ) -> Namespace[str, T]: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        type: Any,
+        **options: Unpack[LayoutOptions],
+    ) -> Namespace[str, Any]: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: builtins.type[K],
+        **options: Unpack[LayoutOptions],
     ) -> Namespace[K]: ...
     @overload
     def ns(
         self,
         name: str,
         *,
-        keys: Any,
-        ttl: Duration | None = None,
-        content_type: str | None = None,
-        shards: int | None = None,
-        ordered: bool | None = None,
-    ) -> Namespace[Any]: ...
+        keys: builtins.type[K],
+        type: builtins.type[T],
+        **options: Unpack[LayoutOptions],
+    ) -> Namespace[K, T]: ...
+    @overload
     def ns(
         self,
         name: str,
         *,
         keys: Any = str,
+        type: Any = None,
+        **options: Unpack[LayoutOptions],
+    ) -> Namespace[Any, Any]: ...
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: Any = str,
+        type: Any = None,  # noqa: A002 - so it reads in a call
         ttl: Duration | None = None,
         content_type: str | None = None,
         shards: int | None = None,
@@ -198,6 +215,9 @@ class Store:
                 ``UUID``, a tuple of such as ``tuple[str, int]``, a union, or ``object`` for all of these and what
                 MessagePack keeps. Keys are in their own order. In the file, and for a namespace without ``keys``, a
                 key is the text that :mod:`sqlitedict_kv.codecs.key_encoding` describes.
+            type: the type of the values, such as ``User``, ``list[User]`` or ``User | None``; the classes that it and
+                the fields of its classes name are allowed, and values of other types are refused on writing and on
+                reading. None is any value that the store keeps.
             ttl: seconds, a timedelta, or text such as ``"30 min"``, until an entry expires where a write does not say;
                 None is never.
             content_type: how values are encoded where a write does not say; None is what fits each.
@@ -210,7 +230,7 @@ class Store:
             TypeError: keys of the type *keys* cannot be kept.
             LayoutError: (when it is used) it was made with other *shards*, or other than *ordered*.
         """
-        defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, self._context.codecs))
+        defaults = Defaults.checked(self._context.codecs, ttl, content_type, type)
         checked, layout = checked_namespace(name), checked_layout(shards, ordered)
         if layout is not None:
             optional.declare(self._engine, checked, layout)
@@ -244,10 +264,8 @@ class Store:
         return Memoize(self._result_store)
 
     def _result_store(self, ns: str | None) -> ResultStore:
-        name = "memoize" if ns is None else checked_namespace(ns, "ns")
-        leases = self.ns(lease_namespace(name))
-        declare_layouts(partial(optional.declare, self._engine), name, leases.name)
-        return ResultStore(self._context, self.ns(name), leases, self.atomic, self._context.clock, self._context.codecs)
+        results = self.ns("memoize" if ns is None else checked_namespace(ns, "ns"))
+        return results._result_store(None)  # noqa: SLF001 - a view of this store
 
     def drop(self, name: str) -> int:
         """Remove all entries of a namespace in bounded batches, and return how many there were.

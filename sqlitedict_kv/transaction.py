@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Generic, Self, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, Unpack, overload
 
 from sqlitedict_kv.codecs.key_types import KeyType, key_type_of
 from sqlitedict_kv.engines.protocol import Change, Edit, Put
 from sqlitedict_kv.errors import ConflictError
 from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.operations.prepare import Edits
-from sqlitedict_kv.operations.type_variables import K, V
-from sqlitedict_kv.validation import DEFAULT, Default, Duration, checked_content_type, checked_namespace, checked_ttl
+from sqlitedict_kv.operations.type_variables import K, T, V
+from sqlitedict_kv.operations.view_options import ViewOptions
+from sqlitedict_kv.validation import DEFAULT, Default, Duration, checked_namespace
+
+if TYPE_CHECKING:
+    import builtins
 
 
 class Transaction:
@@ -37,33 +41,61 @@ class Transaction:
     def ns(
         self,
         name: str,
-        *,
-        ttl: Duration | None = None,
-        content_type: str | None = None,
+        **options: Unpack[ViewOptions],
     ) -> TransactionNamespace: ...
     @overload
     def ns(
         self,
         name: str,
         *,
-        keys: type[K],
-        ttl: Duration | None = None,
-        content_type: str | None = None,
+        type: builtins.type[T],
+        **options: Unpack[ViewOptions],
+    ) -> TransactionNamespace[str, T]: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        type: Any,
+        **options: Unpack[ViewOptions],
+    ) -> TransactionNamespace[str, Any]: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: builtins.type[K],
+        **options: Unpack[ViewOptions],
     ) -> TransactionNamespace[K]: ...
     @overload
     def ns(
         self,
         name: str,
         *,
-        keys: Any,
+        keys: builtins.type[K],
+        type: builtins.type[T],
+        **options: Unpack[ViewOptions],
+    ) -> TransactionNamespace[K, T]: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: Any = str,
+        type: Any = None,
+        **options: Unpack[ViewOptions],
+    ) -> TransactionNamespace[Any, Any]: ...
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: Any = str,
+        type: Any = None,  # noqa: A002 - so it reads in a call
         ttl: Duration | None = None,
         content_type: str | None = None,
-    ) -> TransactionNamespace[Any]: ...
-    def ns(
-        self, name: str, *, keys: Any = str, ttl: Duration | None = None, content_type: str | None = None
     ) -> TransactionNamespace[Any, Any]:
         """Return what records for a namespace; the arguments are those of :meth:`Store.ns`."""
-        defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, self._context.codecs))
+        defaults = Defaults.checked(self._context.codecs, ttl, content_type, type)
         checked, key_type = checked_namespace(name), key_type_of(keys)
         return TransactionNamespace(self, Edits(self._context, checked, defaults), checked, key_type)
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final, TypeVar
+from types import GenericAlias, UnionType
+from typing import Any, Final, NewType, TypeVar, get_origin
 
 from sqlitedict_kv.codecs.catalog import is_built_in
 from sqlitedict_kv.codecs.kinds import Kind
@@ -185,6 +186,16 @@ def checked_content_type(content_type: object, codecs: Codecs) -> str | None:
     if content_type not in codecs:
         raise ValueError(f"content_type {content_type!r} has no codec in this store; open it with codecs=[...]")
     return content_type
+
+
+def checked_type(kind: object) -> object:
+    """Return the type of the values of a view: a class, a generic one, a union, or another name of one."""
+    if isinstance(kind, type | GenericAlias | UnionType | NewType | TypeVar) or get_origin(kind) is not None:
+        return kind
+    if kind is Any or type(kind).__name__ == "TypeAliasType":
+        return kind
+    hint = f"the class itself, not {kind!r:.80}" if isinstance(kind, str) else f"not {type(kind).__name__}"
+    raise TypeError(f"type must be a type such as User or list[User], {hint}")
 
 
 def checked_types(types: object) -> tuple[Kind, ...]:

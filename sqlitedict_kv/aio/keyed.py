@@ -11,20 +11,18 @@ from sqlitedict_kv.codecs.key_types import KeyType, key_type_of
 from sqlitedict_kv.memoization.result_store import ResultStore
 from sqlitedict_kv.namespace import KeyedNamespace, Namespace
 from sqlitedict_kv.namespace.keyed import decode_key_of, naming
-from sqlitedict_kv.operations.context import Entry
+from sqlitedict_kv.operations.context import Defaults, Entry
 from sqlitedict_kv.operations.pagination import Page
 from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.validation import DEFAULT, Default, Duration, checked_mapping
 
 
-def make_async_namespace(
-    lazy: LazyStore, name: str, ttl: Duration | None, content_type: str | None, keys: Any
-) -> AsyncNamespace[Any, Any]:
-    """Return a view for tasks; the arguments are those of :meth:`AsyncStore.ns`."""
+def make_async_namespace(lazy: LazyStore, name: str, defaults: Defaults, keys: Any) -> AsyncNamespace[Any, Any]:
+    """Return a view for tasks; *name* and *defaults* are checked already, *keys* is the declared type of keys."""
     key_type = key_type_of(keys)
     if key_type is None:
-        return AsyncNamespace(lazy, name, ttl, content_type)
-    return AsyncKeyedNamespace(lazy, name, ttl, content_type, key_type)
+        return AsyncNamespace(lazy, name, defaults)
+    return AsyncKeyedNamespace(lazy, name, defaults, key_type)
 
 
 class AsyncKeyedNamespace(AsyncNamespace[K, V]):
@@ -32,11 +30,9 @@ class AsyncKeyedNamespace(AsyncNamespace[K, V]):
 
     __slots__ = ("_key_type",)
 
-    def __init__(
-        self, lazy: LazyStore, name: str, ttl: Duration | None, content_type: str | None, key_type: KeyType
-    ) -> None:
+    def __init__(self, lazy: LazyStore, name: str, defaults: Defaults, key_type: KeyType) -> None:
         """Make a view; the arguments but *key_type* are those of :class:`AsyncNamespace`."""
-        super().__init__(lazy, name, ttl, content_type)
+        super().__init__(lazy, name, defaults)
         self._key_type = key_type
 
     @property
@@ -45,8 +41,7 @@ class AsyncKeyedNamespace(AsyncNamespace[K, V]):
         return KeyedNamespace(self._lazy.open().context, self._name, self._defaults, self._key_type)
 
     def _result_store(self, ns: str | None) -> ResultStore:
-        defaults = self._defaults
-        plain: AsyncNamespace = AsyncNamespace(self._lazy, self._name, defaults.ttl, defaults.content_type)
+        plain: AsyncNamespace = AsyncNamespace(self._lazy, self._name, self._defaults)
         return plain._result_store(ns)  # noqa: SLF001 - of another object
 
     def _text(self, key: object) -> Any:

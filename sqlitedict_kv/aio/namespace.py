@@ -7,6 +7,7 @@ from typing import Any, TypeVar, overload
 
 from sqlitedict_kv.aio.lazy import LazyNamespace
 from sqlitedict_kv.aio.reader import AsyncNamespaceReader
+from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.async_driver import drive
 from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.engines.protocol import Edit
@@ -49,20 +50,24 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
         """Return where memoize keeps results: hits are awaited, other steps run in the thread of the writes."""
         if ns is not None:
             raise ValueError("ns is for AsyncStore.memoize; a namespace keeps the results itself")
-        lazy, defaults = self._lazy, self._defaults
-        awaited: AsyncNamespace[Any, Any] = self
-        leases = lease_namespace(self._name)
-        declare_layouts(lazy.declare, self._name, leases)
+        declare_layouts(self._lazy.declare, self._name, lease_namespace(self._name))
+        return self._results_by((self._defaults.codecs or self._lazy.codecs).unchecked())
+
+    def _results_by(self, codecs: Codecs) -> ResultStore:
+        """Return where memoize keeps results that *codecs* encode."""
+        lazy, defaults = self._lazy, self._defaults._replace(codecs=codecs)
+        awaited: AsyncNamespace[Any, Any] = AsyncNamespace(lazy, self._name, defaults)
         return ResultStore(
             lazy,
-            self.sync_namespace,
-            LazyNamespace(lazy, leases, Defaults(None, None)),
-            lambda: Transaction(lazy.open().context),
+            awaited.sync_namespace,
+            LazyNamespace(lazy, lease_namespace(self._name), Defaults(None, None)),
+            lambda: Transaction(lazy.open().context.with_codecs(codecs)),
             lazy.clock,
-            lazy.codecs,
+            codecs,
             defaults.ttl,
             defaults.content_type,
             OffLoop(awaited.get, awaited.get_with_meta, self.in_thread),
+            self._results_by,
         )
 
     async def set(
@@ -209,7 +214,7 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
 
     async def _verbs(self) -> Verbs:
         bound = self._bound or await self._bind()
-        store, context, name = bound.store, bound.store.context, self._name
+        store, context, name = bound.store, bound.context, self._name
         return Verbs(
             context,
             name,

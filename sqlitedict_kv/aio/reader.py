@@ -15,12 +15,9 @@ from sqlitedict_kv.operations.pagination import Page, checked_bounds
 from sqlitedict_kv.operations.prepare import Edits
 from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.validation import (
-    Duration,
     checked_bool,
-    checked_content_type,
     checked_keys,
     checked_namespace,
-    checked_ttl,
 )
 
 T = TypeVar("T")
@@ -29,10 +26,10 @@ T = TypeVar("T")
 class _Bound:
     """The parts of a namespace that need the open store."""
 
-    __slots__ = ("edits", "in_memory", "namespace", "store")
+    __slots__ = ("context", "edits", "in_memory", "namespace", "store")
 
     def __init__(self, store: OpenStore, name: str, defaults: Defaults) -> None:
-        context = store.context
+        self.context = context = defaults.apply(store.context)
         self.store = store
         self.edits = Edits(context, name, defaults)
         self.namespace: Namespace[Any, Any] = Namespace(context, name, defaults)
@@ -45,11 +42,11 @@ class AsyncNamespaceReader(Generic[K, V]):
 
     __slots__ = ("_bound", "_defaults", "_lazy", "_name")
 
-    def __init__(self, lazy: LazyStore, name: str, ttl: Duration | None, content_type: str | None) -> None:
-        """Make a view of the store of *lazy*; the arguments are those of :meth:`AsyncStore.ns`."""
+    def __init__(self, lazy: LazyStore, name: str, defaults: Defaults) -> None:
+        """Make a view of the store of *lazy*; *defaults* are checked already."""
         self._lazy = lazy
         self._name = checked_namespace(name)
-        self._defaults = Defaults(checked_ttl(ttl), checked_content_type(content_type, lazy.codecs))
+        self._defaults = defaults
         self._bound: _Bound | None = None
 
     @property
@@ -168,7 +165,7 @@ class AsyncNamespaceReader(Generic[K, V]):
     ) -> AsyncIterator[tuple[K, Entry[V]]]:
         """Yield keys and their entries, in order, by pages; the arguments are those of :meth:`Namespace.list`."""
         bounds, backwards = checked_bounds(prefix, start, stop), checked_bool(reverse, "reverse")
-        context = (self._bound or await self._bind()).store.context
+        context = (self._bound or await self._bind()).context
         pages = context.pages_within(self._name, bounds, reverse=backwards)
         async for key, record in self._records(pages):
             yield key, context.entry(self._name, key, record)
@@ -186,7 +183,8 @@ class AsyncNamespaceReader(Generic[K, V]):
                 yield item
 
     def _value(self, key: Any, record: Record) -> Any:
-        return self._lazy.codecs.decode(self._name, key, record.body, record.content_type)
+        codecs = self._defaults.codecs or self._lazy.codecs
+        return codecs.decode(self._name, key, record.body, record.content_type)
 
     async def list(
         self,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from sqlitedict_kv.aio.keyed import make_async_namespace
 from sqlitedict_kv.aio.lazy import LazyStore
@@ -16,15 +16,17 @@ from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.engines.layout import checked_layout
 from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
 from sqlitedict_kv.memoization.decorator import AsyncDecorator, Memoize
-from sqlitedict_kv.operations.type_variables import K
+from sqlitedict_kv.operations.context import Defaults
+from sqlitedict_kv.operations.type_variables import K, T
+from sqlitedict_kv.operations.view_options import LayoutOptions
 from sqlitedict_kv.options import MEMORY, StoreOptions, check_options, with_store_options
 from sqlitedict_kv.store import Health, Store, StoreStats
-from sqlitedict_kv.validation import Duration
+from sqlitedict_kv.validation import Duration, checked_namespace
 
 if TYPE_CHECKING:
-    from sqlitedict_kv.engines.registry import Client
+    import builtins
 
-T = TypeVar("T")
+    from sqlitedict_kv.engines.registry import Client
 
 
 @with_store_options
@@ -82,39 +84,56 @@ class AsyncStore:
     def ns(
         self,
         name: str,
-        *,
-        ttl: Duration | None = None,
-        content_type: str | None = None,
-        shards: int | None = None,
-        ordered: bool | None = None,
+        **options: Unpack[LayoutOptions],
     ) -> AsyncNamespace: ...
     @overload
     def ns(
         self,
         name: str,
         *,
-        keys: type[K],
-        ttl: Duration | None = None,
-        content_type: str | None = None,
-        shards: int | None = None,
-        ordered: bool | None = None,
+        type: builtins.type[T],
+        **options: Unpack[LayoutOptions],
+    ) -> AsyncNamespace[str, T]: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        type: Any,
+        **options: Unpack[LayoutOptions],
+    ) -> AsyncNamespace[str, Any]: ...
+    @overload
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: builtins.type[K],
+        **options: Unpack[LayoutOptions],
     ) -> AsyncNamespace[K]: ...
     @overload
     def ns(
         self,
         name: str,
         *,
-        keys: Any,
-        ttl: Duration | None = None,
-        content_type: str | None = None,
-        shards: int | None = None,
-        ordered: bool | None = None,
-    ) -> AsyncNamespace[Any]: ...
+        keys: builtins.type[K],
+        type: builtins.type[T],
+        **options: Unpack[LayoutOptions],
+    ) -> AsyncNamespace[K, T]: ...
+    @overload
     def ns(
         self,
         name: str,
         *,
         keys: Any = str,
+        type: Any = None,
+        **options: Unpack[LayoutOptions],
+    ) -> AsyncNamespace[Any, Any]: ...
+    def ns(
+        self,
+        name: str,
+        *,
+        keys: Any = str,
+        type: Any = None,  # noqa: A002 - so it reads in a call
         ttl: Duration | None = None,
         content_type: str | None = None,
         shards: int | None = None,
@@ -122,7 +141,8 @@ class AsyncStore:
     ) -> AsyncNamespace[Any, Any]:
         """Return a namespace; the arguments are those of :meth:`Store.ns`."""
         layout = checked_layout(shards, ordered)
-        namespace = make_async_namespace(self._lazy, name, ttl, content_type, keys)
+        defaults = Defaults.checked(self._lazy.codecs, ttl, content_type, type)
+        namespace = make_async_namespace(self._lazy, checked_namespace(name), defaults, keys)
         if layout is not None:
             self._lazy.declare(namespace.name, layout)
         return namespace

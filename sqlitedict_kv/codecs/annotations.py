@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
 import typing
@@ -23,9 +24,9 @@ class Scope(NamedTuple):
         """Return that of what is written in a class or a function."""
         module = getattr(owner, "__globals__", None)
         if module is None:
-            module = vars(sys.modules.get(owner.__module__, types.ModuleType("")))
+            module = vars(sys.modules.get(str(owner.__module__), types.ModuleType("")))
         parameters = {parameter.__name__: parameter for parameter in getattr(owner, "__type_params__", ())}
-        return cls(module, {**parameters, owner.__name__: owner})
+        return cls(module, {**parameters, getattr(owner, "__name__", ""): owner})
 
 
 NOWHERE = Scope({}, {})
@@ -98,12 +99,19 @@ def _fields(cls: type) -> Iterator[tuple[Any, Scope]]:
         yield field.annotation, NOWHERE
 
 
-def _annotations(cls: type) -> dict[str, Any]:
+def return_annotation(function: Any) -> tuple[Any, Scope]:
+    """Return the type that a function says it returns, None if it does not, and the names that it is resolved among."""
+    plain = inspect.unwrap(function)
+    return _annotations(plain).get("return"), Scope.of(plain)
+
+
+def _annotations(owner: Any) -> dict[str, Any]:
     if sys.version_info >= (3, 14):
         from annotationlib import Format, get_annotations  # noqa: PLC0415 - not there before
 
-        return get_annotations(cls, format=Format.FORWARDREF)
-    found: dict[str, Any] = vars(cls).get("__annotations__", {})
+        return get_annotations(owner, format=Format.FORWARDREF)
+    own = vars(owner) if isinstance(owner, type) else {"__annotations__": getattr(owner, "__annotations__", {})}
+    found: dict[str, Any] = own.get("__annotations__", {})
     return found
 
 

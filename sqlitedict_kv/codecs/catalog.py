@@ -28,10 +28,10 @@ FACTORIES: Mapping[str, type] = {
 class Catalog:
     """The kinds of a view: those of Python and of libraries, and the classes that the program allows."""
 
-    def __init__(self, kinds: Sequence[Kind] = (), reach: Reach | None = None) -> None:
-        """Allow *kinds*, which are checked already, and the classes within *reach*."""
+    def __init__(self, kinds: Sequence[Kind] = (), reaches: Sequence[Reach] = ()) -> None:
+        """Allow *kinds*, which are checked already, and the classes within *reaches*."""
         self._kinds = kinds
-        self._reach = reach
+        self._reaches = reaches
         self._objects: dict[type, ObjectKind] = {}
         self._named: dict[str, ObjectKind] = {}
         self.tables: dict[bytes, dict[bytes, Mark]] = {}
@@ -46,12 +46,12 @@ class Catalog:
 
     def within(self, reach: Reach) -> Catalog:
         """Return a catalog that allows the classes within *reach* too."""
-        return Catalog(self._kinds, reach)
+        return Catalog(self._kinds, (*self._reaches, reach))
 
     @property
     def allows_objects(self) -> bool:
         """Whether there may be any object of an allowed class."""
-        return bool(self._objects) or self._reach is not None
+        return bool(self._objects or self._reaches)
 
     def _add(self, kind: Kind) -> ObjectKind:
         made = self._objects[kind.cls] = self._by_class[kind.cls] = object_kind(kind)
@@ -84,9 +84,7 @@ class Catalog:
         return None
 
     def _reached(self, cls: type) -> ObjectKind | None:
-        if self._reach is None:
-            return None
-        reached = self._reach.classes()
+        reached = self._reached_classes()
         if cls in reached or any(is_redefined(cls, other) and current(cls) is cls for other in reached):
             try:
                 return self._add(Kind(cls))
@@ -95,10 +93,12 @@ class Catalog:
         return None
 
     def _unresolved(self) -> str:
-        if self._reach is None or not self._reach.unresolved:
-            return ""
-        text, error = self._reach.unresolved[0]
-        return f"; the annotation {text!r} could not be resolved ({error})"
+        for text, error in (problem for reach in self._reaches for problem in reach.unresolved):
+            return f"; the annotation {text!r} could not be resolved ({error})"
+        return ""
+
+    def _reached_classes(self) -> set[type]:
+        return {cls for reach in self._reaches for cls in reach.classes()}
 
     # -- by name
 
@@ -153,7 +153,7 @@ class Catalog:
         )
 
     def _meet_all(self) -> None:
-        for cls in self._reach.classes() if self._reach is not None else ():
+        for cls in self._reached_classes():
             if cls not in self._objects:
                 try:
                     self._add(Kind(cls))

@@ -93,22 +93,23 @@ def decode(body: bytes, objects: Objects) -> Any:
 def _built(value: Any, objects: Objects) -> Any:
     cls = type(value)
     if cls is dict:
+        known = _known(value.pop(CLASS), objects) if CLASS in value else None  # the outermost is the one to name
         if not are_plain(map(type, value.values())):
             value = {key: item if type(item) in PLAIN else _built(item, objects) for key, item in value.items()}
-        return _object(value, objects) if CLASS in value else value
+        return value if known is None else _object(value, known)
     if cls is list and not are_plain(map(type, value)):
         return [item if type(item) in PLAIN else _built(item, objects) for item in value]
     return value
 
 
-def _object(stored: dict[str, Any], objects: Objects) -> Any:
-    name = stored.pop(CLASS)
+def _known(name: object, objects: Objects) -> ObjectKind:
     if type(name) is not str:
         raise ValueError("the name of a class that is not a str")
-    known = objects.object_named(name)
-    if tuple(stored) == known.fields:
-        return known.build(list(stored.values()))
-    if known.fields[-3:] == BESIDE:
+    return objects.object_named(name)
+
+
+def _object(stored: dict[str, Any], known: ObjectKind) -> Any:
+    if tuple(stored) != known.fields and known.fields[-3:] == BESIDE:
         beside = [stored.pop(name, None) for name in BESIDE]
         stored.update(zip(BESIDE, beside, strict=True))
     return known.build_from(tuple(stored))(list(stored.values()))

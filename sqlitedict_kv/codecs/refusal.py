@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlitedict_kv.codecs.objects import family_of
 from sqlitedict_kv.errors import CodecError
 
+NOT_ALLOWED = "is not allowed in this store"
 ADVICE = {
     "generator": "keep list(...) of it",
     "memoryview": "keep bytes(...) of it",
@@ -35,16 +36,30 @@ class RefusalError(CodecError):
         self.reason = reason
         self.within: list[str] = []
 
+    def of_result(self) -> str:
+        """Return the message for the result of a function, which an annotation may allow."""
+        if self.subject is None or NOT_ALLOWED not in self.reason:
+            return str(self)
+        example = self.subject.partition(" ")[0].rpartition(".")[2]
+        if self.within[-1:] == ["list"]:
+            example = f"list[{example}]"
+        unresolved = self.reason.partition("; ")[2]
+        return (
+            f'it holds {self.subject}, which is not allowed; annotate the function with "-> {example}", or write '
+            f"memoize(type={example}){unresolved and f'; {unresolved}'}"
+        )
+
     def __str__(self) -> str:
         """Return the message, with the way to the refused value."""
         if not self.within:
             return self.reason if self.subject is None else f"{self.subject} {self.reason}"
-        way = ", ".join(f"in {_a(name)}" for name in reversed(self.within))
+        way = ", ".join(f"in {with_article(name)}" for name in reversed(self.within))
         found = f": {self.reason}" if self.subject is None else f", there is {self.subject}, which {self.reason}"
         return f"the value cannot be kept: {way}{found}"
 
 
-def _a(noun: str) -> str:
+def with_article(noun: str) -> str:
+    """Return a noun with its article."""
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
@@ -52,7 +67,7 @@ def advice_for(cls: type, unresolved: str = "") -> str:
     """Return why values of a class are refused and what to do, as a predicate; *unresolved* goes to its end."""
     name = cls.__name__
     if family_of(cls) is not None:
-        return f"is not allowed in this store: Store(..., types=[{name}]), or ns(name, type={name}){unresolved}"
+        return f"{NOT_ALLOWED}: Store(..., types=[{name}]), or ns(name, type={name}){unresolved}"
     if cls.__module__ == "builtins" or name in ADVICE:
         way = ADVICE.get(name) or ("keep list(...) of it" if hasattr(cls, "__next__") else "keep its parts")
         return f"cannot be kept; {way}{unresolved}"

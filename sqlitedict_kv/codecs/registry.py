@@ -14,7 +14,7 @@ from sqlitedict_kv.codecs.json_engine import exact_json
 from sqlitedict_kv.codecs.kinds import Kind
 from sqlitedict_kv.codecs.limits import too_large
 from sqlitedict_kv.codecs.outer_check import Check, check_of, shown
-from sqlitedict_kv.codecs.refusal import RefusalError
+from sqlitedict_kv.codecs.refusal import RefusalError, with_article
 from sqlitedict_kv.errors import CodecError, DecodeError, NotKeptHereError, TooLargeError
 
 __all__ = ["BUNDLE", "BYTES", "JSON", "MSGPACK", "OBJECTS", "TEXT", "Codec", "Codecs"]
@@ -115,6 +115,10 @@ class Codecs:
         if checked:
             return CheckedCodecs(self._custom, self._kinds, self._limit, catalog, annotation, scope)
         return Codecs(self._custom, self._kinds, self._limit, catalog=catalog)
+
+    def unchecked(self) -> Codecs:
+        """Return these codecs without the check of a view; they allow the same classes."""
+        return self
 
     # -- encoding
 
@@ -243,16 +247,24 @@ class CheckedCodecs(Codecs):
             content_type: partial(self._decoded, decoder) for content_type, decoder in self.decoders.items()
         }
 
+    def unchecked(self) -> Codecs:
+        """Return these codecs without the check of the view."""
+        return Codecs(self._custom, self._kinds, self._limit, catalog=self._catalog)
+
     def encode(self, value: Any, content_type: str | None = None) -> tuple[bytes, str]:
         """Return the bytes of a value of the type, and their content type; see :meth:`Codecs.encode`."""
         if not self._fits(value):
-            raise CodecError(f"{name_of(type(value))} is not what this view keeps: {shown(self._annotation)}")
+            raise CodecError(
+                f"{with_article(name_of(type(value)))} cannot be kept here: this view keeps {shown(self._annotation)}"
+            )
         return super().encode(value, content_type)
 
     def _decoded(self, decoder: Callable[[bytes], Any], body: bytes) -> Any:
         value = decoder(body)
         if not self._fits(value):
-            raise NotKeptHereError(f"holds {name_of(type(value))}, and this view keeps {shown(self._annotation)}")
+            raise NotKeptHereError(
+                f"holds {with_article(name_of(type(value)))}, and this view keeps {shown(self._annotation)}"
+            )
         return value
 
     def _fits(self, value: Any) -> bool:

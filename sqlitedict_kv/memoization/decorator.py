@@ -19,7 +19,7 @@ from sqlitedict_kv.memoization.policy import (
     checked_lifetime,
     checked_seconds,
 )
-from sqlitedict_kv.memoization.result_store import ResultStore
+from sqlitedict_kv.memoization.result_store import ResultStore, for_results_of
 from sqlitedict_kv.memoization.results import Results
 from sqlitedict_kv.memoization.single_flight import SingleFlight
 from sqlitedict_kv.memoization.types import (
@@ -38,6 +38,7 @@ from sqlitedict_kv.validation import (
     checked_callable,
     checked_choice,
     checked_content_type,
+    checked_type,
 )
 
 __all__ = ["AsyncDecorator", "Decorator", "Memoize"]
@@ -128,6 +129,7 @@ class Memoize(Generic[D]):
         undecodable: Undecodable = "recompute",
         lease: Duration = LEASE_SECONDS,
         content_type: str | None = None,
+        type: Any = DEFAULT,  # noqa: A002 - so it reads in a call
     ) -> Any:
         """Return a decorator for functions and ``async def`` functions, or *function* decorated.
 
@@ -165,6 +167,8 @@ class Memoize(Generic[D]):
             lease: seconds after which others compute if the process that does is killed. How long a
                 computation takes does not matter.
             content_type: how results are encoded; None is what fits each.
+            type: the type of the results, such as ``list[User]``, whose classes may be kept and made again; left out,
+                what the function is annotated to return. None allows only what the store does.
 
         Raises:
             TypeError, ValueError: an argument is not as described.
@@ -174,6 +178,7 @@ class Memoize(Generic[D]):
                 raise TypeError("ttl is given twice, by position and by name")
             ttl, function = function, DEFAULT
         place = self._result_store(ns)
+        kind = type if type is DEFAULT or type is None else checked_type(type)
         policy = Policy(
             ttl=checked_lifetime(place.ttl if isinstance(ttl, Default) else ttl),
             condition=None if condition is None else checked_callable(condition, "condition"),
@@ -193,7 +198,7 @@ class Memoize(Generic[D]):
 
         def decorator(function: Any, /) -> Any:
             if isinstance(function, classmethod | staticmethod):
-                return type(function)(decorator(function.__func__))
+                return function.__class__(decorator(function.__func__))
             checked = checked_function(function)
             if place.off_loop is not None and not is_async(checked):
                 raise TypeError("this store is awaited, and so is what it memoizes: an async def function")
@@ -201,7 +206,7 @@ class Memoize(Generic[D]):
                 checked, name=name, version=version, code=code, was=was, ignore=ignore, typed=typed, key=key,
                 place=(id(place.store), place.results.name),
             )  # fmt: skip
-            return _decorated(checked, keys, Results(place, policy), policy)
+            return _decorated(checked, keys, Results(for_results_of(place, checked, kind), policy), policy)
 
         return decorator if isinstance(function, Default) else decorator(function)
 

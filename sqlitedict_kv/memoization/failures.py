@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 
+from sqlitedict_kv.codecs.refusal import RefusalError
 from sqlitedict_kv.errors import (
     DecodeError,
     KVError,
@@ -63,15 +64,16 @@ class Failures:
     def note_unstorable(self, key: str, error: KVError) -> None:
         """Count a result that cannot be kept and warn; raise its error if unstorable is "raise"."""
         self._counters.unstorable += 1
+        reason = error.of_result() if isinstance(error, RefusalError) else str(error)
         if self._policy.unstorable == "raise":
             raise type(error)(
-                f"the result of {key} cannot be kept: {error}; or return it without keeping it with "
+                f"the result of {key} cannot be kept: {reason}; or return it without keeping it with "
                 f"memoize(unstorable='return')"
             ) from error
         if "unstorable" not in self._told:
             self._told.add("unstorable")
             warnings.warn(
-                f"the result of {key} is returned and not kept, so each call computes it again: {error}; "
+                f"the result of {key} is returned and not kept, so each call computes it again: {reason}; "
                 f"memoize(unstorable='raise') makes it an error",
                 stacklevel=_levels_to_user(),
             )

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from sqlitedict_kv.codecs.annotations import return_annotation
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.lease import LeaseSpace
 from sqlitedict_kv.engines.protocol import Layout
-from sqlitedict_kv.validation import checked_namespace
+from sqlitedict_kv.validation import DEFAULT, checked_namespace
 
 if TYPE_CHECKING:
     from sqlitedict_kv.concurrency.cancellation import InThread
 
 
+PLAIN = (int, float, bool, str, bytes, dict, list, tuple, set)
+PLAIN_NAMES = frozenset({cls.__name__ for cls in PLAIN} | {"None", "Any"})
 EXCEPTION_MARK, STALE_MARK = "!", "~"  # before the key of a call: its exception, a copy that outlives its result
 
 
@@ -57,6 +60,7 @@ class ResultStore(NamedTuple):
         ttl: how long a result lives where memoize is not told.
         content_type: how a result is encoded where memoize is not told.
         off_loop: the way to all this from tasks; None is that a read may be made on the loop.
+        recoded: returns the same place for results that other codecs encode.
     """
 
     store: object
@@ -68,6 +72,29 @@ class ResultStore(NamedTuple):
     ttl: float | None = None
     content_type: str | None = None
     off_loop: OffLoop | None = None
+    recoded: Callable[[Codecs], ResultStore] | None = None
+
+
+def for_results_of(place: ResultStore, function: Callable[..., Any], kind: object) -> ResultStore:
+    """Return the place for the results of a function, whose type allows the classes that it names.
+
+    Args:
+        place: where they are kept.
+        function: the function.
+        kind: the type of its results; DEFAULT is its annotation, and None allows nothing more.
+    """
+    annotation, scope = return_annotation(function)
+    wanted = annotation if kind is DEFAULT else kind
+    if place.recoded is None or wanted is None or _is_plain(wanted):
+        return place
+    return place.recoded(place.codecs.typed(wanted, scope, checked=False))
+
+
+def _is_plain(annotation: object) -> bool:
+    """Return whether a type names no class that would have to be allowed."""
+    if isinstance(annotation, str):
+        return annotation in PLAIN_NAMES
+    return annotation in PLAIN if isinstance(annotation, type) else annotation is Any
 
 
 def lease_namespace(results: str) -> str:

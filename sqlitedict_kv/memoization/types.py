@@ -83,6 +83,7 @@ class MemoizeOptions(TypedDict, total=False):
     undecodable: Undecodable
     lease: Duration
     content_type: str | None
+    type: Any
 
 
 class BoundMemoized(Protocol[P, R_co]):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequenc
 from functools import partial
 from typing import Any, Self, TypeVar, overload
 
+from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.sansio import run
 from sqlitedict_kv.engines.protocol import Edit, Value
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
@@ -277,19 +278,24 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
     def _result_store(self, ns: str | None) -> ResultStore:
         if ns is not None:
             raise ValueError("ns is for Store.memoize; a namespace keeps the results itself")
-        context, defaults = self._context, self._defaults
+        declare_layouts(partial(declare, self._engine), self._name, lease_namespace(self._name))
+        return self._results_by(self._context.codecs.unchecked())
+
+    def _results_by(self, codecs: Codecs) -> ResultStore:
+        """Return where memoize keeps results that *codecs* encode: here, and leases in a namespace beside it."""
+        context, defaults = self._context.with_codecs(codecs), Defaults(self._defaults.ttl, self._defaults.content_type)
         results: Namespace = Namespace(context, self._name, defaults)  # whatever this view takes as keys, those are str
         leases: Namespace = Namespace(context, lease_namespace(self._name), Defaults(None, None))
-        declare_layouts(partial(declare, self._engine), self._name, leases.name)
         return ResultStore(
-            context,
+            self._engine,
             results,
             leases,
             lambda: Transaction(context),
             context.clock,
-            context.codecs,
+            codecs,
             defaults.ttl,
             defaults.content_type,
+            recoded=self._results_by,
         )
 
     def __ior__(self, other: Any) -> Self:  # type: ignore[override,misc] # as dict: | gives a dict, |= the mapping itself

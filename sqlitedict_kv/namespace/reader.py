@@ -64,7 +64,7 @@ class NamespaceReader(Mapping[K, V]):
         read_value: Callable[[str, str], Value | None] | None = None,
     ) -> None:
         """Make a view; the name is checked already, and *read_value* stands for that of the context."""
-        self._context = context
+        self._context = context = defaults.apply(context)
         self._engine = context.engine
         self._counters = context.counters
         self._fetch = context.read_value if read_value is None else read_value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, NoReturn
 
@@ -15,7 +16,7 @@ from sqlitedict_kv.errors import TooLargeError
 from sqlitedict_kv.lru import LRU
 from sqlitedict_kv.operations.pagination import KeyBounds
 from sqlitedict_kv.operations.type_variables import V
-from sqlitedict_kv.validation import Default, checked_content_type, checked_key, checked_ttl
+from sqlitedict_kv.validation import Default, checked_content_type, checked_key, checked_ttl, checked_type
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KEYS_PER_PAGE = 500
@@ -73,6 +74,12 @@ class StoreContext:
         self.lru = lru
         self.counters = ReadCounters()
         self.read_value: Callable[[str, str], Value | None] = engine.read_value if lru is None else lru.read_value
+
+    def with_codecs(self, codecs: Codecs) -> StoreContext:
+        """Return the same, with other codecs."""
+        other = copy(self)
+        other.codecs = codecs
+        return other
 
     def now(self) -> int:
         """Return the Unix time in milliseconds, by the store's clock."""
@@ -183,6 +190,17 @@ class Defaults(NamedTuple):
 
     ttl: float | None  # seconds
     content_type: str | None
+    codecs: Codecs | None = None  # those of values of one type; None is the store's
+
+    @classmethod
+    def checked(cls, codecs: Codecs, ttl: object, content_type: object, kind: object = None) -> Defaults:
+        """Return those of a view whose arguments are not checked yet; *kind* is the type of its values, if any."""
+        chosen = checked_content_type(content_type, codecs)
+        return cls(checked_ttl(ttl), chosen, None if kind is None else codecs.typed(checked_type(kind), checked=True))
+
+    def apply(self, context: StoreContext) -> StoreContext:
+        """Return the context of the view."""
+        return context if self.codecs is None else context.with_codecs(self.codecs)
 
     def choose(self, ttl: object, content_type: object, codecs: Codecs) -> tuple[float | None, str | None]:
         """Return the time to live and the content type of a write."""

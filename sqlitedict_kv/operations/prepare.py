@@ -27,7 +27,7 @@ class Edits:
 
     def __init__(self, context: StoreContext, name: str, defaults: Defaults) -> None:
         """Make edits of the namespace *name*, which is checked already."""
-        self._context = context
+        self._context = defaults.apply(context)
         self._name = name
         self._defaults = defaults
 

@@ -14,3 +14,5 @@ else:
 
     K = TypeVar("K")
     V = TypeVar("V")
+
+T = TypeVar("T")

@@ -200,7 +200,10 @@ class CacheDirectory:
         self._holder = None
 
     def _begin(self, stack: ExitStack, *, retry: bool) -> Callable[[str], Namespace]:
-        return self.run(lambda opened: stack.enter_context(opened.store.exclusive()).ns, retry=retry)
+        def begin(opened: OpenStore) -> Callable[[str], Namespace]:
+            return stack.enter_context(opened.store.exclusive()).ns
+
+        return self.run(begin, retry=retry)
 
     @contextmanager
     def without_limit(self) -> Iterator[None]:
