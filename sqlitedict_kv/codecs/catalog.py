@@ -16,7 +16,7 @@ from sqlitedict_kv.codecs.objects import ObjectKind, family_of, object_kind
 from sqlitedict_kv.codecs.outer_check import is_redefined
 from sqlitedict_kv.codecs.parts import checked_part, mapping_from, pairs_of
 from sqlitedict_kv.codecs.qualified_name import MAIN
-from sqlitedict_kv.codecs.refusal import RefusalError, advice_for
+from sqlitedict_kv.codecs.refusal import RefusalError, advice_for, with_article
 from sqlitedict_kv.codecs.tags import Mark
 from sqlitedict_kv.errors import CodecError, NotKeptHereError
 
@@ -203,7 +203,9 @@ def is_built_in(cls: type, name: str) -> bool:
 
 def name_of(cls: type) -> str:
     """Return how a class is called in a message, with what it is."""
-    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    if cls.__module__ == "builtins":
+        return with_article(cls.__qualname__)
+    name = f"{cls.__module__}.{cls.__qualname__}"
     family = family_of(cls)
     return name if family is None else f"{name} ({family})"
 

@@ -14,7 +14,7 @@ from sqlitedict_kv.codecs.json_engine import exact_json
 from sqlitedict_kv.codecs.kinds import Kind
 from sqlitedict_kv.codecs.limits import too_large
 from sqlitedict_kv.codecs.outer_check import Check, check_of, shown
-from sqlitedict_kv.codecs.refusal import RefusalError, with_article
+from sqlitedict_kv.codecs.refusal import RefusalError
 from sqlitedict_kv.errors import CodecError, DecodeError, NotKeptHereError, TooLargeError
 
 __all__ = ["BUNDLE", "BYTES", "JSON", "MSGPACK", "OBJECTS", "TEXT", "Codec", "Codecs"]
@@ -254,17 +254,13 @@ class CheckedCodecs(Codecs):
     def encode(self, value: Any, content_type: str | None = None) -> tuple[bytes, str]:
         """Return the bytes of a value of the type, and their content type; see :meth:`Codecs.encode`."""
         if not self._fits(value):
-            raise CodecError(
-                f"{with_article(name_of(type(value)))} cannot be kept here: this view keeps {shown(self._annotation)}"
-            )
+            raise CodecError(f"{name_of(type(value))} cannot be kept here: this view keeps {shown(self._annotation)}")
         return super().encode(value, content_type)
 
     def _decoded(self, decoder: Callable[[bytes], Any], body: bytes) -> Any:
         value = decoder(body)
         if not self._fits(value):
-            raise NotKeptHereError(
-                f"holds {with_article(name_of(type(value)))}, and this view keeps {shown(self._annotation)}"
-            )
+            raise NotKeptHereError(f"holds {name_of(type(value))}, and this view keeps {shown(self._annotation)}")
         return value
 
     def _fits(self, value: Any) -> bool:

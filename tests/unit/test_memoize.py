@@ -204,7 +204,7 @@ def test_condition_says_what_is_kept(store):
 def test_a_result_that_cannot_be_kept_exactly_raises_at_the_first_call(store):
     counted = Counted(lambda x: [object()])
     load = memoize(store, unstorable="raise", ignore=("self",))(counted.function)
-    with pytest.raises(CodecError, match=r"the result of .*load\(1, 0\) cannot be kept: .*builtins.object"):
+    with pytest.raises(CodecError, match=r"the result of .*load\(1, 0\) cannot be kept: .*an object"):
         load(1)
     assert load.cache_info().unstorable == 1
     assert load.peek(1) is None
