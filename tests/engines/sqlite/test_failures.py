@@ -267,6 +267,7 @@ def test_the_last_connection_of_a_store_that_stopped_makes_no_checkpoint(engine,
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_busy_statement_is_tried_again(engine, faults, verb):
+    engine._database._timeout = 60.0  # however slow the machine is
     for number in (1, 2, 3):
         busy = iter([driver_error(sqlite3.SQLITE_BUSY), driver_error(sqlite3.SQLITE_BUSY_SNAPSHOT)])
         faults.arm(lambda n, sql, at=number, busy=busy: next(busy, None) if n >= at else None)
@@ -289,6 +290,7 @@ def test_what_stays_busy_raises_after_the_timeout_and_changes_nothing(engine, fa
 @pytest.mark.parametrize("verb", WRITES)
 def test_a_commit_that_is_busy_is_made_once(engine, faults, path, verb):
     """The whole transaction is repeated, so what it did before is not done twice."""
+    engine._database._timeout = 60.0  # as above
     busy = iter([driver_error(sqlite3.SQLITE_BUSY)])
     faults.arm(lambda number, sql: next(busy, None) if sql == "COMMIT" else None)
     VERBS[verb](engine)
