@@ -58,7 +58,7 @@ def victim(voice, path, seed, accident, sabotage):  # noqa: C901 - one step afte
     """Write, suffer the accident, and try to write again."""
     dice = random.Random(seed)
     if sabotage == "guard off":
-        Connection.moved = lambda _: False
+        Connection.has_moved = lambda _: False
     store = Store(path, timeout=60)
     store.ns("n")["k"] = "before"
     store.ns("ours").set_many({f"{number}": "x" * dice.randrange(3000) for number in range(dice.randint(1, 60))})

@@ -164,7 +164,7 @@ def _work(plan, number, start, end):
             data_version._shared_mark = lambda _: None
         with Store(plan.path, lru_bytes=plan.lru_bytes, timeout=PATIENCE / 2) as store:  # the machine may be busy
             if plan.sabotage == "stale":
-                store._context.lru._read_mark = lambda: b"it never moves"
+                store._context.lru._read_version = lambda: b"it never moves"
             start.wait(PATIENCE)
             history, hits = _work_in_threads(store, plan, number, Barrier(plan.threads))
         end.send(([tuple(operation) for operation in history], hits))

@@ -34,7 +34,7 @@ def kind(request, monkeypatch):
     if request.param == "shared" and os.name != "posix":
         pytest.skip("the wal-index is read on POSIX only")
     if request.param == "asked":
-        monkeypatch.setattr(data_version, "_shared_mark", lambda _: None)
+        monkeypatch.setattr(data_version, "_wal_index_data_version", lambda _: None)
     return request.param
 
 
@@ -112,7 +112,7 @@ class Interrupted:
 
 def test_the_kinds_are_what_they_are_called(store, kind):
     expected = WalIndexDataVersion if kind == "shared" else QueriedDataVersion
-    assert type(store._engine._database.main.mark) is expected
+    assert type(store._engine._database.main.data_version) is expected
 
 
 def test_the_second_read_is_served_from_memory(store):
@@ -507,7 +507,7 @@ def test_a_foreign_commit_beside_an_own_one_is_not_taken_for_it(store, path, in_
                 ),
             )
             write()
-            store._engine._database.main.mark = store._engine._database.main.mark.inner
+            store._engine._database.main.data_version = store._engine._database.main.data_version.inner
             stranger.execute("UPDATE kv SET updated_at = 0 WHERE 0")  # an empty one
             stored = stranger.execute("SELECT value FROM kv WHERE key = 'k'").fetchone()[0]
             assert n["k"] == ("old" if stored == b'"old"' else number), number
@@ -517,8 +517,8 @@ def _commit_beside(store, in_between, commit):
     main = store._engine._database.main
 
     class Watched:
-        inner = main.mark
-        needs_lock = main.mark.needs_lock
+        inner = main.data_version
+        needs_lock = main.data_version.needs_lock
         asked = 0
 
         def read(self):
@@ -533,7 +533,7 @@ def _commit_beside(store, in_between, commit):
         def __getattr__(self, name):
             return getattr(self.inner, name)
 
-    main.mark = Watched()
+    main.data_version = Watched()
 
 
 @on_file
@@ -601,10 +601,10 @@ def test_readers_and_writers_in_threads_do_not_lock_each_other_out(store):
     n = store.ns("n")
     lru = store._context.lru
     reading, asked = threading.Event(), threading.Event()
-    inner = lru._read_mark
+    inner = lru._read_version
 
     n.update(k=1, l=1)
-    lru._mark = b""  # as after a foreign commit
+    lru._version = b""  # as after a foreign commit
     calls = []
 
     def read_mark():
@@ -614,7 +614,7 @@ def test_readers_and_writers_in_threads_do_not_lock_each_other_out(store):
             asked.wait(0.5)  # the writer has the store's lock by now, and wants the LRU's
         return inner()
 
-    lru._read_mark = read_mark
+    lru._read_version = read_mark
 
     def write():
         assert reading.wait(20)
@@ -638,7 +638,7 @@ def test_readers_and_writers_in_threads_do_not_lock_each_other_out(store):
     if hang:
         lru._lock.release()  # so that the store can be closed
     assert not hang, "they wait for each other"
-    lru._read_mark = inner
+    lru._read_version = inner
     assert warmed(n, "k", "l") == [1, 2]
 
 
@@ -650,8 +650,8 @@ def test_a_lock_that_is_met_after_the_commit_does_not_repeat_it(store, kind):
     main = store._engine._database.main
 
     class Busy:
-        inner = main.mark
-        needs_lock = main.mark.needs_lock
+        inner = main.data_version
+        needs_lock = main.data_version.needs_lock
         asked = 0
 
         def read(self):
@@ -668,9 +668,9 @@ def test_a_lock_that_is_met_after_the_commit_does_not_repeat_it(store, kind):
     for write in (lambda: n.incr("k"), lambda: n.set("k", 5)):
         version = n.get_with_meta("k").meta.version
         warmed(n, "k")
-        main.mark = Busy()
+        main.data_version = Busy()
         write()
-        main.mark = main.mark.inner
+        main.data_version = main.data_version.inner
         assert n.get_with_meta("k").meta.version == version + 1
         assert warmed(n, "k") == [n.get_with_meta("k").value]
 

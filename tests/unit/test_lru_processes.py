@@ -31,7 +31,7 @@ def kind(request, monkeypatch):
     if request.param == "shared" and os.name != "posix":
         pytest.skip("the wal-index is read on POSIX only")
     if request.param == "asked":
-        monkeypatch.setattr(data_version, "_shared_mark", lambda _: None)
+        monkeypatch.setattr(data_version, "_wal_index_data_version", lambda _: None)
     return request.param
 
 

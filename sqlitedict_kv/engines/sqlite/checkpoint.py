@@ -34,8 +34,8 @@ class Checkpointer:
     def wrote(self, commits: int) -> None:
         """Note some commits, and make a checkpoint if one is due."""
         self._commits += commits
-        mark = self._database.main.mark
-        backlog = mark.backlog()
+        version = self._database.main.data_version
+        backlog = version.backlog()
         if backlog is None:
             due = self._commits >= EVERY_COMMITS
         else:
@@ -43,14 +43,14 @@ class Checkpointer:
             due = backlog >= BACKLOG_PAGES + self._left
         if due and self.run():
             self._commits = 0
-            self._left = mark.backlog() or 0
+            self._left = version.backlog() or 0
 
     def run(self) -> bool:
         """Copy what no reader holds back; return False if the write lock was not to be had soon."""
         if self._database.in_memory:
             return True
         with self._database.aside() as guard, self._database.aside() as worker:
-            if not _begun(guard):
+            if not _try_to_begin(guard):
                 return False
             try:
                 self._database.patiently(lambda: worker.execute(PASSIVE).fetchone())
@@ -59,7 +59,7 @@ class Checkpointer:
             return True
 
 
-def _begun(guard: sqlite3.Cursor) -> bool:
+def _try_to_begin(guard: sqlite3.Cursor) -> bool:
     deadline = Deadline(GUARD_SECONDS, GUARD_BACKOFF)
     while True:
         try:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, NoReturn, TypeVar
 
-from sqlitedict_kv.engines.sqlite.data_version import DataVersion, NoDataVersion, mark_of
+from sqlitedict_kv.engines.sqlite.data_version import DataVersion, NoDataVersion, make_data_version
 from sqlitedict_kv.engines.sqlite.error_mapping import like_driver
 from sqlitedict_kv.engines.sqlite.location import FileIdentity, Location
 
@@ -36,7 +36,7 @@ class _NoCursor:
 
 
 NO_CURSOR: Any = _NoCursor()
-NO_MARK = NoDataVersion()
+NO_DATA_VERSION = NoDataVersion()
 
 
 class Connection:
@@ -47,7 +47,7 @@ class Connection:
     keeps a fork from happening inside SQLite.
     """
 
-    __slots__ = ("_hidden", "_location", "cursor", "lock", "mark", "noted", "place", "raw")
+    __slots__ = ("_hidden", "_location", "cursor", "data_version", "lock", "noted", "place", "raw")
 
     def __init__(self, location: Location | None) -> None:
         """Make a connection that is not open yet; *location* is None for one in memory."""
@@ -57,11 +57,11 @@ class Connection:
         self._hidden: sqlite3.Cursor = NO_CURSOR  # the cursor while a transaction is open
         self._location = location
         self.place: FileIdentity | None = None
-        self.mark: DataVersion = NO_MARK
+        self.data_version: DataVersion = NO_DATA_VERSION
         self.noted: dict[str | int, int] = {}  # the versions that statements noted since it was cleared
 
-    def wake(self, raw: sqlite3.Connection, *, marked: bool) -> None:
-        """Begin to use an open connection that has read from its file; *marked* to be asked for its mark."""
+    def wake(self, raw: sqlite3.Connection, *, watched: bool) -> None:
+        """Begin to use an open connection that has read from its file; *watched* to be asked for its data version."""
         self.raw = raw
         raw.create_function(
             NOTE_VERSION, 2, self.noted.setdefault
@@ -69,17 +69,17 @@ class Connection:
         self.cursor = raw.cursor()
         if self._location:
             self.place = FileIdentity(self._location)
-        if marked:
-            self.mark = mark_of(raw, self._location.shm if self._location else None)
+        if watched:
+            self.data_version = make_data_version(raw, self._location.shm if self._location else None)
 
-    def moved(self) -> bool:
+    def has_moved(self) -> bool:
         """Return whether the file or its log is no longer the one that is open."""
         try:
             return self.place is not None and self.place.has_changed()
         except OSError as error:
             raise like_driver(error) from error
 
-    def lost(self) -> bool:
+    def is_lost(self) -> bool:
         """Return the same, by a look at the path itself, which costs more and misses nothing."""
         try:
             return self.place is not None and not self.place.is_here()
@@ -121,8 +121,8 @@ class Connection:
             place.close()
         if raw is not None:
             raw.close()
-        mark, self.mark = self.mark, NO_MARK
-        mark.release()
+        old, self.data_version = self.data_version, NO_DATA_VERSION
+        old.release()
 
     def abandon(self) -> bool:
         """Stop to use the connection without the checkpoint that a close would make; return whether it is closed.
@@ -141,12 +141,12 @@ class Connection:
 
     def freeze(self) -> None:
         """Never touch the connection again, nor let it be closed: a child got it in the middle of a call."""
-        self.mark.abandon()
-        for thing in (self.raw, self.cursor, self._hidden, self.mark):
+        self.data_version.abandon()
+        for thing in (self.raw, self.cursor, self._hidden, self.data_version):
             make_immortal(thing)
         if self.place is not None:
             self.place.close()  # no lock hangs on the descriptor of a directory
-        self.raw, self.mark, self.place = None, NO_MARK, None
+        self.raw, self.data_version, self.place = None, NO_DATA_VERSION, None
         self.cursor = self._hidden = NO_CURSOR
 
 

@@ -1,4 +1,4 @@
-"""A mark that moves with every commit of every process.
+"""Data version: it changes with every commit of every process.
 
 In WAL mode, the header of the wal-index, the first 48 bytes of the ``-shm`` file, is rewritten by each
 commit (https://www.sqlite.org/walformat.html, section 2.1). Read through mmap it costs 0.1 us, where
@@ -32,7 +32,7 @@ COUNTER_VALUES = 2**32
 
 
 class DataVersion(Protocol):
-    """What is asked whether anybody has committed."""
+    """The question whether anybody has committed."""
 
     needs_lock: bool  # whether only the holder of the connection's lock may ask
 
@@ -40,7 +40,7 @@ class DataVersion(Protocol):
         """Return bytes that differ after every foreign commit, and perhaps our own; None: unknown."""
 
     def is_next(self, before: bytes | None, after: bytes | None) -> bool:
-        """Return whether just one commit, one of ours, lies between two marks."""
+        """Return whether just one commit, one of ours, lies between the two."""
 
     def backlog(self) -> int | None:
         """Return how many pages the log holds that no checkpoint has copied; None: unknown."""
@@ -49,11 +49,11 @@ class DataVersion(Protocol):
         """Answer no more, and leave open what is open."""
 
     def release(self) -> None:
-        """Let go of what the mark holds open; the connection is closed already."""
+        """Let go of what it holds open; the connection is closed already."""
 
 
 class NoDataVersion:
-    """Stands for the mark of a connection that is not open: nothing is known."""
+    """Stands for the data version of a connection that is not open: nothing is known."""
 
     needs_lock = False
 
@@ -127,7 +127,7 @@ class WalIndexDataVersion:
             return None
 
     def is_next(self, before: bytes | None, after: bytes | None) -> bool:
-        """Return whether the change counter went on by one; a recovery begins it anew at 0."""
+        """Return whether the change counter went on by one; a recovery starts it again at 0."""
         if not before or not after or not _counter(before):
             return False
         return _counter(after) == (_counter(before) + 1) % COUNTER_VALUES
@@ -164,7 +164,7 @@ class QueriedDataVersion:
         self._born = next(_births)
 
     def read(self) -> bytes | None:
-        """Return the count, which each connection begins anew; None once it was closed."""
+        """Return the count, which each connection starts again; None once it was closed."""
         if self._raw is None:
             return None
         (commits,) = self._raw.execute("PRAGMA data_version").fetchone()
@@ -197,21 +197,21 @@ _lock = Lock()
 _open: dict[tuple[int, int], _Index] = {}  # by device and inode
 
 
-def mark_of(raw: sqlite3.Connection, wal_index: str | None) -> DataVersion:
-    """Return the mark for a connection that has read from its database.
+def make_data_version(raw: sqlite3.Connection, wal_index: str | None) -> DataVersion:
+    """Return the data version for a connection that has read from its database.
 
     Args:
         raw: the connection.
         wal_index: the path of its ``-shm`` file, None where there is none.
     """
-    # Beside a file that is not in WAL mode, a backup say, there may be the dead index of another time.
+    # Beside a file that is not in WAL mode, for example a backup, there may be the dead index of another time.
     logged = raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    shared = _shared_mark(wal_index) if wal_index and logged and os.name == "posix" else None
+    shared = _wal_index_data_version(wal_index) if wal_index and logged and os.name == "posix" else None
     return shared or QueriedDataVersion(raw)
 
 
-def _shared_mark(path: str) -> WalIndexDataVersion | None:
-    """Return the mark of a wal-index, None if it cannot be opened or its format is not known."""
+def _wal_index_data_version(path: str) -> WalIndexDataVersion | None:
+    """Return the data version of a wal-index, None if it cannot be opened or its format is not known."""
     with _lock:
         try:
             status = os.stat(path)

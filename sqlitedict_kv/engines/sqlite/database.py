@@ -124,9 +124,9 @@ class Database:
             self.require_attached()
             if self.observer is None:
                 return self.main.alone(lambda cursor: in_transaction(cursor, work))
-            before, changes = self.main.mark.read(), cursor.connection.total_changes
+            before, changes = self.main.data_version.read(), cursor.connection.total_changes
             result = self.main.alone(lambda cursor: in_transaction(cursor, work))
-            # A transaction that changed nothing moves no mark: the next commit seen would be a stranger's.
+            # A transaction that changed nothing changes no data version: the next commit seen would be a stranger's.
             self.notify_observer(touched(result), before, changed=cursor.connection.total_changes != changes)
             return result
 
@@ -144,12 +144,12 @@ class Database:
     def notify_observer(self, keys: Keys, before: bytes | None, *, changed: bool) -> None:
         """Notify the observer of a commit; the caller holds the main lock since before it."""
         if self.observer is not None:
-            mark = self.main.mark
+            version = self.main.data_version
             try:
-                after = mark.read()
+                after = version.read()
             except sqlite3.Error:  # the commit stands, and must not be made again
                 after = None
-            self.observer.notify_commit(keys, before, after, alone=changed and mark.is_next(before, after))
+            self.observer.notify_commit(keys, before, after, alone=changed and version.is_next(before, after))
 
     def noted(self, cursor: sqlite3.Cursor) -> Noted:
         """Return the empty dict in which statements of this cursor's connection note versions."""
@@ -220,12 +220,12 @@ class Database:
 
     def require_attached(self, *, by_path: bool = False) -> None:
         """Stop the store if the file is not the one that was opened; the caller holds the main lock."""
-        if self.main.lost() if by_path else self.main.moved():
+        if self.main.is_lost() if by_path else self.main.has_moved():
             raise self._stop(self._detached())
 
     def require_here(self, cursor: sqlite3.Cursor) -> None:
         """Do the same for the cursor of a connection beside the main one, by a look at the path."""
-        if self._connection_of(cursor).lost():
+        if self._connection_of(cursor).is_lost():
             with self.main.lock:
                 raise self._stop(self._detached())
 
@@ -260,7 +260,9 @@ class Database:
         if stops(ours) and self._location:
             with self.main.lock:
                 with suppress(sqlite3.Error):  # the system may not tell now
-                    if self.main.moved():  # a log without its file, say, reads as damage, and the file may be sound
+                    if (
+                        self.main.has_moved()
+                    ):  # for example a log without its file reads as damage, and the file may be sound
                         ours = self._detached()
                 self._stop(ours)
         return ours
@@ -305,7 +307,7 @@ class Database:
         try:
             raw = self._opener.open(patience, durability)
             try:
-                connection.wake(raw, marked=connection is self.main)
+                connection.wake(raw, watched=connection is self.main)
             except BaseException:
                 connection.sleep()  # half awake, it would not notice that its file was replaced
                 raise
@@ -322,7 +324,7 @@ class Database:
             if self._stopped is None:
                 self._stopped = StoreClosedError(f"the store at {self.label} is closed")
             others = [connection.lock for connection in self._connections if connection is not self.main]
-        for lock in others:  # the end of a backup, say: closing the mark would drop its locks
+        for lock in others:  # perhaps the end of a backup: closing the index would drop its locks
             with lock:
                 pass
         with self.main.lock:

@@ -167,14 +167,14 @@ class SQLiteEngine(SessionEngine):
         error = None
         with main.lock:
             try:
-                if main.moved():
+                if main.has_moved():
                     database.require_attached()
                 noted = main.noted
                 noted.clear()
                 if database.observer is None:
                     main.cursor.execute(UPSERT_NOTING, values)
                 else:
-                    before = main.mark.read()
+                    before = main.data_version.read()
                     main.cursor.execute(UPSERT_NOTING, values)
                     database.notify_observer([(namespace, key)], before, changed=True)
                 version = noted[OLD] if OLD in noted else noted[NEW]
@@ -253,7 +253,7 @@ class SQLiteEngine(SessionEngine):
         main, database = self._main, self._database
         database.require_attached()
         main.noted.clear()
-        before = main.mark.read() if database.observer else None
+        before = main.data_version.read() if database.observer else None
         written = main.cursor.execute(statement, values).rowcount
         database.notify_observer([(namespace, key)], before, changed=bool(written))
         if not written:
@@ -294,10 +294,10 @@ class SQLiteEngine(SessionEngine):
 
     def data_version(self, *, waiting: bool = True) -> Callable[[], bytes | None]:
         """Return a function that returns the data version; see :class:`DataVersionEngine`."""
-        mark = self._main.mark
-        if not mark.needs_lock:
-            return mark.read
-        return (lambda: self._database.run(lambda _: mark.read())) if waiting else lambda: None
+        version = self._main.data_version
+        if not version.needs_lock:
+            return version.read
+        return (lambda: self._database.run(lambda _: version.read())) if waiting else lambda: None
 
     def observe_commits(self, observer: CommitObserver) -> None:
         """Notify *observer* of each commit of this object, in their order."""

@@ -138,7 +138,7 @@ class FileIdentity:
     def __init__(self, location: Location) -> None:
         """Remember what is open now."""
         self._location = location
-        self._directory = _opened(os.path.dirname(location.path))
+        self._directory = _open_directory(os.path.dirname(location.path))
         self._seen: tuple[int, int] | None = None
         try:
             self._inodes = self._look()
@@ -184,7 +184,7 @@ class FileIdentity:
         return os.stat(self._location.path).st_ino, wal
 
 
-def _opened(directory: str) -> int | str:
+def _open_directory(directory: str) -> int | str:
     """Return a descriptor of a directory; where the system gives none, as Windows, its path serves."""
     try:
         return os.open(directory, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))

@@ -23,7 +23,7 @@ from sqlitedict_kv.engines.optional import Quarantine
 from sqlitedict_kv.engines.sqlite import schema
 from sqlitedict_kv.engines.sqlite.error_mapping import primary_code
 from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE, Location
-from sqlitedict_kv.engines.sqlite.recovery.salvage import Connect, Salvage, fill, opened
+from sqlitedict_kv.engines.sqlite.recovery.salvage import Connect, Salvage, fill, open_damaged
 from sqlitedict_kv.errors import CorruptStoreError, KVError, NotADatabaseError
 
 try:
@@ -104,7 +104,7 @@ def quarantine(
             if os.path.lexists(location.path + JOURNAL):
                 _refuse(error, "it has a rollback journal, without which it cannot be judged")
             _refuse_strangers(location, descriptor, error)
-            return _replaced(location, descriptor, connect)
+            return _replace(location, descriptor, connect)
     except (OSError, sqlite3.Error) as failure:
         _refuse(error, f"that failed ({failure}); the file is where it was", failure)
 
@@ -231,7 +231,7 @@ def _refuse_strangers(location: Location, descriptor: int, error: KVError) -> No
 # -- the new file
 
 
-def _replaced(location: Location, descriptor: int, connect: Connect) -> Quarantine | None:
+def _replace(location: Location, descriptor: int, connect: Connect) -> Quarantine | None:
     """Make the new file and put it in the place of the old one; None if the old one is in order."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     aside = _free_name(f"{location.path}{MARKER}{stamp}")
@@ -239,7 +239,7 @@ def _replaced(location: Location, descriptor: int, connect: Connect) -> Quaranti
     with contextlib.ExitStack() as stack:
         fresh = _scratch(f"{location.path}.salvage-{stamp}", stack)
         os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE))
-        reader, problems = opened(location, descriptor, lambda: _scratch(fresh + ".copy", stack), connect, stack)
+        reader, problems = open_damaged(location, descriptor, lambda: _scratch(fresh + ".copy", stack), connect, stack)
         if reader is not None:
             problems += damage_in(reader)
             if not problems:

@@ -60,7 +60,7 @@ MOST_FLOORS = 2**20  # that are read; more can only be a page that is out of ord
 # -- the old file
 
 
-def opened(
+def open_damaged(
     location: Location, descriptor: int, spare: Callable[[], str], connect: Connect, stack: contextlib.ExitStack
 ) -> tuple[sqlite3.Connection | None, list[str]]:
     """Return a reader of a damaged file, None if there can be none, and why its tables could not be found at once.
