@@ -48,6 +48,7 @@ from sqlitedict_kv.errors import (
 )
 from sqlitedict_kv.lru import LRUStats
 from sqlitedict_kv.memoization.decorator import Memoize
+from sqlitedict_kv.memoization.object_forms import register_key
 from sqlitedict_kv.memoization.types import AsyncMemoized, CacheInfo, Memoized
 from sqlitedict_kv.namespace import Namespace, NamespaceStats
 from sqlitedict_kv.operations.context import Entry, Meta
@@ -58,6 +59,7 @@ from sqlitedict_kv.transaction import Transaction, TransactionNamespace
 
 if TYPE_CHECKING:
     from sqlitedict_kv.aio import AsyncNamespace, AsyncStore
+    from sqlitedict_kv.memoization.file_keys import file_content, file_mtime
     from sqlitedict_kv.tools.copy import CopyReport, copy
     from sqlitedict_kv.tools.diagnose import Diagnosis, diagnose
 
@@ -122,6 +124,9 @@ __all__ = [
     "__version__",
     "copy",
     "diagnose",
+    "file_content",
+    "file_mtime",
+    "register_key",
 ]
 
 
@@ -139,4 +144,8 @@ def __getattr__(name: str) -> Any:
         from sqlitedict_kv.tools import diagnose as diagnosis  # noqa: PLC0415
 
         return getattr(diagnosis, name)
+    if name in ("file_content", "file_mtime"):
+        from sqlitedict_kv.memoization import file_keys  # noqa: PLC0415
+
+        return getattr(file_keys, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,13 @@ from sqlitedict_kv.concurrency.async_driver import drive
 from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.engines.protocol import Edit
 from sqlitedict_kv.memoization.decorator import AsyncDecorator, Memoize
-from sqlitedict_kv.memoization.result_store import OffLoop, ResultStore, declare_layouts, lease_namespace
+from sqlitedict_kv.memoization.result_store import (
+    OffLoop,
+    ResultStore,
+    declare_layouts,
+    lease_namespace,
+    note_namespace,
+)
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.operations.context import Defaults
 from sqlitedict_kv.operations.prepare import collected
@@ -68,6 +74,7 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
             defaults.content_type,
             OffLoop(awaited.get, awaited.get_with_meta, self.in_thread),
             self._results_by,
+            LazyNamespace(lazy, note_namespace(self._name), Defaults(None, None)),
         )
 
     async def set(

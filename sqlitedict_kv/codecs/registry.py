@@ -65,6 +65,11 @@ class Codecs:
         # for Namespace.get, which calls them itself
         self.decoders = {content_type: codec.decode for content_type, codec in ordered.items()}
 
+    @property
+    def key_functions(self) -> dict[type, Callable[[Any], Any]]:
+        """What stands for objects in the keys of memoized calls, by class."""
+        return {kind.cls: kind.key for kind in self._kinds if kind.key is not None}
+
     def _of_kinds(self) -> tuple[Codec, ...]:
         """Return the codecs of values of any kind that is allowed."""
         catalog, limit = self._catalog, self._limit

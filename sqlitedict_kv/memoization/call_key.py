@@ -71,7 +71,7 @@ class CallKeys:
         self._positional_only = kinds.count(inspect.Parameter.POSITIONAL_ONLY)
         self._positional = len(kinds) - kinds.count(inspect.Parameter.KEYWORD_ONLY)
         self._plain = PLAIN if typed else PLAIN_UNTYPED
-        if place is not None and name is None:
+        if place is not None and (name, version, code) == (None, None, None):
             self.identity.warn_of_another(place)
         fixed = self.identity.is_fixed
         self.of = self._with_bound(self._of(self.identity.label, "") if fixed else make_watching(self._renew))

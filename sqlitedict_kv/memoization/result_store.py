@@ -33,6 +33,13 @@ class ResultSpace(LeaseSpace, Protocol):
         """Return a page of keys."""
 
 
+class NoteSpace(Protocol):
+    """The part of a namespace in which memoize keeps notes of functions."""
+
+    def modify(self, key: str, function: Callable[[Any], Any], *, default: Any) -> Any:
+        """Replace a value by what a function of it returns, as one step."""
+
+
 class OffLoop(NamedTuple):
     """A way from tasks to a store that they may only await.
 
@@ -61,6 +68,7 @@ class ResultStore(NamedTuple):
         content_type: how a result is encoded where memoize is not told.
         off_loop: the way to all this from tasks; None is that a read may be made on the loop.
         recoded: returns the same place for results that other codecs encode.
+        notes: the namespace of the notes which bodies of a function were used.
     """
 
     store: object
@@ -73,6 +81,7 @@ class ResultStore(NamedTuple):
     content_type: str | None = None
     off_loop: OffLoop | None = None
     recoded: Callable[[Codecs], ResultStore] | None = None
+    notes: NoteSpace | None = None
 
 
 def for_results_of(place: ResultStore, function: Callable[..., Any], kind: object) -> ResultStore:
@@ -100,6 +109,11 @@ def _is_plain(annotation: object) -> bool:
 def lease_namespace(results: str) -> str:
     """Return the name of the namespace that keeps the leases of a namespace of results."""
     return checked_namespace(f"{results}.leases", "ns with .leases")
+
+
+def note_namespace(results: str) -> str:
+    """Return the name of the namespace that keeps the notes of a namespace of results."""
+    return f"{results}.code"
 
 
 def declare_layouts(declare: Callable[[str, Layout], None], results: str, leases: str) -> None:

@@ -15,7 +15,9 @@ from typing import Any, Final, NamedTuple, NoReturn
 from sqlitedict_kv.concurrency.lease import Lease, Leases
 from sqlitedict_kv.errors import CodecError, ConflictError, DecodeError, TooLargeError
 from sqlitedict_kv.memoization import kept_exceptions
+from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.failures import Failures
+from sqlitedict_kv.memoization.former_results import FormerResults
 from sqlitedict_kv.memoization.policy import Policy
 from sqlitedict_kv.memoization.result_store import EXCEPTION_MARK, STALE_MARK, ResultSpace, ResultStore
 from sqlitedict_kv.memoization.single_flight import KEPT
@@ -51,8 +53,8 @@ ALONE: Final = Alone()
 class Results:
     """The steps of a call that touch the store, each of which may wait for its lock, and the counters."""
 
-    def __init__(self, place: ResultStore, policy: Policy) -> None:
-        """Keep results at *place*."""
+    def __init__(self, place: ResultStore, policy: Policy, keys: CallKeys) -> None:
+        """Keep the results of calls that have *keys* at *place*."""
         self._result_store = place
         self._policy = policy
         self._space = place.results
@@ -61,6 +63,7 @@ class Results:
         self.failures = Failures(policy, self.counters)
         self.get = place.results.get
         self.off_loop = place.off_loop
+        self._former = FormerResults(place, keys, self.clear)
 
     # -- before the function is called
 
@@ -91,6 +94,8 @@ class Results:
         # this, a result would be computed twice every now and then.
         try:
             value = self.look(key)
+            if value is MISSING and lease is not None:
+                value = self._former.carry_over(key)
         except BaseException:
             if lease is not None:
                 lease.give_back()
@@ -189,6 +194,7 @@ class Results:
                 results.set(STALE_MARK + key, value, ttl=longer, content_type=policy.content_type)
             if policy.cache_exceptions:
                 results.delete(EXCEPTION_MARK + key)
+        self._former.note_body(key)
 
     def _end_lease(self, tx: Any, lease: Lease) -> Any:
         """Demand in a transaction that the lease is still held, and give it back; return where to write."""

@@ -10,7 +10,7 @@ from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.sansio import run
 from sqlitedict_kv.engines.protocol import Edit, Value
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
-from sqlitedict_kv.memoization.result_store import ResultStore, declare_layouts, lease_namespace
+from sqlitedict_kv.memoization.result_store import ResultStore, declare_layouts, lease_namespace, note_namespace
 from sqlitedict_kv.namespace.reader import NamespaceReader
 from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.operations.optional import declare
@@ -286,6 +286,7 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
         context, defaults = self._context.with_codecs(codecs), Defaults(self._defaults.ttl, self._defaults.content_type)
         results: Namespace = Namespace(context, self._name, defaults)  # whatever this view takes as keys, those are str
         leases: Namespace = Namespace(context, lease_namespace(self._name), Defaults(None, None))
+        notes: Namespace = Namespace(context, note_namespace(self._name), Defaults(None, None))
         return ResultStore(
             self._engine,
             results,
@@ -296,6 +297,7 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
             defaults.ttl,
             defaults.content_type,
             recoded=self._results_by,
+            notes=notes,
         )
 
     def __ior__(self, other: Any) -> Self:  # type: ignore[override,misc] # as dict: | gives a dict, |= the mapping itself
