@@ -12,10 +12,11 @@ import pytest
 from suites import report, run_pytest, source_of, version_of
 
 from tests.support.processes import Worker, environment
+from tests.support.programs import blocks, promised_output
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cookbook.md").read_text(encoding="utf-8")
 RECIPES = {
-    title: re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    title: blocks("python", text)
     for title, text in re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
 }
 DISTRIBUTIONS = {
@@ -26,13 +27,6 @@ DISTRIBUTIONS = {
     "requests-cache": "requests-cache",
     "LangGraph": "langgraph",
 }
-
-
-def promised_output(program):
-    """Return what the comments beside the calls of print say."""
-    prints = [line for line in program.splitlines() if line.lstrip().startswith("print(")]
-    assert all("  # " in line for line in prints), f"a print whose output is not shown: {prints}"
-    return [line.split("  # ", 1)[1] for line in prints]
 
 
 @pytest.fixture

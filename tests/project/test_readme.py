@@ -13,6 +13,7 @@ import pytest
 
 import sqlitedict_kv
 from sqlitedict_kv import Namespace, Store, TransactionNamespace, errors
+from tests.support.programs import blocks, promised_output
 
 ROOT = Path(__file__).parents[2]
 PAGES = {
@@ -21,12 +22,9 @@ PAGES = {
 }
 README = PAGES["README.md"]
 OVERVIEW = PAGES["docs/reference/index.md"]
-RUN_ELSEWHERE = {"docs/cookbook.md"}  # tests/adapters/test_recipes.py runs its programs, each by itself
-NEEDS = {"docs/frameworks/cachelib.md"}  # a framework, which the programs of the page import
-
-
-def blocks(language, page=README):
-    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+# tests/adapters/test_recipes.py and test_pages.py run these programs, each in a process of its own.
+RUN_ELSEWHERE = {"docs/cookbook.md", *(name for name in PAGES if name.startswith("docs/frameworks/"))}
+RUN_ELSEWHERE -= {"docs/frameworks/your-own.md"}  # it needs no framework
 
 
 def anchors(page):
@@ -44,15 +42,8 @@ LINKS = sorted(
 )
 
 
-def promised_output(block):
-    """Return what the comments beside the calls of print say."""
-    prints = [line for line in block.splitlines() if line.lstrip().startswith("print(")]
-    assert all("  # " in line for line in prints), f"a print whose output is not shown: {prints}"
-    return [line.split("  # ", 1)[1] for line in prints]
-
-
 def test_the_first_program_has_twelve_lines_and_prints_what_it_says(tmp_path):
-    program = blocks("python")[0]
+    program = blocks("python", README)[0]
     assert len([line for line in program.splitlines() if line]) == 12
 
     done = subprocess.run(
@@ -81,13 +72,11 @@ def test_the_pages_that_teach_have_programs():
     assert guide <= set(WITH_PROGRAMS)
 
 
-def needs(page):
-    """Return the marks of a page by what its programs need."""
-    servers = [pytest.mark.servers] if "+cluster://" in "".join(blocks("python", PAGES[page])) else []
-    return servers + ([pytest.mark.frameworks] if page in NEEDS else [])
+def marks_of(page):
+    return [pytest.mark.servers] if "+cluster://" in "".join(blocks("python", PAGES[page])) else []
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in WITH_PROGRAMS])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks_of(name)) for name in WITH_PROGRAMS])
 def test_all_programs_of_a_page_run_one_after_the_other_and_print_what_they_say(name, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     stores = []
@@ -126,7 +115,7 @@ def test_a_codec_is_registered_in_three_lines():
 
 
 def test_the_two_commands_are_those_of_the_automation():
-    (commands,) = blocks("sh")
+    (commands,) = blocks("sh", README)
     run, tests = commands.splitlines()
     automation = [line.strip() for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()]
 
