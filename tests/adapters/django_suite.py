@@ -17,14 +17,9 @@ OPTIONS = {"allow_pickle_signed_with_secret_key": True} if PICKLED else {}
 
 
 def with_options(aliases):
-    """Return the suite's caches with our options added to those that the suite itself gives.
-
-    Its alias `cull` has MAX_ENTRIES alone and expects that Django's default CULL_FREQUENCY is kept to the entry, which
-    has to be asked for here.
-    """
+    """Return the suite's caches with our options added to those that the suite itself gives."""
     for alias in aliases.values():
-        own = alias.get("OPTIONS", {})
-        alias["OPTIONS"] = {**OPTIONS, **({"CULL_FREQUENCY": 3} if "MAX_ENTRIES" in own else {}), **own}
+        alias["OPTIONS"] = {**OPTIONS, **alias.get("OPTIONS", {})}
     return aliases
 
 

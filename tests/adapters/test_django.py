@@ -44,7 +44,7 @@ from django.template.response import TemplateResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.utils.safestring import SafeString, mark_safe
 
-from sqlitedict_kv import Codec, CodecError, DecodeError, Store, StoreBusyError
+from sqlitedict_kv import Codec, CodecError, DamagedEntryError, DecodeError, Store, StoreBusyError
 from sqlitedict_kv.adapters.django import SQLiteCache, culling
 from sqlitedict_kv.adapters.django.values import ALLOW_PICKLE, PICKLE, SIGNATURE_BYTES
 from sqlitedict_kv.adapters.support import close_shared_stores
@@ -415,7 +415,112 @@ def test_there_is_no_limit_unless_it_is_asked_for(make_cache):
     assert limited.get("l199") == 199
 
 
+# -- the file
+
+
+def test_the_file_is_opened_at_its_first_use_not_by_the_checks_of_the_system(site, path):
+    call_command("check")
+    cache = caches["default"]
+    assert not path.exists()
+    assert cache.get("k") is None
+    assert path.exists()
+
+
+@pytest.mark.parametrize("options", [{}, {"lru_bytes": "1 MB"}, {"MAX_ENTRIES": 10}], ids=str)
+def test_a_cache_whose_file_was_deleted_while_serving_goes_on_with_a_new_one(path, options):
+    backend = SQLiteCache(str(path), {"OPTIONS": options})
+
+    def delete():
+        for file in path.parent.glob(f"{path.name}*"):
+            file.unlink()
+
+    async def awaited():
+        delete()
+        await backend.aset("a", 1)
+        assert await backend.aget("a") == 1
+        delete()
+        await backend.aset_many({"a": 2})
+        assert await backend.aget_many(["a"]) == {"a": 2}
+
+    for write in (
+        lambda: backend.set("k", 1),
+        lambda: backend.set_many({"k": 1}),
+        lambda: (backend.close(), backend.add("k", 1)),
+        lambda: (backend.close(), backend.get_or_set("k", 1)),
+    ):
+        backend.set("old", 1)
+        delete()
+        write()
+        assert backend.get("k") == 1
+        assert backend.get("old") is None
+        assert path.exists()
+    delete()
+    backend.close()  # as Django does after each request
+    assert backend.get("k") is None
+    assert asyncio.run(backend.aget("k")) is None
+    delete()
+    assert not backend.delete("k")
+    backend.set("n", 1)
+    delete()
+    with pytest.raises(ValueError, match="not found"):
+        backend.incr("n")
+    asyncio.run(awaited())
+    with SQLiteCache(str(path), {}).store as store:
+        assert store.check().ok
+
+
 # -- culling
+
+
+def test_max_entries_alone_culls_a_third_as_djangos_own_backends_do(make_cache):
+    cache = make_cache(options={"MAX_ENTRIES": 10})
+    for number in range(11):
+        cache.set(str(number), number)
+    assert numbers_in(cache) == list(range(3, 11))
+
+
+class Slow:
+    """A value that looks, while it is pickled, whether others can write."""
+
+    def __init__(self, look):
+        self.look = look
+
+    def __reduce__(self):
+        self.look()
+        return Slow, (None,)
+
+
+@pytest.mark.parametrize("verb", ["set", "add", "set_many", "aset", "aadd", "aset_many"])
+def test_a_value_is_encoded_before_others_have_to_wait(make_cache, verb):
+    cache = make_cache(pickled=True, options={"CULL_FREQUENCY": 3})
+    other = make_cache(pickled=True, options={"timeout": 0})
+    seen = []
+
+    def look():
+        other.set("other", len(seen))
+        seen.append(other.get("other"))
+
+    verbs(cache)[verb]("k", Slow(look))
+    assert seen == [0]
+    assert type(cache.get("k")) is Slow
+    assert type(other.get("k")) is Slow
+    assert type(asyncio.run(cache.aget("k"))) is Slow
+
+
+def test_what_was_encoded_early_comes_back_as_it_was(make_cache):
+    codec = Codec("application/x-own", lambda value: b"", lambda body: Own(), types=(Own,))
+    cache = make_cache(options={"CULL_FREQUENCY": 3, "codecs": [codec]})
+    values = {"a": (1, {2}), "b": b"\x00", "c": "text", "d": {"x": [None]}, "n": 1, "none": None}
+    cache.set_many(values)
+    cache.set("own", Own())
+    cache.set("safe", mark_safe("s"))
+    assert cache.get_many(values) == values
+    assert type(cache.get("own")) is Own
+    assert type(cache.get("safe")) is SafeString
+    assert cache.incr("n") == 2
+    assert cache.store is make_cache(options={"CULL_FREQUENCY": 3, "codecs": [codec]}).store
+    with pytest.raises(CodecError, match=ALLOW_PICKLE):
+        cache.set("k", object())
 
 
 def numbers_in(cache):
@@ -627,6 +732,18 @@ def content(body, **headers):
     return HttpResponse(body, headers=headers)
 
 
+def test_a_cookie_that_is_deleted_stays_deleted(cache):
+    response = HttpResponse("bye")
+    response.delete_cookie("session", path="/", domain="example.com")
+    response.set_cookie("safe", "v", secure=True, max_age=0)
+    cache.set("page", response)
+    kept = cache.get("page")
+    assert kept.cookies.output() == response.cookies.output()
+    assert kept.cookies["session"]["max-age"] == 0
+    assert "Max-Age=0" in kept.cookies["session"].OutputString()
+    assert type(kept.cookies["safe"]["secure"]) is bool
+
+
 def with_cookie(response):
     response.set_cookie("k", "v;1", max_age=60, httponly=True, samesite="Lax")
     response.status_code = 418
@@ -686,6 +803,18 @@ def test_a_safe_string_stays_safe(cache):
     assert entry_of(cache, "safe").meta.content_type == "text/html; charset=utf-8"
 
 
+def test_the_message_names_the_type_inside_of_a_value(cache):
+    for write in (cache.set, cache.add, lambda key, value: asyncio.run(cache.aset(key, value))):
+        with pytest.raises(CodecError, match=r"Own") as caught:
+            write("k", [1, {"deep": (Own(),)}])
+        assert "builtins.list" not in str(caught.value)
+        assert ALLOW_PICKLE in str(caught.value)
+
+
+class Own:
+    """A class that no codec keeps."""
+
+
 def test_what_no_codec_keeps_is_refused_and_the_message_names_the_option(cache):
     for value in (len, HttpResponseNotFound("other class"), {"deep": [object()]}):
         for write in (
@@ -717,8 +846,9 @@ def test_what_the_codecs_keep_is_never_pickled(make_cache):
 def test_a_pickle_is_read_only_by_a_cache_that_allows_it(make_cache, path, clock):
     make_cache(pickled=True).set("k", len)
     assert make_cache(pickled=True).get("k") is len
+    assert make_cache().get("k", "a miss") == "a miss"
     with pytest.raises(DecodeError, match="PermissionError"):
-        make_cache().get("k")
+        make_cache().store.ns("django").get(":1:k")
     with Store(path, clock=clock) as store, pytest.raises(DecodeError, match="no codec"):
         store.ns("django").get(":1:k")
 
@@ -753,9 +883,9 @@ def test_a_pickle_that_the_site_has_not_signed_is_not_run(make_cache, path, cloc
     with Store(path, codecs=[RAW], clock=clock) as store:
         store.ns("django").set(":1:k", body, content_type=PICKLE)
     with pytest.raises(DecodeError):
-        cache.get("k")
-    with pytest.raises(DecodeError):
-        cache.get_many(["k"])
+        cache.store.ns("django").get(":1:k")
+    assert cache.get("k", "a miss") == "a miss"
+    assert cache.get_many(["k"]) == {}
     assert not trap.exists()
 
 
@@ -772,8 +902,56 @@ def test_a_pickle_outlives_its_key_among_the_fallbacks_only(make_cache):
         cache.set("k", len)
     with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["older", "old"]):
         assert cache.get("k") is len
-    with override_settings(SECRET_KEY="new"), pytest.raises(DecodeError, match="BadSignature"):
-        cache.get("k")
+    with override_settings(SECRET_KEY="new"):
+        with pytest.raises(DecodeError, match="BadSignature"):
+            cache.store.ns("django").get(":1:k")
+        assert cache.get("k") is None
+
+
+@pytest.mark.parametrize("options", [{}, {"MAX_ENTRIES": 10}])
+def test_what_cannot_be_read_any_more_is_a_miss_and_makes_room(make_cache, options):
+    cache = make_cache(pickled=True, options=options)
+    with override_settings(SECRET_KEY="old"):
+        for key in ("k", "set", "n", "moved", "added"):
+            cache.set(key, len)
+    cache.set("kept", 1)
+    with override_settings(SECRET_KEY="new"):
+        assert cache.get("k", "a miss") == "a miss"
+        assert cache.get_many(["k", "kept", "absent"]) == {"kept": 1}
+        assert cache.get_or_set("k", lambda: "computed") == "computed"
+        assert cache.get_or_set("k", lambda: "computed again") == "computed"
+        cache.set("set", 2)
+        assert cache.get("set") == 2
+        with pytest.raises(ValueError, match="not found"):
+            cache.incr("n")
+        with pytest.raises(ValueError, match="not found"):
+            cache.incr_version("moved")
+        assert cache.add("added", 3)
+        assert not cache.add("added", 4)
+        assert cache.get("added") == 3
+
+        async def awaited():
+            assert await cache.aget("n", "a miss") == "a miss"
+            assert await cache.aget_many(["n", "kept"]) == {"kept": 1}
+            with pytest.raises(ValueError, match="not found"):
+                await cache.aincr("n")
+            with pytest.raises(ValueError, match="not found"):
+                await cache.aincr_version("moved")
+            assert await cache.aadd("n", 5)
+            assert not await cache.aadd("n", 6)
+            assert await cache.aget("n") == 5
+
+        asyncio.run(awaited())
+
+
+def test_a_damaged_entry_is_no_miss(make_cache, path):
+    make_cache().set("k", "value to damage")
+    close_shared_stores()
+    path.write_bytes(path.read_bytes().replace(b"value to damage", b"value to dAmage"))
+    cache = make_cache()
+    for read in (lambda: cache.get("k"), lambda: cache.get_many(["k"]), lambda: asyncio.run(cache.aget("k"))):
+        with pytest.raises(DamagedEntryError):
+            read()
 
 
 def test_what_pickle_cannot_keep_either_raises_a_pickle_error_and_shows_no_value(make_cache):

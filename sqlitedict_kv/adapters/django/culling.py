@@ -1,4 +1,4 @@
-"""Culling as Django specifies it, exact to the entry, for a cache that sets CULL_FREQUENCY.
+"""Culling as Django specifies it, exact to the entry, for a cache that sets MAX_ENTRIES or CULL_FREQUENCY.
 
 A write of a new key counts the live entries of the namespace first. Where there are MAX_ENTRIES or more, as many are
 removed as the count divided by CULL_FREQUENCY gives, rounded down: those created longest ago; all of them if it is 0.
@@ -19,7 +19,7 @@ from django.core.cache.backends.base import InvalidCacheBackendError
 from sqlitedict_kv import Namespace
 from sqlitedict_kv.adapters.support import MEMORY, check_int, names_servers
 
-DEFAULT_MAX_ENTRIES = 300  # Django's
+DEFAULT_MAX_ENTRIES, DEFAULT_FREQUENCY = 300, 3  # Django's
 KEYS_PER_PAGE = 10_000
 
 
@@ -38,26 +38,27 @@ class Limits(NamedTuple):
 def limits_of(location: str | os.PathLike[str], options: dict[str, Any]) -> Limits | None:
     """Take the options of culling out of *options*, and leave a limit that is the store's under the store's name.
 
-    Returns the limits, None where CULL_FREQUENCY is not given: then the store evicts.
+    Returns the limits; None where neither MAX_ENTRIES nor CULL_FREQUENCY is given, or the store evicts by itself.
 
     Raises:
         InvalidCacheBackendError: the options do not go together, or not with the location.
         TypeError, ValueError: one of them is not an int, or is too small.
     """
+    asked = bool({"MAX_ENTRIES", "CULL_FREQUENCY"} & options.keys())
     if "MAX_ENTRIES" in options:
         if "max_entries" in options:
-            raise InvalidCacheBackendError(
-                "OPTIONS must have MAX_ENTRIES or max_entries, which mean the same, not both"
-            )
+            raise InvalidCacheBackendError("OPTIONS must not have both MAX_ENTRIES and max_entries")
         options["max_entries"] = options.pop("MAX_ENTRIES")
-    if "CULL_FREQUENCY" not in options:
+    if not asked:
         return None
-    most = check_int(options.pop("max_entries", DEFAULT_MAX_ENTRIES), "MAX_ENTRIES", lowest=1)
-    frequency = check_int(options.pop("CULL_FREQUENCY"), "CULL_FREQUENCY", lowest=0)
     if location == MEMORY or names_servers(location):
+        if "CULL_FREQUENCY" not in options:  # the store does what it can with max_entries
+            return None
         raise InvalidCacheBackendError(
             "OPTIONS must not have CULL_FREQUENCY where LOCATION is memory or servers, for the one step needs a file"
         )
+    most = check_int(options.pop("max_entries", DEFAULT_MAX_ENTRIES), "MAX_ENTRIES", lowest=1)
+    frequency = check_int(options.pop("CULL_FREQUENCY", DEFAULT_FREQUENCY), "CULL_FREQUENCY", lowest=0)
     return Limits(most, frequency)
 
 

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import hmac
 import pickle
+from functools import cache, lru_cache
 from http.cookies import Morsel, SimpleCookie
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.signing import BadSignature
@@ -27,13 +28,15 @@ from django.utils.crypto import salted_hmac
 from django.utils.safestring import SafeString
 
 from sqlitedict_kv import Codec, CodecError
-from sqlitedict_kv.adapters.support import pack, unpack
+from sqlitedict_kv.adapters.support import MEMORY, Codecs, check_store_options, pack, unpack
 
 ALLOW_PICKLE = "allow_pickle_signed_with_secret_key"
 SAFE_STRING = "text/html; charset=utf-8"
 RESPONSE = "application/x-django-response"
 PICKLE = "application/x-django-pickle; signature=hmac-sha256"
 SIGNATURE_BYTES = 32
+ENCODED = "application/x-django-encoded"
+SIMPLE = frozenset({int, float, bool, str, bytes, type(None)})
 
 RESPONSES = {kind.__name__: kind for kind in (HttpResponse, JsonResponse, SimpleTemplateResponse, TemplateResponse)}
 
@@ -42,10 +45,47 @@ class NotPicklableError(CodecError, pickle.PicklingError):
     """A value that pickle cannot keep either."""
 
 
-def codecs(*, pickled: bool) -> tuple[Codec, ...]:
-    """Return the codecs of a cache; *pickled* is whether it may write and read pickles."""
-    last = Codec(PICKLE, _pickle, _unpickle, (object,)) if pickled else Codec(PICKLE, _refuse, _refuse_body, (object,))
-    return (SAFE_STRINGS, RESPONSE_CODEC, last)
+class Encoded(NamedTuple):
+    """A value that is encoded already, so that writing it takes no time."""
+
+    body: bytes
+    content_type: str
+
+
+def add_codecs(options: dict[str, Any], *, pickled: bool) -> None:
+    """Add our codecs to those of a store's options; *pickled* is whether it may write and read pickles.
+
+    The same options give the same codecs, so that they give the same store.
+    """
+    try:
+        custom, types = tuple(options.get("codecs") or ()), tuple(options.get("types") or ())
+        options["codecs"] = _codecs(custom, types, pickled)
+    except TypeError:  # not as the store wants them: it says so
+        return
+
+
+@lru_cache
+def _codecs(custom: tuple[Codec, ...], types: tuple[Any, ...], pickled: bool) -> tuple[Codec, ...]:  # noqa: FBT001 - a key
+    last = Codec(PICKLE, _pickle, _unpickle, (object,)) if pickled else Codec(PICKLE, _refuse, _refuse_body)
+    inner = (*custom, SAFE_STRINGS, RESPONSE_CODEC, last)
+
+    @cache
+    def inside() -> Codecs:
+        return check_store_options(MEMORY, {"codecs": inner, "types": types})
+
+    def decode(body: bytes) -> Any:
+        content_type, encoded = unpack(body)
+        return inside().decode("", "", encoded, content_type)
+
+    return (*inner, Codec(ENCODED, lambda value: pack([value.content_type, value.body]), decode, (Encoded,)))
+
+
+def encode_early(codecs: Codecs, value: Any) -> Any:
+    """Return a value that a store encodes in no time: itself if it is simple, else what *codecs* make of it."""
+    if type(value) in SIMPLE:
+        return value
+    body, content_type = codecs.encode(value)
+    return Encoded(body, content_type)
 
 
 # -- responses
@@ -64,7 +104,7 @@ def _encode_response(response: Any) -> bytes:
                     morsel.key,
                     morsel.value,
                     morsel.coded_value,
-                    {name: set_to for name, set_to in morsel.items() if set_to},
+                    {name: set_to for name, set_to in morsel.items() if set_to != ""},
                 )
                 for morsel in cookies.values()
             ],
@@ -116,12 +156,8 @@ def _signature(key: str | bytes, body: bytes) -> bytes:
     return signature
 
 
-def _refuse(value: Any) -> bytes:
-    kind = type(value)
-    raise CodecError(
-        f"no codec keeps {kind.__module__}.{kind.__qualname__} exactly, or what is in it; convert it to built-in "
-        f"types, give OPTIONS a codec for it in 'codecs', or if need be let it be pickled: see {ALLOW_PICKLE!r}"
-    )
+def _refuse(_value: Any) -> bytes:
+    raise CodecError(f"this cache does not write pickles; see {ALLOW_PICKLE!r}")
 
 
 def _refuse_body(_body: bytes) -> Any:

@@ -15,7 +15,9 @@ Keys and times
     (seconds); ``MIN_MAX_BYTES`` is the lowest ``max_bytes`` of a store.
 Stores
     :func:`shared_store` opens one store per path and process, and :func:`shared_async_store` gives its asynchronous
-    face. ``STORE_OPTIONS`` are the names of the options that a store takes. :func:`close_shared_stores` is for tests.
+    face. :class:`SharedNamespace` is a namespace of one, opened at its first use, and again when somebody has deleted
+    the file. ``STORE_OPTIONS`` are the names of the options that a store takes, and :func:`check_store_options` checks
+    their values without opening anything. :func:`close_shared_stores` is for tests.
     ``MEMORY`` is the path of a store in memory. :func:`is_address` tells an address from a path, and
     :func:`names_servers` tells an address of servers.
 Values
@@ -40,12 +42,14 @@ from sqlitedict_kv.adapters.support.arguments import (
     check_int,
     check_namespace,
     check_number,
+    check_store_options,
     is_address,
     names_servers,
 )
 from sqlitedict_kv.adapters.support.fitting import HASHED, fitting_key, fitting_ttl
 from sqlitedict_kv.adapters.support.markup import MARKUP_CODEC
 from sqlitedict_kv.adapters.support.packing import BYTES, JSON, MSGPACK, TEXT, Codecs, pack, unpack
+from sqlitedict_kv.adapters.support.shared_namespace import SharedNamespace
 from sqlitedict_kv.adapters.support.shared_stores import (
     STORE_OPTIONS,
     close_shared_stores,
@@ -68,10 +72,12 @@ __all__ = [
     "STORE_OPTIONS",
     "TEXT",
     "Codecs",
+    "SharedNamespace",
     "check_bool",
     "check_int",
     "check_namespace",
     "check_number",
+    "check_store_options",
     "close_shared_stores",
     "cursor_after",
     "fitting_key",

@@ -42,20 +42,21 @@ def shared_store(path: str | os.PathLike[str], options: Mapping[str, Any]) -> St
         shared = _stores.get(key)
     except TypeError:  # no option of a store is unhashable; the store's own error names it
         return Store(path, **options)
-    if shared is not None and shared.file == _file_at(place):
+    if shared is not None and shared.file == file_at(place):
         return shared.store
     # No lock: a fork could leave it locked forever. The thread that comes second closes its own store.
-    opened = _Shared(Store(path, **options), _file_at(place))
+    opened = _Shared(Store(path, **options), file_at(place))
     first = _stores.setdefault(key, opened)
     if first is shared:  # its file is gone
         _stores[key] = opened
+        _async_stores.pop(first.store, None)
     elif first is not opened:
         opened.store.close()
         return first.store
     return opened.store
 
 
-def _file_at(place: str | os.PathLike[str]) -> tuple[int, int] | None:
+def file_at(place: str | os.PathLike[str]) -> tuple[int, int] | None:
     """Return the identity of the file at a place; None if there is no file."""
     if names_servers(place):
         return None
