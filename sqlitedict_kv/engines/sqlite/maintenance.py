@@ -10,7 +10,7 @@ from typing import Any
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.engines.sqlite.checkpoint import Checkpointer
 from sqlitedict_kv.engines.sqlite.database import Database
-from sqlitedict_kv.engines.sqlite.session import Session
+from sqlitedict_kv.engines.sqlite.session import SQLiteSession
 from sqlitedict_kv.errors import KVError
 
 EVERY_WRITES = 16
@@ -176,7 +176,7 @@ class Maintenance:
         self._round = Lock()
 
 
-def purge(session: Session, namespace: str | None, limit: int | None, now: int) -> int:
+def purge(session: SQLiteSession, namespace: str | None, limit: int | None, now: int) -> int:
     """Remove expired entries, *limit* at most, in bounded transactions; return how many."""
     total = 0
     while limit is None or total < limit:
@@ -188,7 +188,7 @@ def purge(session: Session, namespace: str | None, limit: int | None, now: int) 
     return total
 
 
-def _sweep(session: Session, namespace: str | None, limit: int, now: int) -> int:
+def _sweep(session: SQLiteSession, namespace: str | None, limit: int, now: int) -> int:
     """Remove at most *limit* expired entries in one transaction and return how many."""
 
     def work(cursor: sqlite3.Cursor) -> list[Removed]:

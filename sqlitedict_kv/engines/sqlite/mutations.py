@@ -138,7 +138,7 @@ def apply_groups(
         cursor: of the connection whose transaction it is.
         groups: what to apply, in order.
         now: the Unix time in milliseconds.
-        noted: returns the empty dict in which statements of that connection note versions; see :meth:`Session.noted`.
+        noted: returns the empty dict in which statements of that connection note versions.
         label: names the store in errors.
     """
     outcomes: list[Outcome] = [[] for _ in groups]

@@ -32,7 +32,7 @@ def in_transaction(cursor: sqlite3.Cursor, work: Work[T]) -> T:
     return result
 
 
-class Session(Protocol):
+class SQLiteSession(Protocol):
     """A way to run statements; see :class:`Database` and :class:`OpenTransaction`."""
 
     @property

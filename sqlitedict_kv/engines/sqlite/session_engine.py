@@ -29,7 +29,7 @@ from sqlitedict_kv.engines.sqlite.mutations import (
     put_rows,
     restore_rows,
 )
-from sqlitedict_kv.engines.sqlite.session import Session
+from sqlitedict_kv.engines.sqlite.session import SQLiteSession
 from sqlitedict_kv.errors import CorruptStoreError, DamagedEntryError, UnsupportedError
 
 # The primary key counts without a look at the rows; the unary plus leaves the expired to their own index.
@@ -74,7 +74,7 @@ class SessionEngine:
     *wrote* is told of each commit: how many entries, how many bytes of values, and when.
     """
 
-    def __init__(self, session: Session, wrote: Callable[[int, int, int], None]) -> None:
+    def __init__(self, session: SQLiteSession, wrote: Callable[[int, int, int], None]) -> None:
         """Run statements by *session*."""
         self._session = session
         self._wrote = wrote
