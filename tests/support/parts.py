@@ -62,6 +62,8 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_itemcollected(item):
+    if " at 0x" in item.name:
+        raise pytest.UsageError(f"{item.nodeid} is called otherwise in each process: ids=shown of tests/support/ids.py")
     if needs_frameworks(item.path):
         item.add_marker(pytest.mark.frameworks)
     if _needs_servers(item):

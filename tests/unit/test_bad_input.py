@@ -242,8 +242,8 @@ for value, words in (
     ([object()], "object"),
     ({"deep": [{"er": {1, len}}]}, "builtin_function"),
 ):
-    case(f"set(value={value!r:.20})", lambda env, v=value: env.users.set("k", v), CodecError, words)
-    case(f"tx.set(value={value!r:.20})", lambda env, v=value: in_tx(env, "set", "k", v), CodecError, words)
+    case(f"set(value={shown(value)})", lambda env, v=value: env.users.set("k", v), CodecError, words)
+    case(f"tx.set(value={shown(value)})", lambda env, v=value: in_tx(env, "set", "k", v), CodecError, words)
 case("set(value too large)", lambda env: env.users.set("k", bytes(10_001)), TooLargeError, "value")
 case("modify(result too large)", lambda env: env.users.modify("k", lambda _: bytes(10_001)), TooLargeError, "value")
 case("modify(result)", lambda env: env.users.modify("k", lambda _: object()), CodecError, "object")
