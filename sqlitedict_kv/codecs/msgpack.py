@@ -79,7 +79,10 @@ def _resolved(value: Any) -> Any:
     """Return a value in which nothing is pending any more; lists and dicts are changed in place."""
     kind = type(value)
     if kind is _Pending:
-        return CONTAINERS[value.code](_resolved(_unpacked(value.body, _from_any_extension)))
+        body, value.body = value.body, b""  # not kept while what is in it is resolved: there can be hundreds of levels
+        inner = _unpacked(body, _from_any_extension)
+        del body
+        return CONTAINERS[value.code](_resolved(inner))
     if kind is list:
         for index, item in enumerate(value):
             if type(item) in UNRESOLVED:
