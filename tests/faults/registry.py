@@ -21,6 +21,7 @@ from tests.faults import (
     power_cuts,
     threads,
     untrusted,
+    untrusted_kinds,
     walreset,
 )
 from tests.faults.campaign import Campaign
@@ -40,6 +41,7 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     damage.CAMPAIGN,
     model.CAMPAIGN,
     *untrusted.CAMPAIGNS,
+    untrusted_kinds.CAMPAIGN,
     hostile.CAMPAIGN,
     formats.CAMPAIGN,
     mount_tables.CAMPAIGN,
