@@ -71,8 +71,8 @@ def _column_form(column: Any, form: Form) -> str:
     if name.startswith(HASHED) and "pyarrow" not in name:
         hashes = pandas.util.hash_pandas_object(column, index=False).to_numpy()
         absent = column.isna()
-        return f"{name}({len(column)}, {digest_of_bytes(hashes.tobytes() + _bytes_of_bools(absent))})"
-    return f"{name}({len(column)}, {_cells(column.tolist(), form)})"
+        return f"{dtype!r}({len(column)}, {digest_of_bytes(hashes.tobytes() + _bytes_of_bools(absent))})"
+    return f"{dtype!r}({len(column)}, {_cells(column.tolist(), form)})"
 
 
 def _bytes_of_bools(values: Any) -> bytes:

@@ -6,8 +6,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from sqlitedict_kv.codecs import library_kinds
+from sqlitedict_kv.errors import CodecError
 from sqlitedict_kv.memoization import frame_forms
-from sqlitedict_kv.memoization.digests import digest_of, digest_of_bytes
+from sqlitedict_kv.memoization.digests import NoCanonicalFormError, digest_of, digest_of_bytes
 from sqlitedict_kv.memoization.function_forms import global_form
 
 Form = Callable[[Any], str]
@@ -24,6 +26,8 @@ def find(kind: type) -> Writer | None:
 
 def _numpy_form(value: Any, form: Form) -> str:  # noqa: PLR0911 - a list of kinds
     numpy = sys.modules["numpy"]
+    if value is numpy.ma.masked:
+        return "masked"
     if isinstance(value, numpy.ma.MaskedArray):
         return _masked_form(value, form, numpy)
     if isinstance(value, numpy.ndarray):
@@ -31,7 +35,7 @@ def _numpy_form(value: Any, form: Form) -> str:  # noqa: PLR0911 - a list of kin
     if isinstance(value, numpy.dtype):
         return f"dtype({_dtype_text(value)})"
     if isinstance(value, numpy.void):
-        return f"void({_dtype_text(value.dtype)}, {form(value.item())})"
+        return f"{type(value).__name__}({_dtype_text(value.dtype)}, {form(value.item())})"
     if isinstance(value, numpy.generic):
         item = value.item()
         if type(item).__module__ == "numpy":  # a number of more bits than Python's
@@ -40,7 +44,7 @@ def _numpy_form(value: Any, form: Form) -> str:  # noqa: PLR0911 - a list of kin
     name = getattr(value, "__name__", "")
     if isinstance(value, numpy.ufunc) and getattr(numpy, name, None) is value:
         return f"function(numpy.{name})"
-    return global_form(value)
+    return parts_form(value, form)
 
 
 def array_form(value: Any, form: Form) -> str:
@@ -110,16 +114,16 @@ def _pillow_form(value: Any, form: Form) -> str:
     return f"{type(value).__name__}({parts}, {form(palette)}, {form(value.info)})"
 
 
-def _estimator_form(value: Any, form: Form) -> str:
-    """Return class and attributes of an estimator; trees in compiled code by what they are pickled as."""
-    kind = type(value)
-    if hasattr(kind, "get_params"):
-        state = {name: item for name, item in vars(value).items() if not name.startswith("__")}
-    elif kind.__module__.endswith("._tree"):
-        state = {"made_of": value.__reduce__()[1:]}
-    else:
+def parts_form(value: Any, form: Form) -> str:
+    """Return the form of what is kept as a value by its parts: estimators, geometries, generators of random numbers."""
+    kind = library_kinds.kind_of(type(value))
+    if kind is None:
         return global_form(value)
-    return f"{kind.__module__}.{kind.__qualname__}({form(state)})"
+    try:
+        parts = kind.take_apart(value)
+    except CodecError:
+        raise NoCanonicalFormError(f"a {kind.name} that cannot be taken apart") from None
+    return f"{kind.name}({', '.join(map(form, parts))})"
 
 
 LIBRARIES: dict[str, Writer] = {
@@ -130,5 +134,7 @@ LIBRARIES: dict[str, Writer] = {
     "scipy": _scipy_form,
     "torch": _torch_form,
     "PIL": _pillow_form,
-    "sklearn": _estimator_form,
+    "sklearn": parts_form,
+    "shapely": parts_form,
+    "pytz": parts_form,
 }

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlitedict_kv.codecs.qualified_name import qualified_name
+from sqlitedict_kv.memoization.code_text import code_text
 from sqlitedict_kv.memoization.digests import NoCanonicalFormError, digest_of_bytes
 
 Form = Callable[[Any], str]
@@ -41,9 +42,14 @@ def register_key(cls: type, function: Callable[[Any], Any]) -> None:
         raise TypeError(f"function must be callable, not {type(function).__name__}")
     other = _registered.get(cls)
     # The same code again is a cell that was run again, or a module that was reloaded.
-    if other is not None and getattr(other, "__code__", other) != getattr(function, "__code__", function):
+    if other is not None and _code_of(other) != _code_of(function):
         raise ValueError(f"{qualified_name(cls)} has another key function already; register one in one place")
     _registered[cls] = function
+
+
+def _code_of(function: Callable[..., Any]) -> object:
+    code = getattr(function, "__code__", None)
+    return function if code is None else code_text(code)
 
 
 def registered(kind: type) -> Callable[[Any], Any] | None:
@@ -132,7 +138,7 @@ STANDARD: dict[str, Writer] = {
     "builtins.memoryview": _memoryview_form,
     "types.GenericAlias": _generic_form,
     "types.UnionType": lambda value, form: f"union({form(value.__args__)})",
-    "types.MappingProxyType": lambda value, form: f"mappingproxy({form(dict(value))})",
+    "builtins.mappingproxy": lambda value, form: f"mappingproxy({form(dict(value))})",
     "collections.ChainMap": lambda value, form: f"ChainMap({form(value.maps)})",
     **dict.fromkeys(
         (f"ipaddress.IPv{version}{what}" for version in (4, 6) for what in ("Address", "Network", "Interface")),
