@@ -180,7 +180,7 @@ class ValkeyEngine:
         return reply
 
     def put_at_once(self, edit: Put, now: int) -> int | None:
-        """Write one entry whatever is there and return its version: there is no lock that others could hold."""
+        """Write one entry whatever is there and return its version: servers have no lock to wait for."""
         return self.put(edit.namespace, edit.key, edit.body, edit.content_type, edit.expires_at, now)
 
     def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
@@ -328,7 +328,7 @@ class ValkeyEngine:
             raise ReadOnlyError(f"the store at {self.label} was opened with readonly=True")
 
     def _refuse_layout(self, reply: Any, *spaces: Space) -> None:
-        """Ask for the layouts again; raise if it was not what is known of them that is wrong."""
+        """Read the layouts again; raise *error* if they were right."""
         self._registry.forget()
         if all(self._registry.made(space.namespace).encoded == space.encoded for space in spaces):
             told = ", ".join(f"{space.namespace!r}: {space.encoded.decode()!r}" for space in spaces)
@@ -380,7 +380,7 @@ class ValkeyEngine:
         return self._survey.check(decode)
 
     def probe(self) -> list[str]:
-        """Read and, if writes are allowed, write where the registry is; raise what fails, return what is a danger."""
+        """Read and, if writes are allowed, write where the registry is; raise what fails, return warnings."""
         self._registry.spaces()
         if not self._readonly:
             self._registry.try_to_write()

@@ -36,12 +36,12 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Let others have it, even if nobody knows what became of its request: the next one makes that too late."""
+        """Release it, even if the outcome of its request is unknown: the next request makes that one too late."""
         self._home.append(self)
 
 
 class Sessions:
-    """Sessions that nobody uses; a forked child has sessions of its own.
+    """Sessions that are free; a forked child has its own.
 
     They belong to requests, not to threads: a signal's handler or a finalizer may write while its thread is in the
     middle of another write, whose number would then be one of the past, and taken for done.
@@ -53,11 +53,11 @@ class Sessions:
         forgets_after_fork(self)
 
     def forget_after_fork(self) -> None:
-        """Begin anew: the numbers of the parent's sessions are the parent's."""
+        """Start without sessions: the numbers of the parent's sessions are the parent's."""
         self._free: deque[Session] = deque()
 
     def take(self) -> Session:
-        """Return a session that nobody else has until it is given back."""
+        """Return a session that is the caller's alone until it is given back."""
         free = self._free
         try:
             return free.pop()

@@ -1,4 +1,4 @@
-"""A range of keys as the servers see it, and what several shards return of it in one order."""
+"""Key ranges on servers, and the merge of what several shards return."""
 
 from __future__ import annotations
 

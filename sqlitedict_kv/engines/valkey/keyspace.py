@@ -69,7 +69,7 @@ class Keyspace(NamedTuple):
         """Return what the servers keep.
 
         Raises:
-            CorruptStoreError: nobody of ours wrote this.
+            CorruptStoreError: this library did not write it.
         """
         match = ENCODED.fullmatch(encoded)
         if match is None:
@@ -123,7 +123,7 @@ def watched(prefix: str) -> tuple[bytes, bytes]:
 
 
 def name_of(watched: tuple[bytes, bytes], key: bytes) -> tuple[str, str] | None:
-    """Return the namespace and the key of an entry; None for what is none of ours."""
+    """Return the namespace and the key of an entry; None if it is not one of this store."""
     plain, beside = watched
     if not key.startswith(watched):
         return None

@@ -43,7 +43,7 @@ class Registry:
             self._compare(namespace, known.layout)
 
     def known(self, namespace: str) -> Space | None:
-        """Return a namespace, None if nobody has written to it yet.
+        """Return a namespace, None if nothing was written to it yet.
 
         Raises:
             LayoutError: it is laid out otherwise than was wished.
@@ -96,7 +96,7 @@ class Registry:
         self._link.one(Call(self._slot, None, (b"HDEL", self._key, b""), writes=True))
 
     def forget(self) -> None:
-        """Ask again for what is known: the servers have something else."""
+        """Forget the layouts: the servers have others."""
         self._spaces = {}
         self._asserted = {}
 

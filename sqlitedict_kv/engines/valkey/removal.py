@@ -79,7 +79,7 @@ class Remover:
         return total
 
     def wrote(self, count: int, space: Space, now: int) -> None:
-        """Note a write, and remove a few expired entries now and then, so that those who only write need no purge."""
+        """Count a write, and remove a few expired entries from time to time, so that a program that only writes needs no purge."""
         if not space.layout.ordered:
             return
         written = self._written.get(space.namespace, 0) + count

@@ -1,4 +1,4 @@
-"""Edits made ready for servers, which cannot call a function of the client."""
+"""Resolution of edits into plain ones: a server cannot call a function of the client."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def resolved(edits: Iterable[Edit], read: Read, now: int) -> list[Concrete]:
     come before it count as applied.
     """
     ahead: dict[tuple[str, str], Record | None] = {}  # what the edits so far leave behind
-    touches: dict[tuple[str, str], list[Touch]] = {}  # of entries that nobody had to look at so far
+    touches: dict[tuple[str, str], list[Touch]] = {}  # of entries that were not read so far
     done: list[Concrete] = []
     for edit in edits:
         name = edit.namespace, edit.key

@@ -1,4 +1,4 @@
-"""Looking through what a store holds: along one namespace, or all of them."""
+"""Scans of one namespace or of the whole store."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Scanner:
 
 
 def require_order(space: Space) -> None:
-    """Raise UnsupportedError for a namespace whose keys nobody keeps."""
+    """Raise UnsupportedError for a namespace without an order of keys."""
     if not space.layout.ordered:
         raise UnsupportedError(
             f"namespace {space.namespace!r} was made with ordered=False: its keys cannot be listed or counted"

@@ -51,7 +51,7 @@ def mget_call(place: Places) -> Call:
 
 
 def whole(shard: Shard) -> bytes:
-    """Return the name of a shard under which there is never anything: a session of nobody; see scripts.py."""
+    """Return a name in a shard that never exists: the session of no client; see scripts.py."""
     return shard.sessions
 
 

@@ -1,6 +1,6 @@
 """Scripts in Lua, each of which is one atomic step on the server.
 
-A script that writes is told who asks, by a session and a number that grows. If the session has recorded that number,
+A script that writes gets the session of the request and a number that grows. If the session has recorded that number,
 the request was executed before and its answer was lost on the way: the script answers again and changes nothing. The
 record is written in both cases, so that WAIT behind it always waits for something.
 
@@ -136,11 +136,11 @@ local clocks, layouts = {{}}, {{}}
 for s = 1, shards do
   local clock, other = clock_of(KEYS[1 + 3 * s], ARGV[3 + s])
   if not clock then return {{'LAYOUT', other}} end
-  -- By name: a namespace and what is kept beside it have one clock.
+  -- By name: a namespace and the one colocated with it share a clock.
   clocks[KEYS[1 + 3 * s]], layouts[s] = clock - 1, ARGV[3 + s]
 end
 
--- How each entry will be when the edits so far are applied: its version and deadline, or false where there is none.
+-- Each entry as the edits so far leave it: its version and deadline, or false if it is absent.
 local states = {{}}
 local function state_of(name)
   if states[name] == nil then

@@ -40,7 +40,7 @@ def label_of(target: object) -> str:
 
 
 def is_client(thing: object) -> bool:
-    """Return whether something is a client object, or claims to be one: who has made one has imported its package."""
+    """Return whether something is a client object, or claims to be one: making one imports its package."""
     return type(thing).__module__.partition(".")[0] in DRIVERS or _is_redis_client(thing)
 
 
@@ -80,7 +80,7 @@ def _check_staleness(seconds: Any) -> float | None:
     if not 0 < number <= validation.MAX_TTL:
         raise ValueError(
             f"lru_staleness must be more than 0 and at most {validation.MAX_TTL:.0f} seconds, "
-            f"not {validation.shown(number)}; None is no stale value"
+            f"not {validation.shown(number)}; None serves no stale value"
         )
     return float(number)
 

@@ -1,4 +1,4 @@
-"""An entry as the one string that a server keeps for it: a header, then the body.
+"""Format of an entry on a server: one string of a header and the body.
 
 ====== ============ =====================================================================
 bytes  what         meaning
@@ -80,7 +80,7 @@ def record_of(namespace: str, key: str, raw: bytes, crc: int) -> Record:
     """Return a string as a record; *crc* is the checksum over namespace and key.
 
     Raises:
-        DamagedEntryError: nobody wrote this.
+        DamagedEntryError: this library did not write it.
     """
     # Flat, for it is part of every read.
     if len(raw) < HEADER_SIZE or raw[0] != FORMAT:
@@ -103,25 +103,25 @@ def _named(namespace: str, key: str, raw: bytes, number: int) -> tuple[str, byte
     try:
         return raw[start:end].decode(), raw[end:]
     except UnicodeDecodeError as error:
-        raise DamagedEntryError(namespace, key, "its content type is no text") from error
+        raise DamagedEntryError(namespace, key, "its content type is not valid UTF-8") from error
 
 
 def _damaged(namespace: str, key: str, raw: bytes) -> DamagedEntryError:
     if len(raw) >= HEADER_SIZE and raw[0] > FORMAT:
         return DamagedEntryError(namespace, key, f"it is of format {raw[0]}, of a later release or of another program")
-    return DamagedEntryError(namespace, key, "it is no entry of this library")
+    return DamagedEntryError(namespace, key, "it is not an entry of this library")
 
 
 def text_of(name: bytes) -> str:
     """Return the text of a key or a namespace.
 
     Raises:
-        CorruptStoreError: it is none.
+        CorruptStoreError: it is not text.
     """
     try:
         return name.decode()
     except UnicodeDecodeError as error:
         raise CorruptStoreError(
-            f"the servers keep the name {name[:40]!r}, which is no text: another program uses our keys; "
+            f"the servers keep the name {name[:40]!r}, which is not text: another program uses these keys; "
             f"choose another prefix"
         ) from error

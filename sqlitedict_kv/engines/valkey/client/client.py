@@ -1,4 +1,4 @@
-"""The way to the servers: calls are sent, followed where they are sent on, and repeated until their time is up."""
+"""Client of the servers: sends calls, follows redirections, and retries until the deadline."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class ServerLink:
         slots = list(self._routes.primaries().values())
         return self.many([Call(slot, None, command, writes=False) for slot in slots])
 
-    # -- for who listens to the servers
+    # -- for the feed of invalidations
 
     @property
     def changes(self) -> int:
@@ -118,7 +118,7 @@ class ServerLink:
         return self._routes.detours
 
     def endpoints(self) -> frozenset[Endpoint]:
-        """Return where writes go, as far as is known; nobody is asked."""
+        """Return where writes go, as far as is known; no server is asked."""
         return self._routes.endpoints()
 
     def refresh(self) -> None:
@@ -183,7 +183,7 @@ class ServerLink:
     def _pipeline(self, node: Node, messages: list[bytes], patience: Deadline, *, confirming: bool) -> Pipeline:
         if not confirming:
             return Pipeline(node, messages, within=self._attempt)
-        milliseconds = max(1, int(patience.remaining() * 1000))  # 0 would be for ever
+        milliseconds = max(1, int(patience.remaining() * 1000))  # 0 would be without limit
         wait = command([b"WAIT", b"%d" % self.confirm, b"%d" % milliseconds])
         return Pipeline(node, [*messages, wait], within=self._attempt, waits=milliseconds / 1000)
 
@@ -212,7 +212,7 @@ class ServerLink:
                 if confirmed is None:
                     pass  # not one of them was a success
                 elif isinstance(confirmed, Missed) and not isinstance(confirmed.error, ResponseError):
-                    answers[:] = [confirmed] * len(numbers)  # nobody knows who has them: all are sent once more
+                    answers[:] = [confirmed] * len(numbers)  # which replicas have them is unknown: all are sent again
                 else:
                     try:
                         self._check(confirmed)

@@ -35,11 +35,11 @@ def connect(target: object, *, timeout: float, confirm: int = 0) -> Link:
         confirm: replicas that must have a write before it counts as done.
 
     Raises:
-        ValueError: the URL is none.
+        ValueError: the URL is not valid.
         TypeError: neither a URL nor such a client.
         OpenError: a server answered that it is not what the URL says.
         AccessDeniedError: it refuses the user, or the password.
-        UnreachableError: nobody answered for the whole timeout.
+        UnreachableError: no server answered for the whole timeout.
     """
     attempt = max(timeout / ATTEMPTS, SHORTEST_ATTEMPT)
     found = _from_address(parsed(target), attempt) if isinstance(target, str) else from_client(target, attempt)
@@ -59,7 +59,7 @@ def _from_address(address: Address, attempt: float) -> ClientSettings:
     given = dict(address.options)
     for name in TLS_FILES:
         if name in given and not os.path.exists(str(given[name])):
-            raise OpenError(f"{address.label}: there is no file for {name}")
+            raise OpenError(f"{address.label}: the file of {name} does not exist")
     watch = {name: given.pop(f"sentinel_{name}", None) for name in ("username", "password")}
     options: dict[str, Any] = {"client_name": CLIENT_NAME, **given, **bounds(attempt), "protocol": 2, "db": address.db}
     options |= {"username": address.username, "password": address.password}

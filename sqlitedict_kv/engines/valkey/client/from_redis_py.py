@@ -1,4 +1,4 @@
-"""A client of redis-py that the user made, as routes of ours with connections of its kind."""
+"""Settings taken from a client of redis-py that the user made."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ClientSettings(NamedTuple):
 
     routes: Routes
     label: str
-    release: Callable[[], None] = _nothing  # closes what is ours beside the routes
+    release: Callable[[], None] = _nothing  # closes what this library made beside the topology
     sentinel: bool = False
 
 
@@ -54,7 +54,7 @@ def from_client(client: object, attempt: float) -> ClientSettings:
     """Return routes that connect as a client does; its own connections are left alone.
 
     Raises:
-        TypeError: it is no client of redis-py, or an asynchronous one.
+        TypeError: it is not a client of redis-py, or an asynchronous one.
         OpenError: it is a client for replicas.
     """
     if isinstance(client, RedisCluster):

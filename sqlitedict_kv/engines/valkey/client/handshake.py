@@ -1,4 +1,4 @@
-"""The first call to a server: whether it answers, and whether it is what it was taken for."""
+"""Handshake: whether the servers answer, and whether they are of the kind that the address says."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def greet(link: Link, routes: Routes, timeout: float, *, sentinel: bool) -> None
     Raises:
         OpenError: the server is another kind than the URL says, or a replica.
         AccessDeniedError: it refuses the user or the password.
-        UnreachableError: nobody answered for the whole timeout.
+        UnreachableError: no server answered for the whole timeout.
     """
     patience = Deadline(timeout, BACKOFF)
     _locate(link, routes, patience)
@@ -52,9 +52,9 @@ def _locate(link: Link, routes: Routes, patience: Deadline) -> None:
             routes.locate(patience=patience.remaining())
         except DRIVER_ERRORS as error:
             if "cluster support disabled" in str(error):
-                raise OpenError(f"{link.label}: the server is none of a cluster; open it with valkey://") from error
+                raise OpenError(f"{link.label}: the server is not part of a cluster; open it with valkey://") from error
             if "unknown command" in str(error):
-                raise OpenError(f"{link.label}: the server is no sentinel ({said(error)})") from error
+                raise OpenError(f"{link.label}: the server is not a sentinel ({said(error)})") from error
             if verdict_of(error) is Verdict.FATAL:
                 raise _as_open_error(translate(error, link.label)) from error
             if not patience.pause():

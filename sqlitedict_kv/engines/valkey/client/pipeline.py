@@ -1,4 +1,4 @@
-"""The calls that go to one server together: all are sent, then all replies are read."""
+"""Pipeline of calls to one server: all are sent, then all replies are read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Missed(NamedTuple):
 
 
 class Pipeline:
-    """Messages on a connection that nobody else has meanwhile; it is given back only if every reply was read."""
+    """Messages on a connection of its own; it goes back to the pool only if every reply was read."""
 
     def __init__(self, node: Node, messages: Sequence[bytes], *, within: float, waits: float = 0) -> None:
         """Take a server and what it is sent.
@@ -81,7 +81,7 @@ class Pipeline:
         return seconds
 
     def _unawaited(self, replies: list[Any]) -> list[Any]:
-        """Return replies that are all errors: nothing was written, so nobody waits for what others wrote before."""
+        """Return replies that are all errors: nothing was written, so there is nothing to confirm."""
         self.abandon()
         return [*replies, None]
 
@@ -102,7 +102,7 @@ def exchanged(pipelines: Sequence[Pipeline]) -> list[list[Any]]:
         for pipeline in pipelines:
             pipeline.send()
         return [pipeline.receive() for pipeline in pipelines]
-    except BaseException:  # an interrupt, say
+    except BaseException:  # such as an interrupt
         for pipeline in pipelines:
             pipeline.abandon()
         raise

@@ -1,4 +1,4 @@
-"""One server, and the connections to it that are free."""
+"""Connection pool of one server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Node:
         return f"<Node {self.host}:{self.port}>"
 
     def listener(self) -> Socket:
-        """Return a new connection that speaks RESP3 and is nobody else's; raise what redis-py raises."""
+        """Return a new connection that speaks RESP3 and is not pooled; raise what redis-py raises."""
         return _connected(self._make(**{**self._options, "protocol": 3}))
 
     def take(self) -> Socket:

@@ -1,4 +1,4 @@
-"""Calls as they go over the wire."""
+"""Wire protocol: calls, and the bytes that are sent for them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Call(NamedTuple):
     """One command, or one script, for the keys of one slot.
 
     A write is repeated with the same bytes where its reply was lost, so it must know itself again. With
-    ``confirm``, one that knows itself again must still write something (its session, say): WAIT waits for
+    ``confirm``, one that knows itself again must still write something (its session): WAIT waits for
     what its own connection has written.
     """
 
@@ -58,7 +58,7 @@ class Link(Protocol):
         """Return the reply of each primary."""
         ...
 
-    # What follows is for who listens to the servers.
+    # What follows is for the feed of invalidations.
 
     @property
     def changes(self) -> int:
@@ -71,7 +71,7 @@ class Link(Protocol):
         ...
 
     def endpoints(self) -> frozenset[Endpoint]:
-        """Return where writes go, as far as is known; nobody is asked."""
+        """Return where writes go, as far as is known; no server is asked."""
         ...
 
     def refresh(self) -> None:

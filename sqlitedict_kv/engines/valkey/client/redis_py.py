@@ -60,7 +60,7 @@ class Socket(Protocol):
     """The part of a connection of redis-py that carries commands."""
 
     def connect(self) -> None:
-        """Connect, and say who we are."""
+        """Connect and authenticate."""
         ...
 
     def disconnect(self) -> None:
@@ -80,7 +80,7 @@ class Socket(Protocol):
         ...
 
 
-# What a call may raise. RedisClusterException is none: it comes from redis-py's own routing.
+# What a call may raise. RedisClusterException is not among them: it comes from redis-py's own routing.
 DRIVER_ERRORS = (RedisError, OSError)
 Make = Callable[..., Socket]
 # redis-py has no types there
@@ -96,5 +96,5 @@ def socket_of(connection: Socket) -> socket.socket:
 
 
 def no_retry() -> Retry:
-    """Return redis-py's way to say that a call is made once: we retry, who know what may be repeated."""
+    """Return redis-py's setting for one attempt: this library retries, as it knows what may be repeated."""
     return Retry(NoBackoff(), 0)

@@ -20,7 +20,7 @@ REDIRECTIONS = 5  # in a row that are followed without a pause
 
 
 class Retry:
-    """The attempts at one call: where the next one goes, and what is known of those before."""
+    """Decides after each failed attempt of a call whether and where it is sent again."""
 
     def __init__(self, routes: Routes, label: str, call: Call, patience: Deadline, *, doubtful: bool = False) -> None:
         """Begin where the slot is served; *doubtful* says that an attempt before may have been executed."""

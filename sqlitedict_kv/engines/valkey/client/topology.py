@@ -47,13 +47,13 @@ class Routes(ABC):
 
     @abstractmethod
     def locate(self, suspect: Node | None = None, patience: float = math.inf) -> None:
-        """Find the servers anew; raise what the driver raises if nobody says where they are.
+        """Find the servers again; raise what the driver raises if no server tells where they are.
 
         After *patience*, in seconds, no further one is asked.
         """
 
     def relocate(self, suspect: Node, since: float, patience: float) -> None:
-        """Find the servers anew after *suspect* failed, unless that was done since then; do what can be done."""
+        """Find the servers again after *suspect* failed, unless that was done since then; do what can be done."""
         until = time.monotonic() + patience
         if not self._lock.acquire(timeout=patience):
             return
@@ -90,7 +90,7 @@ class Routes(ABC):
         self.detours = next(self._numbers)
 
     def refresh(self) -> None:
-        """Find the servers anew; raise what the driver raises if nobody says where they are."""
+        """Find the servers again; raise what the driver raises if no server tells where they are."""
         with self._lock:
             self.locate()
             self._looked = time.monotonic()

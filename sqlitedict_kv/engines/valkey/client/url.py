@@ -1,4 +1,4 @@
-"""A URL that names servers, taken apart."""
+"""URLs that name servers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def parsed(text: str) -> Address:
     """Return what a URL says.
 
     Raises:
-        ValueError: it is no such URL, or has an option that is not known.
+        ValueError: it is not such a URL, or has an unknown option.
 
     >>> parsed("valkey+cluster://ada:s3cret@one:7000,[::1]").hosts
     (('one', 7000), ('::1', 6379))
@@ -164,7 +164,7 @@ def _checked(name: str, value: str, scheme: str) -> str | bool:
     if name == "ssl_cert_reqs":
         word = value.lower().removeprefix("cert_")
         if word not in ("none", "optional", "required"):
-            raise ValueError(f"{scheme}://...: ssl_cert_reqs is none, optional or required")
+            raise ValueError(f"{scheme}://...: ssl_cert_reqs must be none, optional or required")
         return word
     if name == "ssl_check_hostname":
         if value.lower() not in TRUE + FALSE:

@@ -1,12 +1,12 @@
 """Feed of invalidations from the servers to the memory in front of them.
 
 One thread listens to all primaries: each tells of every entry that anybody writes there (``CLIENT TRACKING ON BCAST``,
-RESP3), so it does not matter which of them owns a slot, or who is given it. A few times within the staleness each is
+RESP3), so it does not matter which of them owns a slot, or receives it. A few times within the staleness each is
 asked a question, and the answer proves that all was told that was acknowledged before it was asked. What is held may
 be served until the staleness is over, counted from the oldest of the questions that were answered last.
 
 Everything is forgotten, and nothing more is served, when a connection is lost, when the primaries are others than
-those it listens to, and in a child that was forked; then it begins anew. Where the servers refuse, it tries again
+those it listens to, and in a child that was forked; then it starts again. Where the servers refuse, it tries again
 now and then.
 """
 
@@ -48,7 +48,7 @@ class Tracking:
         forgets_after_fork(self)
 
     def _begin(self) -> None:
-        self._lock = Lock()  # held by whoever changes what follows
+        self._lock = Lock()  # held while what follows is changed
         self._thread: Thread | None = None
         self._listeners: list[Listener] = []
         self._selector: selectors.BaseSelector | None = None
@@ -56,7 +56,7 @@ class Tracking:
         self._changes = -1  # of the link, when its endpoints were compared with these
         self._pauses, self._pause = BACKOFF.pauses(), BACKOFF.shortest
         self._bell = Event()  # ends a pause
-        self.problem: str | None = "nobody listens yet"  # why nothing is told; None if all is well
+        self.problem: str | None = "it does not listen yet"  # why no invalidations come; None if all is well
 
     @property
     def detours(self) -> int:
@@ -71,7 +71,7 @@ class Tracking:
         self.wake()
 
     def wake(self) -> None:
-        """Begin to listen if nobody does; it does not wait."""
+        """Start to listen if that has not begun; it does not wait."""
         if self._thread is not None or self.closed:
             return
         with self._lock:
@@ -99,7 +99,7 @@ class Tracking:
     # -- listening
 
     def step(self) -> tuple[selectors.BaseSelector | None, float]:
-        """Do what is to be done; return what to wait for before the next step, and for how many seconds at most."""
+        """Do one step; return what to wait for before the next one, and for how many seconds at most."""
         try:
             if self._selector is None:
                 self._connect()
@@ -154,7 +154,7 @@ class Tracking:
                 self._memory.forget([name for name in names if name is not None])
 
     def _extend(self) -> None:
-        """Let be served what is held, if the calls of this process go nowhere else than to those it listens to."""
+        """Extend the serving deadline while every request goes to a tracked server."""
         changes = self._link.changes
         if changes != self._changes:
             if self._link.endpoints() != self._endpoints:
@@ -163,7 +163,7 @@ class Tracking:
         self._memory.extend(min(listener.proven for listener in self._listeners) + self._staleness)
 
     def _lose(self, error: Exception) -> None:
-        """Forget everything and listen to nobody, until it is tried again."""
+        """Forget everything and disconnect, until the next attempt."""
         self.problem = said(error)
         is_refusal = isinstance(error, RefusedError)
         if isinstance(error, ResponseError):
@@ -180,10 +180,10 @@ class Tracking:
 
 
 def _listen(reference: ref[Tracking], bell: Event) -> None:
-    """Go on until it is closed, or nobody has it any more."""
+    """Run until it is closed or garbage."""
     while (tracking := reference()) is not None and not tracking.closed:
         selector, seconds = tracking.step()
-        del tracking  # who waits here does not keep it
+        del tracking  # waiting here must not keep it alive
         if selector is None:
             bell.wait(seconds)
             continue

@@ -1,4 +1,4 @@
-"""A connection on which a server tells what changes, and proves that it told all of it."""
+"""Listener of one server: a connection that receives invalidations and proves that it received all of them."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Listener:
     """One server's connection.
 
     A server answers in the order of what it is asked, and writes what it has to tell of a change before it
-    acknowledges the change to whoever made it (``beforeSleep`` of the server: invalidations, then replies; it was
+    acknowledges the change to the client that made it (``beforeSleep`` of the server: invalidations, then replies; it was
     watched on Redis 7.0 and Valkey 9.1 with ``tests/engines/valkey/test_tracking.py``). So the answer to a question
     that was sent after a change was acknowledged comes behind the message that tells of the change.
     """
 
     def __init__(self, connection: Socket, clock: Callable[[], float], *, clustered: bool) -> None:
-        """Take a connection that speaks RESP3, and that nobody else reads."""
+        """Take a connection that speaks RESP3 and has no other reader."""
         self.asked = 0.0  # when the last question was sent
         self.proven = 0.0  # up to when all changes that were acknowledged were told
         self._connection = connection
@@ -65,7 +65,7 @@ class Listener:
         Raises:
             RefusedError: the server cannot, or does not let this user.
         """
-        # Who subscribed to something is cut off when too much waits for it (client-output-buffer-limit pubsub). Else
+        # A subscriber is disconnected when too much waits for it (client-output-buffer-limit pubsub). Else
         # a process that sleeps would have the server collect what it is to be told without any limit.
         self._send(command([b"SUBSCRIBE", channel]))
         with contextlib.suppress(ServerError):  # not allowed; then it goes without
@@ -81,7 +81,7 @@ class Listener:
         self._socket.settimeout(0)
 
     def _answer(self) -> Message:
-        """Wait for the answer to a command and return it; what is told meanwhile comes before anybody listens."""
+        """Wait for the answer to a command and return it; messages before it came before the subscription."""
         while True:
             for message in self._reader.feed(self._received()):
                 if message.kind in ERRORS:

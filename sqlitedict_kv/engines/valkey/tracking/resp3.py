@@ -1,6 +1,6 @@
 """The messages of RESP3, from bytes as they come.
 
-redis-py reads a reply that was asked for, and waits for its end. A listener waits for nobody: it takes what there is.
+redis-py reads a reply that was asked for, and waits for its end. A listener does not wait: it takes what has arrived.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ class Message(NamedTuple):
 
 
 class Reader:
-    """Turns bytes into messages; what is not whole yet is kept."""
+    """Parses bytes into messages; an incomplete one is kept until the rest comes."""
 
     def __init__(self) -> None:
         """Begin with nothing."""
         self._rest = b""
-        self._open: list[tuple[int, int, list[Any]]] = []  # groups that are not whole: kind, length and what is there
+        self._open: list[tuple[int, int, list[Any]]] = []  # incomplete groups: kind, length and items so far
 
     def feed(self, data: bytes) -> list[Message]:
-        """Return the messages that end in *data*; raise ValueError if it is no RESP."""
+        """Return the messages that end in *data*; raise ValueError if it is not RESP."""
         data = self._rest + data
         at = 0
         messages: list[Message] = []
@@ -58,7 +58,7 @@ class Reader:
         return messages
 
     def _close(self, kind: int, item: Any, messages: list[Message]) -> None:
-        """Put what is whole into the group that it is of, which may make that one whole."""
+        """Add a complete item to its group, which may complete that one too."""
         while self._open:
             group = self._open[-1]
             group[2].append(item)
