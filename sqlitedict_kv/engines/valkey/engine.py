@@ -24,11 +24,11 @@ from sqlitedict_kv.engines.protocol import (
 )
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.valkey.client.protocol import Call, Link
-from sqlitedict_kv.engines.valkey.idempotency import Sessions
+from sqlitedict_kv.engines.valkey.idempotency import RequestSessions
 from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
 from sqlitedict_kv.engines.valkey.namespaces import Registry
 from sqlitedict_kv.engines.valkey.removal import Remover
-from sqlitedict_kv.engines.valkey.resolve import batches_of, raise_refusal, resolved
+from sqlitedict_kv.engines.valkey.resolve import batches_of, raise_refusal, resolve_edits
 from sqlitedict_kv.engines.valkey.scan import Scanner, require_order
 from sqlitedict_kv.engines.valkey.script_calls import (
     clear_call,
@@ -64,11 +64,11 @@ class ValkeyEngine:
         self._prefix = prefix
         self._readonly = readonly
         self._registry = Registry(link, prefix)
-        self._survey = Scanner(link, self._registry)
-        self._sessions = Sessions()
+        self._scanner = Scanner(link, self._registry)
+        self._sessions = RequestSessions()
         self._memory: InvalidatedMemory | None = None  # in front of it
         self._tracking: Tracking | None = None  # what tells that of the writes of others
-        self._remover = Remover(self._write, self._sessions, self._survey)
+        self._remover = Remover(self._write, self._sessions, self._scanner)
         self.label = link.label if prefix == PREFIX else f"{link.label} (prefix {prefix})"  # what tells stores apart
 
     @property
@@ -87,7 +87,7 @@ class ValkeyEngine:
 
     def declare(self, namespace: str, layout: Layout) -> None:
         """Note how a namespace is to be laid out."""
-        self._registry.wish(namespace, layout)
+        self._registry.declare(namespace, layout)
 
     # -- reading
 
@@ -124,14 +124,14 @@ class ValkeyEngine:
 
     def keys(self, span: KeyRange, limit: int, now: int) -> list[str]:
         """Return the first live keys of a span."""
-        return [key for key, _ in self._survey.walk(span, limit, now, records=False)]
+        return [key for key, _ in self._scanner.walk(span, limit, now, records=False)]
 
     def records(self, span: KeyRange, limit: int, now: int) -> list[tuple[str, Record]]:
         """Return the first live records of a span: at least one if there is any, at most *limit*."""
         start = crc_of(span.namespace)
         return [
             (key, record_of(span.namespace, key, raw, crc32(key.encode(), start)))
-            for key, raw in self._survey.walk(span, limit, now, records=True)
+            for key, raw in self._scanner.walk(span, limit, now, records=True)
         ]
 
     def count(self, namespace: str, now: int) -> tuple[int, int]:
@@ -154,7 +154,7 @@ class ValkeyEngine:
 
     def namespaces(self, now: int) -> list[str]:
         """Return the names that have live entries, in order; an unordered one is always among them."""
-        return sorted(name for name, counts in self._survey.counts(now).items() if counts is None or counts[0])
+        return sorted(name for name, counts in self._scanner.counts(now).items() if counts is None or counts[0])
 
     # -- writing
 
@@ -165,7 +165,7 @@ class ValkeyEngine:
         with self._sessions.take() as taken:
             session, number = taken.next()
             while True:
-                space = self._registry.made(namespace)
+                space = self._registry.space(namespace)
                 slot, entries, order, expiry, clock, sessions = space.shard_of(name)
                 crc, tail = packed(crc32(name, space.crc), body, content_type, expires_at, now)
                 parts = (
@@ -176,7 +176,7 @@ class ValkeyEngine:
                 if type(reply) is int:
                     break
                 self._refuse_layout(reply, space)
-        self._remover.wrote(1, space, now)
+        self._remover.note_write(1, space, now)
         return reply
 
     def put_at_once(self, edit: Put, now: int) -> int | None:
@@ -201,7 +201,7 @@ class ValkeyEngine:
         _refuse_too_many(edits)
         with self._sessions.take() as session:
             while True:
-                space = self._registry.made(namespace)
+                space = self._registry.space(namespace)
                 groups: dict[Shard, list[Put]] = {shard: [] for shard in space.shards} if above else {}
                 for edit in edits:
                     groups.setdefault(space.shard_of(edit.key.encode()), []).append(edit)
@@ -212,7 +212,7 @@ class ValkeyEngine:
                 if refused is None:
                     break
                 self._refuse_layout(refused, space)
-        self._remover.wrote(len(edits), space, now)
+        self._remover.note_write(len(edits), space, now)
         versions = {put.key: version for puts, version in zip(groups.values(), replies, strict=True) for put in puts}
         return {edit.key: versions[edit.key] for edit in edits}
 
@@ -240,7 +240,7 @@ class ValkeyEngine:
             return [[*range(len(edits))]]
         groups: dict[int, list[int]] = {}
         for position, edit in enumerate(edits):
-            shard = self._registry.made(edit.namespace).shard_of(edit.key.encode())
+            shard = self._registry.space(edit.namespace).shard_of(edit.key.encode())
             groups.setdefault(shard.slot, []).append(position)
         if len(groups) > 1 and not all(type(edit) is Delete and edit[2:] == (None, False) for edit in edits):
             raise UnsupportedError(
@@ -253,10 +253,10 @@ class ValkeyEngine:
         names = [(edit.namespace, edit.key) for edit in edits]
         pauses = CONFLICT_BACKOFF.pauses()
         while True:
-            spaces = [self._registry.made(namespace) for namespace in dict(names)]
-            concrete = resolved(edits, self.read, now)
+            spaces = [self._registry.space(namespace) for namespace in dict(names)]
+            concrete = resolve_edits(edits, self.read, now)
             with self._sessions.take() as session:
-                reply = self._write(commit_call(concrete, self._registry.made, session.next(), now), names)
+                reply = self._write(commit_call(concrete, self._registry.space, session.next(), now), names)
             if type(reply[0]) is int:
                 break
             if reply[0] == b"LAYOUT":
@@ -265,7 +265,7 @@ class ValkeyEngine:
                 raise_refusal(concrete, reply)
             else:
                 time.sleep(next(pauses))  # another client was faster
-        self._remover.wrote(len(edits), spaces[0], now)
+        self._remover.note_write(len(edits), spaces[0], now)
         return [None if version < 0 else version for version in reply]
 
     def commit_groups(self, claim: Callable[[], Sequence[Sequence[Edit]]], clock: Callable[[], int]) -> list[Outcome]:
@@ -330,7 +330,7 @@ class ValkeyEngine:
     def _refuse_layout(self, reply: Any, *spaces: Space) -> None:
         """Read the layouts again; raise *error* if they were right."""
         self._registry.forget()
-        if all(self._registry.made(space.namespace).encoded == space.encoded for space in spaces):
+        if all(self._registry.space(space.namespace).encoded == space.encoded for space in spaces):
             told = ", ".join(f"{space.namespace!r}: {space.encoded.decode()!r}" for space in spaces)
             raise LayoutError(
                 f"a shard says that its layout is {reply[1].decode()!r}, and the registry says {told}; "
@@ -360,9 +360,9 @@ class ValkeyEngine:
 
     def figures(self, now: int) -> Figures:
         """Count what there is, but entries of unordered namespaces; the bytes are those that all of the servers use."""
-        found = self._survey.counts(now).values()
+        found = self._scanner.counts(now).values()
         counts = [counts for counts in found if counts is not None]
-        answers = self._link.everywhere((b"INFO",))
+        answers = self._link.on_every_server((b"INFO",))
         return Figures(
             entries=sum(live for live, _ in counts),
             expired=sum(expired for _, expired in counts),
@@ -377,7 +377,7 @@ class ValkeyEngine:
 
     def check(self, decode: Callable[[str, str, bytes, str], object]) -> CheckReport:
         """Read everything; *decode* raises a KVError for a record that cannot be read."""
-        return self._survey.check(decode)
+        return self._scanner.check(decode)
 
     def probe(self) -> list[str]:
         """Read and, if writes are allowed, write where the registry is; raise what fails, return warnings."""

@@ -13,12 +13,12 @@ from sqlitedict_kv.concurrency.fork import forgets_after_fork
 NUMBER = struct.Struct(">Q")
 
 
-class Session:
+class RequestSession:
     """Numbers requests that are made one after the other; a context manager that gives itself back."""
 
     __slots__ = ("_home", "_number", "name")
 
-    def __init__(self, home: deque[Session]) -> None:
+    def __init__(self, home: deque[RequestSession]) -> None:
         """Begin at no request; *home* is where it is given back."""
         self.name = os.urandom(8).hex().encode()
         self._number = 0
@@ -40,8 +40,8 @@ class Session:
         self._home.append(self)
 
 
-class Sessions:
-    """Sessions that are free; a forked child has its own.
+class RequestSessions:
+    """RequestSessions that are free; a forked child has its own.
 
     They belong to requests, not to threads: a signal's handler or a finalizer may write while its thread is in the
     middle of another write, whose number would then be one of the past, and taken for done.
@@ -54,12 +54,12 @@ class Sessions:
 
     def forget_after_fork(self) -> None:
         """Start without sessions: the numbers of the parent's sessions are the parent's."""
-        self._free: deque[Session] = deque()
+        self._free: deque[RequestSession] = deque()
 
-    def take(self) -> Session:
+    def take(self) -> RequestSession:
         """Return a session that is the caller's alone until it is given back."""
         free = self._free
         try:
             return free.pop()
         except IndexError:
-            return Session(free)
+            return RequestSession(free)

@@ -41,7 +41,7 @@ def share_of(limit: int, shards: int) -> int:
     return min(limit, even + 3 * isqrt(even) + 8)  # hashes spread keys almost evenly
 
 
-def joined(replies: Sequence[Any], *, reverse: bool, records: bool) -> KeyPage:
+def merge_pages(replies: Sequence[Any], *, reverse: bool, records: bool) -> KeyPage:
     """Return the pages of all shards as one, up to where the first of them ends that has more."""
     items: list[tuple[str, bytes]] = []
     boundaries = []

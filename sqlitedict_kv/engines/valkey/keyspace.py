@@ -117,7 +117,7 @@ def _unescape(name: str) -> str:
     return UNESCAPED.sub(lambda match: chr(int(match[1], 16)), name) if "%" in name else name
 
 
-def watched(prefix: str) -> tuple[bytes, bytes]:
+def tracked_prefixes(prefix: str) -> tuple[bytes, bytes]:
     """Return what the names of all entries begin with; no other key's does."""
     return f"{prefix}:d{{".encode(), f"{prefix}:D{{".encode()
 

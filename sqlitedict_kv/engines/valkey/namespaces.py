@@ -27,17 +27,17 @@ class Registry:
         self._prefix = prefix
         self._key = registry_of(prefix)
         self._slot = key_slot(self._key)
-        self._wishes: dict[str, Layout] = {}
+        self._declared: dict[str, Layout] = {}
         self._spaces: dict[str, Space] = {}
         self._asserted: dict[str, float] = {}  # when each namespace was registered last, by time.monotonic()
 
-    def wish(self, namespace: str, wish: Layout) -> None:
+    def declare(self, namespace: str, declared: Layout) -> None:
         """Note how a namespace shall be laid out; it is compared with how it is when it is used."""
-        if wish == AS_IT_IS:
+        if declared == AS_IT_IS:
             return
-        before = self._wishes.get(namespace, AS_IT_IS)
-        given = {name: value for name, value in wish._asdict().items() if value is not None}
-        self._wishes[namespace] = before._replace(**given)
+        before = self._declared.get(namespace, AS_IT_IS)
+        given = {name: value for name, value in declared._asdict().items() if value is not None}
+        self._declared[namespace] = before._replace(**given)
         known = self._spaces.get(namespace)
         if known is not None:
             self._compare(namespace, known.layout)
@@ -46,7 +46,7 @@ class Registry:
         """Return a namespace, None if nothing was written to it yet.
 
         Raises:
-            LayoutError: it is laid out otherwise than was wished.
+            LayoutError: it is laid out otherwise than was declared.
         """
         space = self._spaces.get(namespace)
         if space is not None:
@@ -54,31 +54,31 @@ class Registry:
         encoded = self._link.one(Call(self._slot, None, (b"HGET", self._key, namespace.encode()), writes=False))
         return None if encoded is None else self._learn(namespace, encoded)
 
-    def made(self, namespace: str) -> Space:
+    def space(self, namespace: str) -> Space:
         """Return a namespace that is to be written to.
 
         Raises:
-            LayoutError: it is laid out otherwise than was wished.
+            LayoutError: it is laid out otherwise than was declared.
         """
         space = self._spaces.get(namespace)
         if space is not None and time.monotonic() - self._asserted.get(namespace, -ASSERT_SECONDS) < ASSERT_SECONDS:
             return space
-        layout = space.layout if space else self._wished(namespace)
+        layout = space.layout if space else self._declared_layout(namespace)
         names = (namespace.encode(), layout.encoded())
         encoded = self._link.one(Call(self._slot, DECLARE, (b"1", self._key, *names), writes=True))
         space = self._learn(namespace, encoded)
         self._asserted[namespace] = time.monotonic()
         return space
 
-    def _wished(self, namespace: str) -> Keyspace:
+    def _declared_layout(self, namespace: str) -> Keyspace:
         """Return the layout of a namespace that is made now."""
-        wish = self._wishes.get(namespace, AS_IT_IS)
-        if wish.colocated_with is not None and wish.colocated_with != namespace:
-            beside = self.made(wish.colocated_with)
+        declared = self._declared.get(namespace, AS_IT_IS)
+        if declared.colocated_with is not None and declared.colocated_with != namespace:
+            beside = self.space(declared.colocated_with)
             return beside.layout._replace(beside=beside.layout.beside or beside.namespace)
-        shards = wish.shards or 1
-        marks = (wish.key_marks or "").encode() if shards > 1 else b""  # one shard keeps all keys together
-        return Keyspace(shards, wish.ordered is not False, marks)
+        shards = declared.shards or 1
+        marks = (declared.key_marks or "").encode() if shards > 1 else b""  # one shard keeps all keys together
+        return Keyspace(shards, declared.ordered is not False, marks)
 
     def spaces(self) -> list[Space]:
         """Return all namespaces that were ever written to, in the order of their names."""
@@ -108,24 +108,24 @@ class Registry:
 
     def _compare(self, namespace: str, layout: Keyspace) -> None:
         """Raise LayoutError for a namespace that is not laid out as was wished."""
-        wish = self._wishes.get(namespace, AS_IT_IS)
-        if wish.shards not in (None, layout.shards):
+        declared = self._declared.get(namespace, AS_IT_IS)
+        if declared.shards not in (None, layout.shards):
             raise LayoutError(
                 f"namespace {namespace!r} was made with shards={layout.shards}, which stays, and is opened with "
-                f"shards={wish.shards}; leave shards= out, or copy it to another namespace"
+                f"shards={declared.shards}; leave shards= out, or copy it to another namespace"
             )
-        if wish.ordered not in (None, layout.ordered):
+        if declared.ordered not in (None, layout.ordered):
             raise LayoutError(
                 f"namespace {namespace!r} was made with ordered={layout.ordered}, which stays, and is opened with "
-                f"ordered={wish.ordered}; leave ordered= out, or copy it to another namespace"
+                f"ordered={declared.ordered}; leave ordered= out, or copy it to another namespace"
             )
-        if wish.key_marks is not None and layout.shards > 1 and layout.key_marks != wish.key_marks.encode():
+        if declared.key_marks is not None and layout.shards > 1 and layout.key_marks != declared.key_marks.encode():
             raise LayoutError(
                 f"namespace {namespace!r} was made with shards={layout.shards} for other entries than results, so it "
                 f"cannot keep what belongs to a result in one shard; memoize in another namespace"
             )
-        if wish.colocated_with is not None and layout.beside is None:
+        if declared.colocated_with is not None and layout.beside is None:
             raise LayoutError(
-                f"namespace {namespace!r} was made by itself, and cannot be kept beside {wish.colocated_with!r} "
+                f"namespace {namespace!r} was made by itself, and cannot be kept beside {declared.colocated_with!r} "
                 f"afterwards; use another namespace"
             )

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlitedict_kv.engines.protocol import Keys
 from sqlitedict_kv.engines.valkey.client.protocol import Call
-from sqlitedict_kv.engines.valkey.idempotency import Sessions
+from sqlitedict_kv.engines.valkey.idempotency import RequestSessions
 from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
 from sqlitedict_kv.engines.valkey.scan import Scanner
 from sqlitedict_kv.engines.valkey.script_calls import remove_call
@@ -22,7 +22,7 @@ WRITES_PER_PURGE = 64  # of a namespace; then twice as many that have expired ar
 class Remover:
     """Removes entries, by calls that *write* makes; it is told which entries they may change."""
 
-    def __init__(self, write: Callable[[Call, Keys], Any], sessions: Sessions, scanner: Scanner) -> None:
+    def __init__(self, write: Callable[[Call, Keys], Any], sessions: RequestSessions, scanner: Scanner) -> None:
         """Begin with nothing removed."""
         self._write = write
         self._sessions = sessions
@@ -45,7 +45,7 @@ class Remover:
     def _drop_unordered(self, shard: Shard) -> int:
         total = 0
         # A pass during which the slot moves to another server misses some: so until one finds nothing.
-        while found := [self._unlink(shard, names) for names in self._scanner.found_in(shard)]:
+        while found := [self._unlink(shard, names) for names in self._scanner.scan_shard(shard)]:
             total += sum(found)
         return total
 
@@ -78,8 +78,8 @@ class Remover:
                 break
         return total
 
-    def wrote(self, count: int, space: Space, now: int) -> None:
-        """Count a write, and remove a few expired entries from time to time, so that a program that only writes needs no purge."""
+    def note_write(self, count: int, space: Space, now: int) -> None:
+        """Count a write, and remove a few expired entries from time to time: a program may only write."""
         if not space.layout.ordered:
             return
         written = self._written.get(space.namespace, 0) + count

@@ -33,7 +33,7 @@ class Failed(NamedTuple):
 Concrete = Edit | Guarded | Failed
 
 
-def resolved(edits: Iterable[Edit], read: Read, now: int) -> list[Concrete]:
+def resolve_edits(edits: Iterable[Edit], read: Read, now: int) -> list[Concrete]:
     """Return edits in which what a Change would write stands for the Change; those behind one that fails are left out.
 
     What *read* returned for it is guarded by the version and the deadline that it had; edits of the same entry that

@@ -7,7 +7,7 @@ from zlib import crc32
 
 from sqlitedict_kv.engines.protocol import CheckReport, KeyRange
 from sqlitedict_kv.engines.valkey.client.protocol import Link
-from sqlitedict_kv.engines.valkey.key_range import joined, share_of
+from sqlitedict_kv.engines.valkey.key_range import merge_pages, share_of
 from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
 from sqlitedict_kv.engines.valkey.namespaces import Registry
 from sqlitedict_kv.engines.valkey.script_calls import count_call, mget_call, page_call, places_of, scan_call
@@ -36,13 +36,13 @@ class Scanner:
         while True:
             share = share_of(limit - len(found), len(space.shards))
             calls = [page_call(space, shard, span, share, now, records=records) for shard in space.shards]
-            page = joined(self._link.many(calls), reverse=span.reverse, records=records)
+            page = merge_pages(self._link.many(calls), reverse=span.reverse, records=records)
             found += page.items
             if page.boundary is None or len(found) >= limit or (records and found):
                 return found[:limit]
             span = span._replace(after=page.boundary)
 
-    def found_in(self, shard: Shard) -> Iterator[list[bytes]]:
+    def scan_shard(self, shard: Shard) -> Iterator[list[bytes]]:
         """Yield the names of the entries of a shard as the server comes upon them, in no order and perhaps twice."""
         cursor = b""
         while cursor != b"0":
@@ -85,7 +85,7 @@ class Scanner:
 
     def _as_found(self, space: Space) -> Iterator[list[tuple[str, bytes]]]:
         for shard in space.shards:
-            for names in self.found_in(shard):
+            for names in self.scan_shard(shard):
                 keys = [name.removeprefix(shard.entries) for name in names]
                 (place,) = places_of(space._replace(shards=(shard,)), keys, together=False)
                 found = self._link.one(mget_call(place))

@@ -14,7 +14,7 @@ from sqlitedict_kv.engines.valkey.resolve import Concrete, Failed, Guarded
 from sqlitedict_kv.engines.valkey.scripts import CLEAR, COMMIT, COUNT, PAGE, PUT_MANY, REMOVE, SCAN
 from sqlitedict_kv.engines.valkey.value_format import packed
 
-Session = tuple[bytes, bytes]  # of the thread, and the number of its request
+RequestSession = tuple[bytes, bytes]  # of the thread, and the number of its request
 
 BYTES_PER_PAGE = 4 * 2**20  # of values that are held at once while records are listed
 KEYS_PER_SCAN = b"1000"
@@ -70,7 +70,7 @@ def count_call(shard: Shard, now: int) -> Call:
     return Call(shard.slot, COUNT, (b"2", shard.order, shard.expiry, b"%d" % now), writes=False)
 
 
-def put_call(space: Space, shard: Shard, puts: Sequence[Put], session: Session, above: int, now: int) -> Call:
+def put_call(space: Space, shard: Shard, puts: Sequence[Put], session: RequestSession, above: int, now: int) -> Call:
     """Return the call that writes entries of a shard at versions greater than *above*."""
     keys: list[bytes] = [shard.sessions + session[0], shard.order, shard.expiry, shard.clock]
     arguments: list[bytes] = [session[1], space.encoded, b"%d" % now, b"%d" % above]
@@ -83,14 +83,14 @@ def put_call(space: Space, shard: Shard, puts: Sequence[Put], session: Session, 
     return Call(shard.slot, PUT_MANY, (b"%d" % len(keys), *keys, *arguments), writes=True)
 
 
-def clear_call(shard: Shard, session: Session) -> Call:
+def clear_call(shard: Shard, session: RequestSession) -> Call:
     """Return the call that removes all entries of a shard."""
     names = (b"4", shard.sessions + session[0], shard.order, shard.expiry, whole(shard))
     parts = (*names, session[1], shard.entries)
     return Call(shard.slot, CLEAR, parts, writes=True)
 
 
-def remove_call(shard: Shard, session: Session, limit: int, now: int, *, expired: bool) -> Call:
+def remove_call(shard: Shard, session: RequestSession, limit: int, now: int, *, expired: bool) -> Call:
     """Return the call that removes some entries of a shard, only *expired* ones if so."""
     parts = (
         *(b"4", shard.sessions + session[0], shard.order, shard.expiry, whole(shard)),
@@ -106,7 +106,7 @@ def scan_call(shard: Shard, cursor: bytes) -> Call:
     return Call(shard.slot, SCAN, parts, writes=False)
 
 
-def commit_call(edits: Sequence[Concrete], space_of: Callable[[str], Space], session: Session, now: int) -> Call:
+def commit_call(edits: Sequence[Concrete], space_of: Callable[[str], Space], session: RequestSession, now: int) -> Call:
     """Return the call that applies edits, all or none."""
     shards: dict[tuple[str, bytes], tuple[int, Shard, bytes]] = {}
     names: list[bytes] = []

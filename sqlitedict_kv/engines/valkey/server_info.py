@@ -28,7 +28,7 @@ def dangers(link: Link) -> list[str]:
     """Return what may lose data although all works: sentences for people."""
     found: list[str] = []
     for policy in sorted(
-        {facts_of(info).get("maxmemory_policy", "") for info in link.everywhere((b"INFO", b"memory"))}
+        {facts_of(info).get("maxmemory_policy", "") for info in link.on_every_server((b"INFO", b"memory"))}
     ):
         if policy.startswith("allkeys-"):
             found.append(
@@ -37,7 +37,9 @@ def dangers(link: Link) -> list[str]:
             )
         elif policy.startswith("volatile-"):
             found.append(f"maxmemory-policy is {policy}: the server may evict entries that have a ttl before it ends")
-    replicas = [int(facts_of(info).get("connected_slaves", 0)) for info in link.everywhere((b"INFO", b"replication"))]
+    replicas = [
+        int(facts_of(info).get("connected_slaves", 0)) for info in link.on_every_server((b"INFO", b"replication"))
+    ]
     if min(replicas) < link.confirm:
         found.append(
             f"a primary has {min(replicas)} replicas, and confirm={link.confirm} asks for more: writes will fail"

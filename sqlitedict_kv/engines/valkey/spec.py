@@ -34,9 +34,9 @@ def label_of(target: object) -> str:
     """Return what may be shown of servers; raise ValueError for an address that is not well-formed."""
     if not isinstance(target, str):
         return f"<{type(target).__name__}>"
-    from sqlitedict_kv.engines.valkey.client.url import parsed  # noqa: PLC0415 - likewise
+    from sqlitedict_kv.engines.valkey.client.url import parse_url  # noqa: PLC0415 - likewise
 
-    return parsed(target).label
+    return parse_url(target).label
 
 
 def is_client(thing: object) -> bool:

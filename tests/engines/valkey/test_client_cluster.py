@@ -71,15 +71,15 @@ def test_calls_go_where_their_slot_is_served(shared_cluster, link_to, base):
     assert link.many([read(b"GET", key) for key in keys]) == keys
     assert [link.one(read(b"GET", key)) for key in keys] == keys
     assert link.many([add(key + b"n", 2) for key in keys]) == [2] * 300
-    assert sum(link.everywhere([b"DBSIZE"])) >= 600
-    assert len(link.everywhere([b"PING"])) == 3
+    assert sum(link.on_every_server([b"DBSIZE"])) >= 600
+    assert len(link.on_every_server([b"PING"])) == 3
 
 
 def test_one_host_that_answers_is_enough(shared_cluster, link_to):
     (nobody,) = free_ports(1)
     link = link_to(f"valkey+cluster://127.0.0.1:{nobody},127.0.0.1:{shared_cluster.nodes[-1].port}")
 
-    assert len(link.everywhere([b"PING"])) == 3
+    assert len(link.on_every_server([b"PING"])) == 3
     assert link.label == f"valkey+cluster://127.0.0.1:{nobody},127.0.0.1:{shared_cluster.nodes[-1].port}"
 
 
@@ -183,7 +183,7 @@ def test_writes_are_done_once_while_a_primary_is_killed(start_cluster, link_to):
     until(lambda: victim not in cluster.primaries(), "a failover")
     victim.start()  # a replica now, without which nothing is confirmed
     assert link.many([once(tag, -1) for tag in tags]) == [b"-1"] * 6
-    cluster_wide = link.everywhere([b"PING"])
+    cluster_wide = link.on_every_server([b"PING"])
     stop.set()
     for thread in threads:
         thread.join()
@@ -260,7 +260,7 @@ def test_the_topology_is_not_asked_for_once_per_thread(start_cluster, link_to):
 
 def test_a_password_of_a_cluster(start_cluster, link_to):
     cluster = start_cluster(replicas=0, password="p@ss")
-    assert len(link_to(cluster.url).everywhere([b"PING"])) == 3
+    assert len(link_to(cluster.url).on_every_server([b"PING"])) == 3
 
     with pytest.raises(AccessDeniedError):
         link_to(cluster.url.replace("p%40ss", "wrong"))

@@ -203,16 +203,16 @@ def test_a_server_that_lost_everything_is_empty_and_is_written_to_as_before(serv
 
 
 def test_a_server_that_hangs_for_less_than_the_timeout_costs_only_time(server, monkeypatch):
-    missed, gave_up = threading.Event(), Retry.missed
+    missed, plain = threading.Event(), Retry.after
 
-    def watched(course, *arguments):
+    def watched(retry, *arguments):
         missed.set()
-        gave_up(course, *arguments)
+        plain(retry, *arguments)
 
     with Store(server.url, timeout=4) as store, ThreadPoolExecutor(1) as pool:
         ns = store.ns(NAMESPACE)
         ns.add("early", 1)  # which brings the script
-        monkeypatch.setattr(Retry, "missed", watched)
+        monkeypatch.setattr(Retry, "after", watched)
         server.pause()
         answer = pool.submit(ns.add, "new", 1)
         assert missed.wait(60)  # the first request is at the server, which has not read it, and another one is tried

@@ -196,7 +196,7 @@ def test_a_write_in_the_middle_of_another_one_of_the_same_thread_is_a_request_of
 
 
 def test_requests_that_are_made_at_once_have_sessions_of_their_own():
-    sessions = idempotency.Sessions()
+    sessions = idempotency.RequestSessions()
     with sessions.take() as first, sessions.take() as second:
         assert first.name != second.name
         assert first.next() == (first.name, idempotency.NUMBER.pack(1))
@@ -207,7 +207,7 @@ def test_requests_that_are_made_at_once_have_sessions_of_their_own():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
 def test_a_forked_child_has_sessions_of_its_own():
-    sessions = idempotency.Sessions()
+    sessions = idempotency.RequestSessions()
     with sessions.take() as taken:
         mine = taken.name
     read, write = os.pipe()

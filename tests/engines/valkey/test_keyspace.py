@@ -7,7 +7,7 @@ from redis.crc import key_slot
 
 from sqlitedict_kv import LayoutError, Store
 from sqlitedict_kv.engines.protocol import KeyRange, Layout
-from sqlitedict_kv.engines.valkey.key_range import bounds_of, joined
+from sqlitedict_kv.engines.valkey.key_range import bounds_of, merge_pages
 from sqlitedict_kv.engines.valkey.keyspace import Keyspace, space_of
 
 NAMES = st.text("{}%:ab0.é", min_size=1, max_size=12)
@@ -84,12 +84,12 @@ def test_bounds_are_bytes_in_order():
 
 def test_pages_of_shards_are_joined_up_to_where_the_first_ends_that_has_more():
     full, rest = [1, b"", b"b", b"d", b"z"], [0, b"c", b"a", b"c"]
-    page = joined([full, rest], reverse=False, records=False)
+    page = merge_pages([full, rest], reverse=False, records=False)
     assert [key for key, _ in page.items] == ["a", "b", "c"]
     assert page.boundary == "c"
-    page = joined([[1, b"", b"z", b"d"], [0, b"c", b"e", b"c"]], reverse=True, records=False)
+    page = merge_pages([[1, b"", b"z", b"d"], [0, b"c", b"e", b"c"]], reverse=True, records=False)
     assert [key for key, _ in page.items] == ["z", "e", "d", "c"]
-    assert joined([full], reverse=False, records=False).boundary is None
+    assert merge_pages([full], reverse=False, records=False).boundary is None
 
 
 # -- on servers

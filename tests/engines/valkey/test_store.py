@@ -91,7 +91,7 @@ def test_a_server_that_nobody_reaches_is_an_error_of_its_own_when_a_store_is_ope
 
 
 def test_the_rights_that_the_docs_name_are_enough(start_server):
-    page = (Path(__file__).parents[3] / "docs" / "scale-out.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "servers.md").read_text(encoding="utf-8")
     (rights,) = re.findall(r"^```text\n(~kv:.*?)^```$", page, re.MULTILINE | re.DOTALL)
     server = start_server()
     server.ask("ACL", "SETUSER", "app", "on", ">s3cret", "resetchannels", *rights.split())

@@ -8,7 +8,7 @@ from redis.exceptions import TimeoutError as SlowError
 
 from sqlitedict_kv.engines.valkey.client import topology
 from sqlitedict_kv.engines.valkey.client.pool import Node
-from sqlitedict_kv.engines.valkey.client.topology import ClusterRoutes
+from sqlitedict_kv.engines.valkey.client.topology import ClusterTopology
 
 
 def test_no_further_server_is_asked_when_the_time_is_up(monkeypatch):
@@ -19,9 +19,9 @@ def test_no_further_server_is_asked_when_the_time_is_up(monkeypatch):
         now[0] += 1
         raise SlowError("nobody answers")
 
-    found = ClusterRoutes(hanging, {}, [("one", port) for port in range(1, 31)])
+    found = ClusterTopology(hanging, {}, [("one", port) for port in range(1, 31)])
     with pytest.raises(SlowError):
-        found.locate(patience=2.5)
+        found.locate(within=2.5)
     assert now[0] == 3
 
 

@@ -13,7 +13,7 @@ import redis
 
 from sqlitedict_kv.engines.valkey.client.connect import connect
 from sqlitedict_kv.engines.valkey.client.redis_py import LostError
-from sqlitedict_kv.engines.valkey.keyspace import Keyspace, name_of, space_of, watched
+from sqlitedict_kv.engines.valkey.keyspace import Keyspace, name_of, space_of, tracked_prefixes
 from sqlitedict_kv.engines.valkey.tracking.feed import REFUSED_PAUSE, Tracking
 from sqlitedict_kv.engines.valkey.tracking.listener import PATIENCE, Listener, RefusedError
 from sqlitedict_kv.engines.valkey.tracking.resp3 import Reader
@@ -21,7 +21,7 @@ from tests.conftest import redis_binary, valkey_binary
 from tests.support.processes import forked
 from tests.support.servers import until
 
-PREFIXES = watched("kv")
+PREFIXES = tracked_prefixes("kv")
 KEY = b"kv:d{n:0}k"
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -664,7 +664,7 @@ def test_primaries_that_this_process_learns_of_by_its_calls_end_hits(cluster, cl
     tracking.step()
     notes.news()
     link = tracking._link
-    link._routes.moved(7, link._routes.node_at("127.0.0.1", cluster.replicas()[0].port))
+    link._topology.moved(7, link._topology.node_at("127.0.0.1", cluster.replicas()[0].port))
     tracking.step()
     assert notes.news()[0] == "end"
     steps_until(tracking, lambda: notes.is_serving)
@@ -679,7 +679,7 @@ def test_a_topology_that_changes_while_it_begins_is_not_taken(cluster, notes, tr
         refresh()
         calls.append(1)
         if len(calls) == 2:
-            link._routes.moved(7, link._routes.node_at("127.0.0.1", cluster.replicas()[0].port))
+            link._topology.moved(7, link._topology.node_at("127.0.0.1", cluster.replicas()[0].port))
 
     link.refresh = refreshed
     tracking.step()

@@ -3,7 +3,7 @@
 import pytest
 
 from sqlitedict_kv.engines.registry import is_address
-from sqlitedict_kv.engines.valkey.client.url import parsed
+from sqlitedict_kv.engines.valkey.client.url import parse_url
 from sqlitedict_kv.engines.valkey.schemes import SCHEMES
 
 
@@ -50,7 +50,7 @@ def test_everything_else_is_a_path(text):
     ],
 )
 def test_one_server(url, hosts, db, user, password, label):
-    address = parsed(url)
+    address = parse_url(url)
 
     assert address.mode == "single"
     assert list(address.hosts) == hosts
@@ -60,7 +60,7 @@ def test_one_server(url, hosts, db, user, password, label):
 
 
 def test_a_cluster():
-    address = parsed("valkeys+cluster://u:s3cret@one:7000,[::2],three:1?ssl_ca_certs=/ca.crt&ssl_check_hostname=no")
+    address = parse_url("valkeys+cluster://u:s3cret@one:7000,[::2],three:1?ssl_ca_certs=/ca.crt&ssl_check_hostname=no")
 
     assert address.mode == "cluster"
     assert address.tls
@@ -70,7 +70,7 @@ def test_a_cluster():
 
 
 def test_sentinels():
-    address = parsed("redis+sentinel://:pw@one,two:7/main/2?sentinel_username=w&sentinel_password=p")
+    address = parse_url("redis+sentinel://:pw@one,two:7/main/2?sentinel_username=w&sentinel_password=p")
 
     assert address.mode == "sentinel"
     assert address.hosts == (("one", 26379), ("two", 7))
@@ -80,7 +80,7 @@ def test_sentinels():
 
 
 def test_a_socket_of_the_file_system():
-    address = parsed("unix://u:pw@/run/my%20valkey.sock?db=2")
+    address = parse_url("unix://u:pw@/run/my%20valkey.sock?db=2")
 
     assert (address.path, address.hosts, address.db) == ("/run/my valkey.sock", (), 2)
     assert (address.username, address.password) == ("u", "pw")
@@ -128,7 +128,7 @@ def test_a_socket_of_the_file_system():
 )
 def test_what_is_no_such_url_is_refused_without_a_word_of_its_password(url, hint):
     with pytest.raises(ValueError) as raised:
-        parsed(url)
+        parse_url(url)
 
     assert hint in str(raised.value)
     assert "secret" not in str(raised.value)
@@ -136,7 +136,7 @@ def test_what_is_no_such_url_is_refused_without_a_word_of_its_password(url, hint
 
 
 def test_certificates_need_not_be_demanded_as_others_write_it():
-    assert parsed("rediss://h?ssl_cert_reqs=CERT_NONE").options == {
+    assert parse_url("rediss://h?ssl_cert_reqs=CERT_NONE").options == {
         "ssl_cert_reqs": "none",
         "ssl_check_hostname": False,
     }

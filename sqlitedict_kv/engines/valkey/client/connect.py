@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from sqlitedict_kv.engines.valkey.client.client import ServerLink
-from sqlitedict_kv.engines.valkey.client.from_redis_py import ClientSettings, bounds, from_client, made
+from sqlitedict_kv.engines.valkey.client.client import ServerClient
+from sqlitedict_kv.engines.valkey.client.from_redis_py import ClientSettings, bounds, from_client
 from sqlitedict_kv.engines.valkey.client.handshake import greet
 from sqlitedict_kv.engines.valkey.client.protocol import Link
 from sqlitedict_kv.engines.valkey.client.redis_py import (
@@ -15,8 +15,8 @@ from sqlitedict_kv.engines.valkey.client.redis_py import (
     SSLConnection,
     UnixDomainSocketConnection,
 )
-from sqlitedict_kv.engines.valkey.client.topology import ClusterRoutes, FixedRoutes, SentinelRoutes
-from sqlitedict_kv.engines.valkey.client.url import Address, parsed
+from sqlitedict_kv.engines.valkey.client.topology import ClusterTopology, FixedTopology, SentinelTopology
+from sqlitedict_kv.engines.valkey.client.url import Address, parse_url
 from sqlitedict_kv.errors import OpenError
 
 CLIENT_NAME = "sqlitedict_kv"
@@ -42,12 +42,12 @@ def connect(target: object, *, timeout: float, confirm: int = 0) -> Link:
         UnreachableError: no server answered for the whole timeout.
     """
     attempt = max(timeout / ATTEMPTS, SHORTEST_ATTEMPT)
-    found = _from_address(parsed(target), attempt) if isinstance(target, str) else from_client(target, attempt)
-    link = ServerLink(
-        found.routes, found.label, timeout=timeout, attempt=attempt, confirm=confirm, release=found.release
+    found = _from_address(parse_url(target), attempt) if isinstance(target, str) else from_client(target, attempt)
+    link = ServerClient(
+        found.topology, found.label, timeout=timeout, attempt=attempt, confirm=confirm, release=found.release
     )
     try:
-        greet(link, found.routes, timeout, sentinel=found.sentinel)
+        greet(link, found.topology, timeout, sentinel=found.sentinel)
     except BaseException:
         link.close()
         raise
@@ -65,22 +65,22 @@ def _from_address(address: Address, attempt: float) -> ClientSettings:
     options |= {"username": address.username, "password": address.password}
     if address.path:
         return ClientSettings(
-            FixedRoutes(made(UnixDomainSocketConnection), {**options, "path": address.path}, address.path, 0),
+            FixedTopology(UnixDomainSocketConnection, {**options, "path": address.path}, address.path, 0),
             address.label,
         )
-    make = made(SSLConnection if address.tls else Connection)
+    make = SSLConnection if address.tls else Connection
     if address.mode == "cluster":
-        return ClientSettings(ClusterRoutes(make, options, address.hosts), address.label)
+        return ClientSettings(ClusterTopology(make, options, address.hosts), address.label)
     if address.mode == "sentinel":
         tls = {name: value for name, value in given.items() if name.startswith("ssl_")}
         asked = {**bounds(attempt), **tls, **watch, "protocol": 2, "ssl": address.tls}
         sentinels = Sentinel(address.hosts, sentinel_kwargs=asked)
-        routes = SentinelRoutes(make, options, lambda: sentinels.discover_master(address.service))
+        topology = SentinelTopology(make, options, lambda: sentinels.discover_master(address.service))
 
         def release() -> None:
             for client in sentinels.sentinels:
                 client.close()
 
-        return ClientSettings(routes, address.label, release, sentinel=True)
+        return ClientSettings(topology, address.label, release, sentinel=True)
     ((host, port),) = address.hosts
-    return ClientSettings(FixedRoutes(make, {**options, "host": host, "port": port}, host, port), address.label)
+    return ClientSettings(FixedTopology(make, {**options, "host": host, "port": port}, host, port), address.label)

@@ -107,7 +107,7 @@ def verdict_of(error: BaseException) -> Verdict:
     return Verdict.FATAL if tls_reason(error) else Verdict.LOST
 
 
-def redirects(error: BaseException) -> bool:
+def is_redirection(error: BaseException) -> bool:
     """Return whether a server of a cluster sends the call on to another one."""
     return code_of(error) in ("MOVED", "ASK")
 
@@ -132,7 +132,7 @@ def redirection(error: BaseException, asked: str) -> tuple[str, int] | None:
     return host.strip("[]") or asked, int(port)
 
 
-def said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return what the server or the system says, short and without the arguments of the call."""
     text = str(error).partition(", with args beginning with")[0]
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}..."
@@ -149,4 +149,4 @@ def translate(error: BaseException, label: str) -> KVError:
     if isinstance(error, AuthenticationError) and "required" in str(error):
         code = "NOAUTH"
     kind, meaning = MEANINGS.get(code, (StoreError, "the server refused the call"))
-    return kind(f"{label}: {meaning} (the server says: {said(error)})")
+    return kind(f"{label}: {meaning} (the server says: {error_text(error)})")

@@ -14,7 +14,7 @@ from sqlitedict_kv.engines.valkey.client.redis_py import (
     SSLConnection,
     no_retry,
 )
-from sqlitedict_kv.engines.valkey.client.topology import ClusterRoutes, FixedRoutes, Routes, SentinelRoutes
+from sqlitedict_kv.engines.valkey.client.topology import ClusterTopology, FixedTopology, SentinelTopology, Topology
 from sqlitedict_kv.errors import OpenError
 
 # What a client tells its connections that is for its own pool, its own routing or its own way to repeat calls.
@@ -29,7 +29,7 @@ def _nothing() -> None:
 class ClientSettings(NamedTuple):
     """Where a target leads."""
 
-    routes: Routes
+    topology: Topology
     label: str
     release: Callable[[], None] = _nothing  # closes what this library made beside the topology
     sentinel: bool = False
@@ -45,13 +45,8 @@ def bounds(attempt: float) -> dict[str, Any]:
     }
 
 
-def made(kind: type[Any]) -> Make:
-    """Return what makes connections of a class of redis-py's."""
-    return kind
-
-
 def from_client(client: object, attempt: float) -> ClientSettings:
-    """Return routes that connect as a client does; its own connections are left alone.
+    """Return topology that connect as a client does; its own connections are left alone.
 
     Raises:
         TypeError: it is not a client of redis-py, or an asynchronous one.
@@ -69,13 +64,13 @@ def from_client(client: object, attempt: float) -> ClientSettings:
         if not pool.is_master:
             raise OpenError("a client for replicas cannot write; take Sentinel.master_for(...)")
         service, sentinels = pool.service_name, pool.sentinel_manager
-        make = made(SSLConnection if issubclass(pool.connection_class, SSLConnection) else Connection)
-        routes = SentinelRoutes(make, options, lambda: sentinels.discover_master(service))
-        return ClientSettings(routes, f"valkey+sentinel://{service}", sentinel=True)
+        make: Make = SSLConnection if issubclass(pool.connection_class, SSLConnection) else Connection
+        topology = SentinelTopology(make, options, lambda: sentinels.discover_master(service))
+        return ClientSettings(topology, f"valkey+sentinel://{service}", sentinel=True)
     path, host, port = options.get("path"), options.get("host", "localhost"), int(options.get("port", 6379))
     db = options.get("db") or 0
     label = f"unix://{path}?db={db}" if path else f"valkey://{host}:{port}/{db}"
-    return ClientSettings(FixedRoutes(made(pool.connection_class), options, path or host, port), label)
+    return ClientSettings(FixedTopology(pool.connection_class, options, path or host, port), label)
 
 
 def _from_cluster(client: Any, attempt: float) -> ClientSettings:
@@ -85,7 +80,7 @@ def _from_cluster(client: Any, attempt: float) -> ClientSettings:
     options = _options(pool.connection_kwargs, attempt)
     seeds = [(str(node.host), int(node.port)) for node in nodes]
     label = "valkey+cluster://" + ",".join(sorted(f"{host}:{port}" for host, port in seeds))
-    return ClientSettings(ClusterRoutes(made(pool.connection_class), options, seeds, remap), label)
+    return ClientSettings(ClusterTopology(pool.connection_class, options, seeds, remap), label)
 
 
 def _options(given: dict[str, Any], attempt: float) -> dict[str, Any]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 
 from sqlitedict_kv.concurrency.deadline import Deadline
-from sqlitedict_kv.engines.valkey.client.error_mapping import Verdict, said, translate, verdict_of
+from sqlitedict_kv.engines.valkey.client.error_mapping import Verdict, error_text, translate, verdict_of
 from sqlitedict_kv.engines.valkey.client.protocol import Call, Link
 from sqlitedict_kv.engines.valkey.client.redis_py import DRIVER_ERRORS, ResponseError
 from sqlitedict_kv.engines.valkey.client.retry import BACKOFF
-from sqlitedict_kv.engines.valkey.client.topology import Routes
+from sqlitedict_kv.engines.valkey.client.topology import Topology
 from sqlitedict_kv.errors import AccessDeniedError, OpenError, StoreError, UnreachableError
 
 INFO = Call(0, None, (b"INFO",), writes=False)
 PING = Call(0, None, (b"PING",), writes=False)
 
 
-def greet(link: Link, routes: Routes, timeout: float, *, sentinel: bool) -> None:
+def greet(link: Link, topology: Topology, timeout: float, *, sentinel: bool) -> None:
     """Reach the servers once.
 
     Raises:
@@ -24,8 +24,8 @@ def greet(link: Link, routes: Routes, timeout: float, *, sentinel: bool) -> None
         AccessDeniedError: it refuses the user or the password.
         UnreachableError: no server answered for the whole timeout.
     """
-    patience = Deadline(timeout, BACKOFF)
-    _locate(link, routes, patience)
+    deadline = Deadline(timeout, BACKOFF)
+    _locate(link, topology, deadline)
     if link.clustered:
         return
     while True:
@@ -40,27 +40,27 @@ def greet(link: Link, routes: Routes, timeout: float, *, sentinel: bool) -> None
         if not sentinel:
             primary = f"{about.get('master_host')}:{about.get('master_port')}"
             raise OpenError(f"{link.label}: the server is a replica; open its primary {primary}, or the sentinels")
-        if not patience.pause():
+        if not deadline.pause():
             raise UnreachableError(f"{link.label}: the sentinels name a replica, and did so for {timeout:g} s")
-        routes.relocate(routes.slots[0], time.monotonic(), patience.remaining())
+        topology.relocate(topology.slots[0], time.monotonic(), deadline.remaining())
 
 
-def _locate(link: Link, routes: Routes, patience: Deadline) -> None:
+def _locate(link: Link, topology: Topology, deadline: Deadline) -> None:
     """Find the servers."""
     while True:
         try:
-            routes.locate(patience=patience.remaining())
+            topology.locate(within=deadline.remaining())
         except DRIVER_ERRORS as error:
             if "cluster support disabled" in str(error):
                 raise OpenError(f"{link.label}: the server is not part of a cluster; open it with valkey://") from error
             if "unknown command" in str(error):
-                raise OpenError(f"{link.label}: the server is not a sentinel ({said(error)})") from error
+                raise OpenError(f"{link.label}: the server is not a sentinel ({error_text(error)})") from error
             if verdict_of(error) is Verdict.FATAL:
                 raise _as_open_error(translate(error, link.label)) from error
-            if not patience.pause():
+            if not deadline.pause():
                 raise UnreachableError(
-                    f"{link.label}: no server answered within {patience.timeout:g} s; see whether it runs and can be "
-                    f"reached (last error: {said(error)})"
+                    f"{link.label}: no server answered within {deadline.timeout:g} s; see whether it runs and can be "
+                    f"reached (last error: {error_text(error)})"
                 ) from error
         else:
             return

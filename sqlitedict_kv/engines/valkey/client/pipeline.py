@@ -12,7 +12,7 @@ from sqlitedict_kv.engines.valkey.client.redis_py import DRIVER_ERRORS, Response
 SLOWEST = 10 * 2**20  # bytes a second that a server is trusted to take in, beyond its time for a small call
 
 
-class Missed(NamedTuple):
+class FailedAttempt(NamedTuple):
     """What stands in the place of a reply that did not come, or that is an error."""
 
     error: Exception
@@ -37,7 +37,7 @@ class Pipeline:
         self._within = within
         self._waits_for = waits
         self._connection: Socket | None = None
-        self._missed: Missed | None = None
+        self._missed: FailedAttempt | None = None
         self._reused = False
 
     def send(self) -> None:
@@ -46,7 +46,7 @@ class Pipeline:
         try:
             self._connection = self.node.take()
         except DRIVER_ERRORS as error:
-            self._missed = Missed(error, sent=False)
+            self._missed = FailedAttempt(error, sent=False)
             return
         try:
             self._connection.send_packed_command(sendable(self._messages), check_health=False)
@@ -54,13 +54,13 @@ class Pipeline:
             self._lose(error)
 
     def receive(self) -> list[Any]:
-        """Return what came for each message: its reply, or a Missed."""
+        """Return what came for each message: its reply, or a FailedAttempt."""
         replies: list[Any] = []
         connection = self._connection
         if connection is not None:
             try:
-                for number, within in enumerate(self._patience()):
-                    if self._waits_for and number == len(self._messages) - 1 and all_missed(replies):
+                for number, within in enumerate(self._timeouts()):
+                    if self._waits_for and number == len(self._messages) - 1 and all_failed(replies):
                         return self._unawaited(replies)
                     replies.append(_reply(connection, within))
             except DRIVER_ERRORS as error:
@@ -70,7 +70,7 @@ class Pipeline:
                 self.node.free.append(connection)
         return replies + [self._missed] * (len(self._messages) - len(replies))
 
-    def _patience(self) -> list[float]:
+    def _timeouts(self) -> list[float]:
         """Return the seconds that each reply may take, 0 where the connection's own do."""
         seconds = [0.0] * len(self._messages)
         spare = sum(map(len, self._messages)) / SLOWEST
@@ -86,7 +86,7 @@ class Pipeline:
         return [*replies, None]
 
     def _lose(self, error: Exception) -> None:
-        self._missed = Missed(error, reused=self._reused)
+        self._missed = FailedAttempt(error, reused=self._reused)
         self.abandon()
 
     def abandon(self) -> None:
@@ -96,7 +96,7 @@ class Pipeline:
             connection.disconnect()
 
 
-def exchanged(pipelines: Sequence[Pipeline]) -> list[list[Any]]:
+def exchange(pipelines: Sequence[Pipeline]) -> list[list[Any]]:
     """Return what came through each pipeline; all are sent before one is read, so that the servers work at once."""
     try:
         for pipeline in pipelines:
@@ -108,9 +108,9 @@ def exchanged(pipelines: Sequence[Pipeline]) -> list[list[Any]]:
         raise
 
 
-def all_missed(replies: Sequence[Any]) -> bool:
+def all_failed(replies: Sequence[Any]) -> bool:
     """Return whether no reply is one."""
-    return all(isinstance(reply, Missed) for reply in replies)
+    return all(isinstance(reply, FailedAttempt) for reply in replies)
 
 
 def _reply(connection: Socket, within: float) -> Any:
@@ -120,4 +120,4 @@ def _reply(connection: Socket, within: float) -> Any:
     try:
         return connection.read_response(disable_decoding=True)
     except ResponseError as error:
-        return Missed(error)
+        return FailedAttempt(error)

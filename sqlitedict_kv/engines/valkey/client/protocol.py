@@ -54,7 +54,7 @@ class Link(Protocol):
         """Return the replies in order; every server gets one pipeline."""
         ...
 
-    def everywhere(self, command: Sequence[bytes]) -> list[Any]:
+    def on_every_server(self, command: Sequence[bytes]) -> list[Any]:
         """Return the reply of each primary."""
         ...
 

@@ -23,7 +23,7 @@ LONGEST_LOOK = 0.5  # seconds that one server may take to describe the cluster
 ASK_SLOTS = command([b"CLUSTER", b"SLOTS"])
 
 
-class Routes(ABC):
+class Topology(ABC):
     """The servers of a store; ``slots`` is read without a lock, and replaced as a whole."""
 
     clustered = False
@@ -46,16 +46,16 @@ class Routes(ABC):
         self._looked = 0.0  # by time.monotonic(), when the last look ended
 
     @abstractmethod
-    def locate(self, suspect: Node | None = None, patience: float = math.inf) -> None:
+    def locate(self, suspect: Node | None = None, within: float = math.inf) -> None:
         """Find the servers again; raise what the driver raises if no server tells where they are.
 
-        After *patience*, in seconds, no further one is asked.
+        After *within*, in seconds, no further one is asked.
         """
 
-    def relocate(self, suspect: Node, since: float, patience: float) -> None:
+    def relocate(self, suspect: Node, since: float, within: float) -> None:
         """Find the servers again after *suspect* failed, unless that was done since then; do what can be done."""
-        until = time.monotonic() + patience
-        if not self._lock.acquire(timeout=patience):
+        until = time.monotonic() + within
+        if not self._lock.acquire(timeout=within):
             return
         try:
             if self._looked < since and time.monotonic() - self._looked > SHORTEST_INTERVAL:
@@ -133,7 +133,7 @@ class Routes(ABC):
         self._begin()
 
 
-class FixedRoutes(Routes):
+class FixedTopology(Topology):
     """One server for everything."""
 
     def __init__(self, make: Make, options: Mapping[str, object], host: str, port: int) -> None:
@@ -141,11 +141,11 @@ class FixedRoutes(Routes):
         super().__init__(make, options)
         self.slots = [Node(make, options, host, port)] * SLOTS
 
-    def locate(self, suspect: Node | None = None, patience: float = math.inf) -> None:
+    def locate(self, suspect: Node | None = None, within: float = math.inf) -> None:
         """Do nothing: the server is where it is."""
 
 
-class SentinelRoutes(Routes):
+class SentinelTopology(Topology):
     """The primary that the sentinels name."""
 
     def __init__(self, make: Make, options: Mapping[str, object], discover: Callable[[], Endpoint]) -> None:
@@ -153,16 +153,16 @@ class SentinelRoutes(Routes):
         super().__init__(make, options)
         self._discover = discover
 
-    def locate(self, suspect: Node | None = None, patience: float = math.inf) -> None:
+    def locate(self, suspect: Node | None = None, within: float = math.inf) -> None:
         """Ask the sentinels for the primary."""
-        del suspect, patience
+        del suspect, within
         host, port = self._discover()
         self.slots = [self.node_at(host, int(port))] * SLOTS
         self.changes = next(self._numbers)
         self._keep({(host, int(port))})
 
 
-class ClusterRoutes(Routes):
+class ClusterTopology(Topology):
     """The primaries of a cluster."""
 
     clustered = True
@@ -185,9 +185,9 @@ class ClusterRoutes(Routes):
             host, port = self._remap((host, port))
         return super().node_at(host, port)
 
-    def locate(self, suspect: Node | None = None, patience: float = math.inf) -> None:
+    def locate(self, suspect: Node | None = None, within: float = math.inf) -> None:
         """Ask one server after the other how the slots are served, the one that failed last."""
-        until = time.monotonic() + patience
+        until = time.monotonic() + within
         failure: Exception = LostError("no server of the cluster answers")
         for node in self._witnesses(suspect):
             try:

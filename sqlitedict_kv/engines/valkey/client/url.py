@@ -45,13 +45,13 @@ class Address(NamedTuple):
     label: str
 
 
-def parsed(text: str) -> Address:
+def parse_url(text: str) -> Address:
     """Return what a URL says.
 
     Raises:
         ValueError: it is not such a URL, or has an unknown option.
 
-    >>> parsed("valkey+cluster://ada:s3cret@one:7000,[::1]").hosts
+    >>> parse_url("valkey+cluster://ada:s3cret@one:7000,[::1]").hosts
     (('one', 7000), ('::1', 6379))
     """
     scheme, mark, rest = text.partition("://")

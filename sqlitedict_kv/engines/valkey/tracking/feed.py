@@ -20,10 +20,10 @@ from weakref import ref
 from sqlitedict_kv.concurrency.backoff import Backoff
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.engines.optional import InvalidatedMemory
-from sqlitedict_kv.engines.valkey.client.error_mapping import Verdict, said, verdict_of
+from sqlitedict_kv.engines.valkey.client.error_mapping import Verdict, error_text, verdict_of
 from sqlitedict_kv.engines.valkey.client.protocol import Endpoint, Link
 from sqlitedict_kv.engines.valkey.client.redis_py import LostError, ResponseError
-from sqlitedict_kv.engines.valkey.keyspace import name_of, watched
+from sqlitedict_kv.engines.valkey.keyspace import name_of, tracked_prefixes
 from sqlitedict_kv.engines.valkey.tracking.listener import Listener, RefusedError
 
 QUESTIONS = 4  # within the staleness
@@ -38,7 +38,7 @@ class Tracking:
     def __init__(self, link: Link, prefix: str, memory: InvalidatedMemory, staleness: float) -> None:
         """Tell *memory* of entries whose keys begin with *prefix*; *staleness* is in seconds."""
         self._link = link
-        self._watched = watched(prefix)
+        self._watched = tracked_prefixes(prefix)
         self._channel = f"{prefix}:tracking".encode()
         self._memory = memory
         self._staleness = staleness
@@ -164,7 +164,7 @@ class Tracking:
 
     def _lose(self, error: Exception) -> None:
         """Forget everything and disconnect, until the next attempt."""
-        self.problem = said(error)
+        self.problem = error_text(error)
         is_refusal = isinstance(error, RefusedError)
         if isinstance(error, ResponseError):
             is_refusal = verdict_of(error) is Verdict.FATAL

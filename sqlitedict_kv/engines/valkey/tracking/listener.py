@@ -37,8 +37,8 @@ class Listener:
     """One server's connection.
 
     A server answers in the order of what it is asked, and writes what it has to tell of a change before it
-    acknowledges the change to the client that made it (``beforeSleep`` of the server: invalidations, then replies; it was
-    watched on Redis 7.0 and Valkey 9.1 with ``tests/engines/valkey/test_tracking.py``). So the answer to a question
+    acknowledges the change to the client that made it (``beforeSleep`` of the server: invalidations, then replies; it
+    was watched on Redis 7.0 and Valkey 9.1 with ``tests/engines/valkey/test_tracking.py``). So the answer to a question
     that was sent after a change was acknowledged comes behind the message that tells of the change.
     """
 
