@@ -387,7 +387,7 @@ class Scripted:
     def __init__(self):
         self.reads = []
 
-    def tell(self, memory, staleness):
+    def subscribe(self, memory, staleness):
         memory.begin()
         memory.extend(float("inf"))
         return self
