@@ -20,6 +20,7 @@ from sqlitedict_kv.memoization.result_store import (
     note_namespace,
 )
 from sqlitedict_kv.namespace import Namespace
+from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import Defaults
 from sqlitedict_kv.operations.prepare import collected
 from sqlitedict_kv.operations.read_modify_write import Verbs
@@ -75,6 +76,7 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
             OffLoop(awaited.get, awaited.get_with_meta, self.in_thread),
             self._results_by,
             LazyNamespace(lazy, note_namespace(self._name), Defaults(None, None)),
+            data_version=lambda: optional.data_version(lazy.open().context.engine),
         )
 
     async def set(

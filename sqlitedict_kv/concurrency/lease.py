@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Protocol, runtime_checkable
+from weakref import WeakValueDictionary
 
 from sqlitedict_kv.concurrency.backoff import Backoff
+from sqlitedict_kv.concurrency.fork import forgets_after_fork
+from sqlitedict_kv.concurrency.owners import Owner
+from sqlitedict_kv.concurrency.process_identity import identity, is_gone
 from sqlitedict_kv.concurrency.renewal import KEEPER
 from sqlitedict_kv.errors import ConflictError, KVError, LockLostError
 
-BACKOFF = Backoff(0.002, 0.05, growth=1.5)  # between two looks at the lease of another
+BACKOFF = Backoff(0.002, 0.02, growth=1.5)  # between two looks at the lease of another
 RENEWALS_PER_LEASE = 3
 JSON = "application/json"  # whatever the namespace's default is: tokens are text, and readable in the file
 
@@ -45,6 +49,9 @@ class LeaseSpace(Protocol):
     def delete(self, key: str, *, version: int) -> bool:
         """Remove an entry that is at *version*, or raise ConflictError."""
 
+    def delete_many(self, keys: Iterable[str]) -> int:
+        """Remove entries and return how many there were."""
+
 
 class Leases:
     """The leases of one namespace."""
@@ -67,12 +74,15 @@ class Leases:
         self.extend = extend
 
     def take(self, key: str, *, after_failure: bool = True) -> Lease | None:
-        """Return a new lease, None while another owner has one; that of a failed owner is free *after_failure*."""
+        """Return a new lease, None while another owner has one.
+
+        That of an owner that failed, or that is gone, is free *after_failure*.
+        """
         token = _new_token()
         version = self.space.add(key, token, ttl=self.seconds, content_type=JSON)
         if version is None and after_failure:
             entry = self.space.get_with_meta(key)
-            if entry is None or entry.value is not None:
+            if entry is None or (entry.value is not None and not is_abandoned(entry.value)):
                 return None
             with suppress(ConflictError):
                 version = self.space.cas_set(key, token, entry.meta.version, ttl=self.seconds, content_type=JSON)
@@ -87,30 +97,34 @@ class Leases:
         """Return whether there is a lease, or one that was marked as failed and has not ended."""
         return key in self.space
 
-    def is_busy(self, key: str) -> bool:
-        """Return whether there is a lease whose owner is at work."""
+    def holder(self, key: str) -> str | None:
+        """Return the token of the owner that is at work, None if there is none."""
         if key not in self.space:
-            return False
+            return None
         entry = self.space.get_with_meta(key)
-        return entry is not None and entry.value is not None
+        return None if entry is None or entry.value is None or is_abandoned(entry.value) else entry.value
 
 
 class Lease:
     """One acquisition of a key, until it is released or ends; any thread may renew it.
 
     Attributes:
+        space: the namespace of the entry.
         key: the key of the entry.
+        token: the value of the entry, which no other lease has.
         version: the version of the entry, larger than that of every earlier owner. To renew a lock raises it.
+        owner: what the lease is renewed for; None if it is not.
     """
 
-    __slots__ = ("_leases", "_space", "_ticket", "_token", "key", "version")
+    __slots__ = ("__weakref__", "_leases", "_ticket", "key", "owner", "space", "token", "version")
 
     def __init__(self, leases: Leases, key: str, token: str, version: int) -> None:
         """Describe what :class:`Leases` wrote."""
         self._leases = leases
-        self._space = leases.space
-        self._token = token  # a new one for each lease, so that it is never another's whatever happened to the file
+        self.space = leases.space
+        self.token = token  # a new one for each lease, so that it is never another's whatever happened to the file
         self._ticket: object = None
+        self.owner: Owner | None = None
         self.key = key
         self.version = version
 
@@ -135,12 +149,12 @@ class Lease:
                 continue  # another thread renewed it, or it is lost: look again
             self.version = max(self.version, written)
             return written
-        raise LockLostError(self._space.name, self.key)
+        raise LockLostError(self.space.name, self.key)
 
     def _write(self, version: int, seconds: Duration) -> int:
         extend = self._leases.extend
         if extend is None:
-            return self._space.cas_set(self.key, self._token, version, ttl=seconds, content_type=JSON)
+            return self.space.cas_set(self.key, self.token, version, ttl=seconds, content_type=JSON)
         extend(self.key, version, seconds)
         return version
 
@@ -153,11 +167,11 @@ class Lease:
         self.stop_renewing()
         while (version := self._current()) is not None:
             try:
-                self._space.delete(self.key, version=version)
+                self.space.delete(self.key, version=version)
             except ConflictError:
                 continue  # as above
             return
-        raise LockLostError(self._space.name, self.key)
+        raise LockLostError(self.space.name, self.key)
 
     def give_back(self) -> None:
         """Free the key if that can be done; if not, the lease ends by itself."""
@@ -168,22 +182,25 @@ class Lease:
         """Give the lease back, but keep others from work in the background before it would have ended."""
         self.stop_renewing()
         with suppress(ConflictError):
-            self._space.cas_set(self.key, None, self.version, ttl=self._leases.seconds, content_type=JSON)
+            self.space.cas_set(self.key, None, self.version, ttl=self._leases.seconds, content_type=JSON)
 
-    def keep_renewing(self, wanted: Callable[[], bool] = lambda: True) -> None:
-        """Renew it from a background thread, whenever *wanted* returns True, until that is stopped."""
-        self._ticket = KEEPER.hold(self.renew, self._leases.seconds / RENEWALS_PER_LEASE, wanted)
+    def keep_renewing(self, owner: Owner) -> None:
+        """Renew it from a background thread while *owner* is alive, until that is stopped."""
+        self.owner = owner
+        _held.by_token[self.token] = self
+        self._ticket = KEEPER.hold(self.renew, self._leases.seconds / RENEWALS_PER_LEASE, owner.is_alive)
 
     def stop_renewing(self) -> None:
         """End what :meth:`keep_renewing` began."""
         if self._ticket is not None:
             KEEPER.drop(self._ticket)
-            self._ticket = None
+            self._ticket = self.owner = None
+            _held.by_token.pop(self.token, None)
 
     @contextmanager
-    def kept(self, wanted: Callable[[], bool] = lambda: True) -> Iterator[None]:
-        """Renew the lease for as long as the block takes."""
-        self.keep_renewing(wanted)
+    def kept(self, owner: Owner) -> Iterator[None]:
+        """Renew the lease for as long as the block takes and *owner* is alive."""
+        self.keep_renewing(owner)
         try:
             yield
         finally:
@@ -191,9 +208,43 @@ class Lease:
 
     def _current(self) -> int | None:
         """Return the version of the entry if it is still ours."""
-        entry = self._space.get_with_meta(self.key)
-        return entry.meta.version if entry is not None and entry.value == self._token else None
+        entry = self.space.get_with_meta(self.key)
+        return entry.meta.version if entry is not None and entry.value == self.token else None
+
+
+class _Held:
+    """The leases that this process renews, by token."""
+
+    def __init__(self) -> None:
+        self.forget_after_fork()
+        forgets_after_fork(self)
+
+    def forget_after_fork(self) -> None:
+        """Hold none: the leases are the parent's."""
+        self.by_token: WeakValueDictionary[str, Lease] = WeakValueDictionary()
+
+
+_held = _Held()
+
+
+def leases_held_here() -> list[Lease]:
+    """Return the leases that this process renews."""
+    return list(_held.by_token.values())
+
+
+def lease_held_here(token: str) -> Lease | None:
+    """Return the lease with a token, if this process renews it."""
+    return _held.by_token.get(token)
+
+
+def is_abandoned(token: str) -> bool:
+    """Return whether the owner of a lease is known to be gone: its process, or in this process its thread or task."""
+    lease = _held.by_token.get(token)
+    if lease is None:
+        return is_gone(token.rpartition("-")[0])
+    owner = lease.owner
+    return owner is not None and not owner.is_alive()
 
 
 def _new_token() -> str:
-    return f"{os.getpid()}-{os.urandom(12).hex()}"
+    return f"{identity()}-{os.urandom(12).hex()}"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.errors import ConflictError, KVError, LockLostError
 
+MOST_SKIPPED = 4  # the lease has ended by then
 IDLE_SECONDS = 10.0  # how long the thread stays when there is nothing to do
 
 
@@ -19,6 +20,7 @@ class _Renewal(NamedTuple):
     every: float  # seconds
     call: Callable[[], object]
     wanted: Callable[[], bool]
+    skipped: int = 0  # times in a row that it was not wanted
 
 
 class Keeper:
@@ -35,10 +37,11 @@ class Keeper:
         self._thread: threading.Thread | None = None
         self._wakes_at = 0.0
 
-    def hold(self, call: Callable[[], object], every: float, wanted: Callable[[], bool] = lambda: True) -> object:
+    def hold(self, call: Callable[[], object], every: float, wanted: Callable[[], bool]) -> object:
         """Call *call* every so many seconds, and return a ticket to end that.
 
-        It also ends when *call* raises ConflictError or LockLostError. While *wanted* returns False there is no call.
+        It also ends when *call* raises ConflictError or LockLostError. While *wanted* returns False there is no call,
+        and after MOST_SKIPPED times there never is one again.
         """
         ticket, due = object(), time.monotonic() + every
         with self._changed:
@@ -76,17 +79,20 @@ class Keeper:
         return bool(self._held) or not idle or notified
 
     def _make(self, ticket: object, renewal: _Renewal) -> None:
-        again = True
+        again, skipped = True, 0
         try:
             if renewal.wanted():
                 renewal.call()
+            else:
+                skipped = renewal.skipped + 1
+                again = skipped < MOST_SKIPPED
         except (ConflictError, LockLostError):  # the lease is another's: its owner will find out when it commits
             again = False
         except KVError:  # busy, or closed meanwhile; the lease ends by itself if this goes on
             again = True
         with self._changed:
             if self._held.pop(ticket, None) is not None and again:
-                self._held[ticket] = renewal._replace(due=time.monotonic() + renewal.every)
+                self._held[ticket] = renewal._replace(due=time.monotonic() + renewal.every, skipped=skipped)
 
 
 KEEPER = Keeper()

@@ -5,16 +5,21 @@ It is sans-I/O (see :mod:`.concurrency.sansio`), so threads and tasks share it; 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial
 from typing import Any, Final, Protocol
 
+from sqlitedict_kv.concurrency.backoff import Backoff
 from sqlitedict_kv.concurrency.lease import BACKOFF, Lease
+from sqlitedict_kv.concurrency.owners import Carrier, Owner
 from sqlitedict_kv.concurrency.sansio import Blocking, Invoke, Pause, Steps
+from sqlitedict_kv.concurrency.wait_graph import find_cycle, waiting
 from sqlitedict_kv.errors import DecodeError, KVError, ReadOnlyError
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.failures import STORAGE_FAILURES
+from sqlitedict_kv.memoization.lease_wait import LeaseWait
 from sqlitedict_kv.memoization.results import MISSING, Results, Shared, shared
 from sqlitedict_kv.memoization.single_flight import KEPT, Flight, SingleFlight
 
@@ -23,6 +28,8 @@ Kwargs = dict[str, Any]
 Outcome = tuple[Any, Any]  # the result, and what those who wait get; see Results.finish
 Computation = Callable[[str, Args, Kwargs], Steps[Outcome]]
 
+WATCH = Backoff(0.05, 1.0)  # between two looks whether a wait can end
+LONGEST_BLINK = 0.005  # seconds between two looks whether anything was committed
 FAILED: Final = object()  # instead of what a step in the store would give
 
 
@@ -35,8 +42,20 @@ class Driver(Protocol):
     def launch_in_background(self, flight: Flight, steps: Steps[Any]) -> None:
         """Run the computation of a flight that this caller does not wait for."""
 
-    def ride(self, flight: Flight) -> Any:
-        """Return a request to wait until a flight has landed."""
+    def owner(self) -> Owner:
+        """Return this caller as the owner of a computation."""
+
+    def carrier(self) -> Carrier:
+        """Return the thread or the task that calls."""
+
+    def arrival(self, flight: Flight) -> Any:
+        """Return an event that happens when a flight has landed."""
+
+    def wait(self, arrival: Any, seconds: float) -> Any:
+        """Return a request to wait for an event, and to tell whether it has happened."""
+
+    def leave(self, flight: Flight) -> None:
+        """Wait no longer; if no caller does, the computation may be given up."""
 
     def read(self, function: Callable[[], Any]) -> Any:
         """Return a request for a call that reads a little."""
@@ -70,16 +89,15 @@ class Flow:
             self._results.failures.note_undecodable(key, error)
             return (yield from self._find(key, args, kwargs, self._obtain_again))
         self._results.failures.note_storage(key, error)
-        return (yield from self._find(key, args, kwargs, self._compute_unkept))
+        return (yield from self._find(key, args, kwargs, self._without_store))
 
     def _find(self, key: str, args: Args, kwargs: Kwargs, computation: Computation) -> Steps[Any]:
-        self._results.refuse_recursion(key)
         self._results.counters.misses += 1
         while True:
-            flight, first = self._flights.board(key)
+            flight, first = self._flights.board(key, self._driver.owner())
             if first:
                 return (yield from self._launch(flight, computation(key, args, kwargs)))
-            yield self._driver.ride(flight)
+            yield from self._ride(flight)
             outcome = flight.result()
             if isinstance(outcome, Shared):
                 return deepcopy(outcome.value)
@@ -88,26 +106,61 @@ class Flow:
                 return (yield Invoke(self._function, args, kwargs))
             value = yield from self._try(key, self._driver.read(partial(self._results.look, key)))
             if value is FAILED:
-                computation = self._compute_unkept
+                computation = self._without_store
             elif value is not MISSING:
                 return value
 
     def refresh(self, args: Args, kwargs: Kwargs) -> Steps[Any]:
         """Compute a result again and return it."""
         key = self._keys.of(args, kwargs)
-        self._results.refuse_recursion(key)
-        return (yield from self._launch(self._flights.start(key), self._recompute(key, args, kwargs)))
+        under_way = self._flights.get(key)
+        if under_way is not None:
+            self._refuse_own(under_way, self._driver.carrier())
+        flight = self._flights.start(key, self._driver.owner())
+        return (yield from self._launch(flight, self._recompute(key, args, kwargs)))
 
     def refresh_soon(self, key: str, args: Args, kwargs: Kwargs) -> None:
         """Compute a result again in the background, unless somebody does already."""
         if key in self._flights:
             return
-        flight, first = self._flights.board(key)
+        flight, first = self._flights.board(key, self._driver.owner())
         if first:
             steps = self._fly(flight, self._recompute_in_background(key, args, kwargs))
             self._driver.launch_in_background(flight, steps)
         else:
             self._flights.leave(flight)
+
+    def _ride(self, flight: Flight) -> Steps[None]:
+        """Wait until a flight has landed."""
+        carrier = self._driver.carrier()
+        self._refuse_own(flight, carrier)
+        arrival = self._driver.arrival(flight)
+        try:
+            with waiting(carrier, flight):
+                for seconds in WATCH.pauses():
+                    if (yield self._driver.wait(arrival, seconds)):
+                        return
+                    self._watch(flight, carrier)
+        except BaseException:
+            self._driver.leave(flight)
+            raise
+
+    def _watch(self, flight: Flight, carrier: Carrier) -> None:
+        """Look whether the wait for a flight can end; if its owner is gone, let those who wait compute."""
+        owner = flight.owner
+        if owner is None:
+            return
+        if not owner.is_alive():
+            self._flights.close(flight)
+            flight.land()
+        elif (cycle := find_cycle(carrier, flight)) is not None:
+            raise deadlock(cycle)
+
+    def _refuse_own(self, flight: Flight, carrier: Carrier) -> None:
+        """Raise at once if the very thread or task that computes is to wait."""
+        owner = flight.owner
+        if owner is not None and owner.carrier is carrier and owner.is_alive():
+            raise deadlock([flight.key])
 
     def _launch(self, flight: Flight, computation: Steps[Outcome]) -> Steps[Any]:
         return self._driver.launch(flight, self._fly(flight, computation))
@@ -128,37 +181,78 @@ class Flow:
     def _obtain(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
         """Compute, or wait for the process that does."""
         start = Blocking(partial(self._results.start, key), undo=_give_back)
-        is_busy = self._driver.read(partial(self._results.leases.is_busy, key))
-        pauses = BACKOFF.pauses()
         while True:
             lease, value = yield from self._try(key, start, (None, FAILED))
             if lease is not None:
                 return (yield from self._compute(lease, args, kwargs, self._results.fail))
             if value is FAILED:
-                return (yield from self._compute_unkept(key, args, kwargs))
+                return (yield from self._compute_unkept(args, kwargs))
             if value is not MISSING:
                 return value, KEPT
-            while (yield from self._try(key, is_busy, otherwise=False)):
-                yield Pause(next(pauses))
+            yield from self._await_holder(key)
+
+    def _await_holder(self, key: str) -> Steps[None]:
+        """Wait while the owner of a lease computes, here or in another process."""
+        wait = LeaseWait(self._results.leases, self._driver.carrier())
+        try:
+            yield from self._look_at_holder(key, wait)
+        except GeneratorExit:  # nothing can be called any more; the notes end by themselves
+            raise
+        except BaseException:
+            yield from self._withdraw(wait)
+            raise
+        yield from self._withdraw(wait)
+
+    def _withdraw(self, wait: LeaseWait) -> Steps[None]:
+        if wait.noted:
+            yield Blocking(wait.withdraw)
+
+    def _look_at_holder(self, key: str, wait: LeaseWait) -> Steps[None]:
+        look = self._driver.read(partial(self._results.leases.holder, key))
+        version, pauses = self._results.data_version(), BACKOFF.pauses()
+        watched_at = time.monotonic() + WATCH.shortest
+        while True:
+            seen = version()
+            holder = yield from self._try(key, look, None)
+            if holder is None:
+                return
+            if wait.is_own(holder):
+                raise deadlock([key])
+            if time.monotonic() >= watched_at:
+                watched_at = time.monotonic() + WATCH.longest
+                if (cycle := (yield Blocking(partial(wait.cycle, key, holder)))) is not None:
+                    raise deadlock(cycle)
+            with wait.noted_here(holder):
+                yield from self._pause(next(pauses), version, seen)
+
+    def _pause(self, seconds: float, version: Callable[[], object], seen: object) -> Steps[None]:
+        """Wait before the next look; where commits are seen, until there is one, but not for long."""
+        yield Pause(seconds)
+        until = time.monotonic() + WATCH.shortest
+        while seen is not None and version() == seen and time.monotonic() < until:
+            yield Pause(min(seconds, LONGEST_BLINK))
 
     def _obtain_again(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
         """Compute what is kept and does not decode; a store that is read-only stays as it is."""
         try:
             return (yield from self._obtain(key, args, kwargs))
         except ReadOnlyError:
-            return (yield from self._compute_unkept(key, args, kwargs))
+            return (yield from self._compute_unkept(args, kwargs))
 
-    def _compute_unkept(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
+    def _without_store(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:  # noqa: ARG002 - as _obtain
+        return self._compute_unkept(args, kwargs)
+
+    def _compute_unkept(self, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
         """Compute without the store."""
-        with self._results.computing(key):
-            value = yield Invoke(self._function, args, kwargs)
+        self._results.counters.computed += 1
+        value = yield Invoke(self._function, args, kwargs)
         return value, Shared(value)
 
     def _recompute(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
         seize = Blocking(lambda: (self._results.leases.seize(key), MISSING), undo=_give_back)
         lease, _ = yield from self._try(key, seize, (None, FAILED))
         if lease is None:
-            return (yield from self._compute_unkept(key, args, kwargs))
+            return (yield from self._compute_unkept(args, kwargs))
         return (yield from self._compute(lease, args, kwargs, self._results.give_up))
 
     def _recompute_in_background(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
@@ -174,7 +268,8 @@ class Flow:
         self, lease: Lease, args: Args, kwargs: Kwargs, fail: Callable[[Lease, Exception], Any]
     ) -> Steps[Outcome]:
         try:
-            with self._results.computing(lease.key), lease.kept():
+            self._results.counters.computed += 1
+            with lease.kept(self._driver.owner()):
                 value = yield Invoke(self._function, args, kwargs)
         except Exception as error:
             stale = yield from self._try(lease.key, Blocking(partial(fail, lease, error)), FAILED, spared=error)
@@ -201,6 +296,19 @@ class Flow:
                 raise
             self._results.failures.note_storage(key, error)
             return otherwise
+
+
+def deadlock(keys: Sequence[str]) -> RuntimeError:
+    """Return the error for calls that would wait for each other without end."""
+    names = list(dict.fromkeys(keys))
+    if len(names) == 1:
+        return RuntimeError(
+            f"{names[0]} needs its own result: the function calls itself with the same arguments, directly or in a "
+            f"thread or task that it waits for, or is memoized twice in the same place"
+        )
+    return RuntimeError(
+        f"{' and '.join(names)} wait for each other's results: each is computed by a call that needs the other"
+    )
 
 
 def _give_back(taken: tuple[Lease | None, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sqlitedict_kv.codecs.annotations import return_annotation
@@ -25,9 +25,6 @@ class ResultSpace(LeaseSpace, Protocol):
 
     def get(self, key: str, default: Any) -> Any:
         """Return a value."""
-
-    def delete_many(self, keys: Iterable[str]) -> int:
-        """Remove entries and return how many there were."""
 
     def list(self, prefix: str, *, limit: int) -> Any:
         """Return a page of keys."""
@@ -69,6 +66,7 @@ class ResultStore(NamedTuple):
         off_loop: the way to all this from tasks; None is that a read may be made on the loop.
         recoded: returns the same place for results that other codecs encode.
         notes: the namespace of the notes which bodies of a function were used.
+        data_version: returns a function that returns another object after each commit, None if there is none.
     """
 
     store: object
@@ -82,6 +80,7 @@ class ResultStore(NamedTuple):
     off_loop: OffLoop | None = None
     recoded: Callable[[Codecs], ResultStore] | None = None
     notes: NoteSpace | None = None
+    data_version: Callable[[], Callable[[], object] | None] = lambda: None
 
 
 def for_results_of(place: ResultStore, function: Callable[..., Any], kind: object) -> ResultStore:

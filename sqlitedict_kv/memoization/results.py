@@ -6,9 +6,8 @@ with a mark before it, an exception (``!``) or a copy that outlives it (``~``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -27,9 +26,6 @@ from sqlitedict_kv.validation import DEFAULT, Duration
 KEYS_PER_STEP = 500
 
 MISSING: Final = DEFAULT  # "no result", where None is one
-
-# What is computed in this context: such a call cannot wait for itself.
-COMPUTING: ContextVar[frozenset[tuple[int, str, str]]] = ContextVar("sqlitedict_kv.computing", default=frozenset())
 
 
 class Shared(NamedTuple):
@@ -129,29 +125,9 @@ class Results:
             and expires_at.timestamp() - before <= self._result_store.clock()
         )
 
-    # -- around the call
-
-    @contextmanager
-    def computing(self, key: str) -> Iterator[None]:
-        """Count a computation, and refuse calls in it that need its result."""
-        token = COMPUTING.set(COMPUTING.get() | {self._identity(key)})
-        self.counters.computed += 1
-        try:
-            yield
-        finally:
-            with suppress(ValueError):  # the garbage collector ended it, in another context
-                COMPUTING.reset(token)
-
-    def refuse_recursion(self, key: str) -> None:
-        """Raise RuntimeError if the caller is itself what computes this key, and would wait for itself."""
-        if self._identity(key) in COMPUTING.get():
-            raise RuntimeError(
-                f"{key} needs its own result: the function calls itself with the same arguments, or is memoized "
-                f"twice in the same place"
-            )
-
-    def _identity(self, key: str) -> tuple[int, str, str]:
-        return id(self._result_store.store), self._space.name, key
+    def data_version(self) -> Callable[[], object]:
+        """Return a function that returns another object after each commit; always None if that is not known."""
+        return self._result_store.data_version() or (lambda: None)
 
     # -- after the call
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
+from sqlitedict_kv.concurrency.owners import Owner
 
 
 class _Kept:
@@ -29,13 +30,15 @@ class Flight:
         passengers: how many callers wait for it, the one that computes included.
         outcome: what they get once it has landed.
         error: what is raised for them instead.
+        owner: what computes; None if it has landed.
     """
 
-    __slots__ = ("_landed", "_listeners", "_lock", "error", "key", "outcome", "passengers")
+    __slots__ = ("_landed", "_listeners", "_lock", "error", "key", "outcome", "owner", "passengers")
 
-    def __init__(self, key: str, lock: threading.Lock) -> None:
+    def __init__(self, key: str, lock: threading.Lock, owner: Owner | None = None) -> None:
         """Begin with one passenger; made by :class:`SingleFlight`."""
         self.key = key
+        self.owner = owner
         self.passengers = 1
         self.outcome: Any = KEPT
         self.error: Exception | None = None
@@ -50,6 +53,7 @@ class Flight:
                 return
             self.outcome, self.error = outcome, error
             self._landed = True
+            self.owner = None
             listeners, self._listeners = self._listeners, []
         for listener in listeners:
             listener()
@@ -89,24 +93,28 @@ class SingleFlight:
         """Return whether a computation for *key* is under way; an answer of the moment."""
         return key in self._by_key
 
-    def board(self, key: str) -> tuple[Flight, bool]:
-        """Return the flight for *key*, and whether it is a new one, which the caller has to compute and to close."""
+    def get(self, key: str) -> Flight | None:
+        """Return the flight for *key*, None if there is none; an answer of the moment."""
+        return self._by_key.get(key)
+
+    def board(self, key: str, owner: Owner | None = None) -> tuple[Flight, bool]:
+        """Return the flight for *key*, and whether it is a new one, which *owner* has to compute and to close."""
         with self._lock:
             flight = self._by_key.get(key)
             if flight is not None:
                 flight.passengers += 1
                 return flight, False
-            flight = self._by_key[key] = Flight(key, self._lock)
+            flight = self._by_key[key] = Flight(key, self._lock, owner)
             return flight, True
 
-    def start(self, key: str) -> Flight:
+    def start(self, key: str, owner: Owner | None = None) -> Flight:
         """Return a new flight even if there is one: what has begun before is not new enough."""
         with self._lock:
-            flight = self._by_key[key] = Flight(key, self._lock)
+            flight = self._by_key[key] = Flight(key, self._lock, owner)
             return flight
 
     def leave(self, flight: Flight) -> bool:
-        """Take one passenger off; return whether nobody is left, so that the computation may be given up."""
+        """Take one passenger off; return whether none is left, so that the computation may be given up."""
         with self._lock:
             flight.passengers -= 1
             if flight.passengers:
@@ -115,13 +123,13 @@ class SingleFlight:
             return True
 
     def close(self, flight: Flight) -> int:
-        """Let nobody board any more, and return how many passengers there are."""
+        """Let no further caller board, and return how many passengers there are."""
         with self._lock:
             self._remove(flight)
             return flight.passengers
 
     def forget(self, key: str | None = None) -> None:
-        """Let those who ask from now on compute anew, of all keys or one; those who wait get what they wait for."""
+        """Let later callers compute again, of all keys or one; those who wait get what they wait for."""
         with self._lock:
             if key is None:
                 self._by_key.clear()

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlitedict_kv.concurrency.async_driver import drive, event
 from sqlitedict_kv.concurrency.cancellation import in_thread
+from sqlitedict_kv.concurrency.owners import Owner, TaskOwner
 from sqlitedict_kv.concurrency.sansio import Blocking, Invoke, Steps
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.failures import READ_FAILURES
@@ -99,28 +100,47 @@ class Tasks:
         """Compute in a task."""
         self._start(flight, steps)
 
-    def ride(self, flight: Flight) -> Any:
-        """Wait until the flight has landed."""
-        return self._ride(flight, event(flight.when_landed))
+    def owner(self) -> Owner:
+        """Return this task."""
+        return TaskOwner(self.carrier())
+
+    def carrier(self) -> asyncio.Task[Any]:
+        """Return this task."""
+        task = asyncio.current_task()
+        assert task is not None  # a coroutine that is awaited is awaited by a task
+        return task
+
+    def arrival(self, flight: Flight) -> asyncio.Future[None]:
+        """Return a future for this task."""
+        return event(flight.when_landed)
+
+    def wait(self, arrival: asyncio.Future[None], seconds: float) -> Any:
+        """Await for at most *seconds*."""
+        return _happened(arrival, seconds)
+
+    def leave(self, flight: Flight) -> None:
+        """Wait no longer; if all callers are cancelled, so is the computation."""
+        task = self._tasks.get(flight)
+        if self._flights.leave(flight) and task is not None:
+            with suppress(RuntimeError):  # its loop is closed
+                task.get_loop().call_soon_threadsafe(task.cancel)
 
     def read(self, function: Callable[[], Any]) -> Any:
         """Read on the loop, if that is allowed."""
         return Invoke(function) if self._reads_on_loop else Blocking(function)
 
-    async def _ride(self, flight: Flight, arrival: asyncio.Future[Any]) -> Any:
-        """Wait for a flight; if all who wait are cancelled, its computation is, too."""
+    async def _ride(self, flight: Flight, computation: asyncio.Task[Any]) -> Any:
+        """Wait for a computation that goes on if this caller is cancelled and another waits."""
         try:
-            return await asyncio.shield(arrival)
+            return await asyncio.shield(computation)
         except asyncio.CancelledError:
-            task = self._tasks.get(flight)
-            if self._flights.leave(flight) and task is not None:
-                with suppress(RuntimeError):  # its loop is closed
-                    task.get_loop().call_soon_threadsafe(task.cancel)
+            self.leave(flight)
             raise
 
     def _start(self, flight: Flight, steps: Steps[Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(drive(steps, self.offload))
         self._tasks[flight] = task
+        flight.owner = TaskOwner(task)
 
         def ended(task: asyncio.Task[Any]) -> None:
             self._tasks.pop(flight, None)
@@ -132,6 +152,11 @@ class Tasks:
 
         task.add_done_callback(ended)
         return task
+
+
+async def _happened(arrival: asyncio.Future[None], seconds: float) -> bool:
+    done, _ = await asyncio.wait([arrival], timeout=seconds)
+    return bool(done)
 
 
 def let_await(wrapper: Any, verbs: Iterable[str], off_loop: OffLoop) -> None:

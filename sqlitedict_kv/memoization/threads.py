@@ -8,7 +8,8 @@ from contextvars import copy_context
 from functools import wraps
 from typing import Any
 
-from sqlitedict_kv.concurrency.sansio import Invoke, Steps, Until, run
+from sqlitedict_kv.concurrency.owners import Carrier, FrameOwner, Owner, ThreadOwner
+from sqlitedict_kv.concurrency.sansio import Invoke, Steps, run
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.failures import READ_FAILURES
 from sqlitedict_kv.memoization.flow import Flow
@@ -70,9 +71,27 @@ class Threads:
         """Compute here."""
         return steps
 
-    def ride(self, flight: Flight) -> Any:
-        """Block until the flight has landed."""
-        return Until(flight.when_landed)
+    def owner(self) -> Owner:
+        """Return the call of :func:`run` that this thread is in."""
+        return FrameOwner(run.__code__)
+
+    def carrier(self) -> Carrier:
+        """Return this thread."""
+        return threading.current_thread()
+
+    def arrival(self, flight: Flight) -> threading.Event:
+        """Return an event for threads."""
+        landed = threading.Event()
+        flight.when_landed(landed.set)
+        return landed
+
+    def wait(self, arrival: threading.Event, seconds: float) -> Any:
+        """Block for at most *seconds*."""
+        return Invoke(arrival.wait, (seconds,))
+
+    def leave(self, flight: Flight) -> None:
+        """Wait no longer."""
+        self._flights.leave(flight)
 
     def read(self, function: Callable[[], Any]) -> Any:
         """Read here."""
@@ -86,6 +105,7 @@ class Threads:
         target = copy_context().run
         name = f"sqlitedict_kv refresh {flight.key}"
         thread = threading.Thread(target=target, args=(run, steps), name=name, daemon=True)
+        flight.owner = ThreadOwner(thread)
         try:
             thread.start()
         except RuntimeError:  # the interpreter is about to end

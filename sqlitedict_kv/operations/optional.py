@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 
 from sqlitedict_kv.engines.optional import (
     AgingEngine,
+    DataVersionEngine,
     ExclusiveEngine,
     GroupingEngine,
     LayoutEngine,
@@ -34,6 +35,11 @@ REFUSALS = {
 def has(engine: Engine, verb: str) -> bool:
     """Return whether an engine has an optional verb."""
     return getattr(engine, verb, None) is not None
+
+
+def data_version(engine: Engine) -> Callable[[], object] | None:
+    """Return a function that returns another object after each commit, at once; None if the engine has none."""
+    return cast("DataVersionEngine", engine).data_version(waiting=False) if has(engine, "data_version") else None
 
 
 def _require(engine: Engine, verb: str) -> Any:

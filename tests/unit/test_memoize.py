@@ -1149,15 +1149,15 @@ def test_the_lease_of_a_computation_that_failed_is_free_for_those_who_wait_alone
     leases = Leases(store.ns("leases"), 10.0)
     leases.take("k").mark_failed()
     assert leases.take("k", after_failure=False) is None
-    assert not leases.is_busy("k")
+    assert leases.holder("k") is None
     lease = leases.take("k")
     assert lease is not None
-    assert leases.is_busy("k")
+    assert leases.holder("k") is not None
     assert leases.take("k") is None
     Lease(leases, "k", "another's", lease.version).give_back()
-    assert leases.is_busy("k")
+    assert leases.holder("k") is not None
     clock.advance(10)
-    assert not leases.is_busy("k")
+    assert leases.holder("k") is None
     lease.mark_failed()
     assert not leases.is_held("k")
 

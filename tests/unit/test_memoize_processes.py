@@ -58,6 +58,39 @@ ONE = """
 """
 
 
+# On another machine, as far as the others can tell: there, nobody sees whether it was killed.
+AWAY = """
+    from sqlitedict_kv.concurrency import process_identity
+
+    process_identity._machine = lambda: "elsewhere"
+"""
+
+# The first half of a cycle, or the second one; each begins its own end of it when both are there.
+CYCLE = """
+    mine, other = ("a", "b") if hear() == "a" else ("b", "a")
+    begun = False
+
+    def body(x):
+        global begun
+        if not begun:
+            begun = True
+            say("computing")
+            hear()
+        return theirs(x)
+
+    def theirs_body(x):
+        return ours(x)
+
+    ours = memoize(store, name=mine, lease=30)(body)
+    theirs = memoize(store, name=other, lease=30)(theirs_body)
+    try:
+        say(f"got {ours(1)}")
+    except RuntimeError as error:
+        say(f"refused {error}")
+    store.close()
+"""
+
+
 @pytest.fixture
 def clock_file(tmp_path):
     file = tmp_path / "clock"
@@ -110,7 +143,7 @@ def test_eight_processes_of_eight_threads_compute_a_cold_key_exactly_once(start,
 
 @on_shared
 def test_when_the_owner_is_killed_its_lease_ends_and_one_of_the_others_computes(start, tmp_path, clock_file, where):
-    owner = start(ONE)
+    owner = start(AWAY + ONE)
     owner.say("hold")
     assert owner.hear() == "computing"
     others = [start(ONE) for _ in range(3)]
@@ -171,3 +204,55 @@ def test_a_memoized_function_works_on_both_sides_of_a_fork(where):
         assert forked(child) == 0
         assert pid(2) != here
         assert pid.cache_info().computed == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="needs a fork that is safe")
+@on_shared
+def test_a_child_that_is_forked_in_the_middle_of_a_computation_does_not_take_it_for_abandoned(where):
+    from sqlitedict_kv.concurrency.lease import is_abandoned
+
+    with Store(where) as store:
+
+        @store.memoize(name="f")
+        def f(x):
+            token = store.ns("memoize.leases")[f.cache_key(x)]
+            assert not is_abandoned(token)
+
+            def child():
+                assert not is_abandoned(token)
+
+            assert forked(child) == 0
+            return x
+
+        assert f(1) == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs /proc to know that a process is gone")
+@on_shared
+def test_when_the_owner_is_killed_on_the_same_machine_others_compute_before_its_lease_ends(start, tmp_path):
+    owner = start(ONE)
+    owner.say("hold")
+    assert owner.hear() == "computing"
+    others = [start(ONE) for _ in range(3)]
+    for other in others:
+        other.say("go")
+    owner.kill()  # and the clock stands still
+    answers = {line for other in others for line in told(other.finish(), "got")}
+    first, second = computations(tmp_path)
+    assert first != second
+    assert answers == {f"got {second}, lost 0"}
+
+
+@on_shared
+def test_two_processes_that_begin_a_cycle_from_both_ends_are_refused(start, where):
+    workers = {name: start(CYCLE) for name in "ab"}
+    for name, worker in workers.items():
+        worker.say(name)
+        assert worker.hear() == "computing"
+    for worker in workers.values():
+        worker.say("go")
+    answers = [line for worker in workers.values() for line in told(worker.finish(), "refused")]
+    assert len(answers) == 2
+    assert any("a(1)" in answer and "b(1)" in answer for answer in answers)
+    with Store(where) as store:
+        assert list(store.ns("memoize.leases")) == []
