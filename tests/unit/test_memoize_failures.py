@@ -26,6 +26,7 @@ from sqlitedict_kv import (
     UnreachableError,
 )
 from sqlitedict_kv.namespace import Namespace
+from tests.support.memoizing import memoize_body
 
 FAILURES = [
     StoreBusyError,
@@ -46,7 +47,7 @@ def counted(store, result=lambda x: [x], **options):
     """Return a memoized function and the list of the arguments that it was called with."""
     calls = []
 
-    @store.memoize(name="load", **options)
+    @memoize_body(store, "load", **options)
     def load(x):
         calls.append(x)
         return result(x)
@@ -171,7 +172,7 @@ def test_an_entry_that_does_not_decode_is_computed_again_counted_and_logged_once
 def test_an_entry_that_does_not_decode_is_computed_again_for_tasks_and_where_it_is_refreshed(store, clock):
     calls = []
 
-    @store.memoize(name="load", ttl=60, refresh_before=10)
+    @memoize_body(store, "load", ttl=60, refresh_before=10)
     async def load(x):
         calls.append(x)
         return [x]
@@ -346,7 +347,7 @@ def test_a_call_on_a_file_that_others_lock_or_took_away_returns_its_result(make_
 def test_refresh_and_calls_of_tasks_survive_too(store, broken):
     calls = []
 
-    @store.memoize(name="load")
+    @memoize_body(store, "load")
     async def load(x):
         calls.append(x)
         return [x]
@@ -392,7 +393,7 @@ def test_an_asynchronous_store_survives_too(path):
         async with AsyncStore(path, timeout=0.05) as store:
             await store.ns("memoize").set("k", 1)
 
-            @store.memoize(name="load")
+            @memoize_body(store, "load")
             async def load(x):
                 calls.append(x)
                 return [x]

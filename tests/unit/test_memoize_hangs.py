@@ -12,6 +12,7 @@ import pytest
 
 from sqlitedict_kv import AsyncStore, Store
 from sqlitedict_kv.concurrency.sansio import run as driver
+from tests.support.memoizing import memoize_body
 
 WAIT = 30  # seconds until a hang is a failure
 
@@ -104,7 +105,7 @@ CARRIERS = [
 
 @pytest.mark.parametrize("carry", CARRIERS)
 def test_a_function_that_waits_for_itself_in_whatever_way_raises(store, carry):
-    @store.memoize(name="f")
+    @memoize_body(store, "f")
     def f(x):
         return carry(lambda: f(x))
 
@@ -115,7 +116,7 @@ def test_a_function_that_waits_for_itself_in_whatever_way_raises(store, carry):
 
 @pytest.mark.parametrize("carry", CARRIERS)
 def test_other_arguments_are_no_cycle(store, carry):
-    @store.memoize(name="f")
+    @memoize_body(store, "f")
     def f(x):
         return carry(lambda: f(x - 1)) + 1 if x else 0
 
@@ -164,7 +165,7 @@ def test_an_async_function_that_waits_for_itself_in_whatever_way_raises(path, ca
         async with AsyncStore(path) as awaited_store:
             with Store(path) as plain:
 
-                @(plain if kind == "plain" else awaited_store).memoize(name="f")
+                @memoize_body(plain if kind == "plain" else awaited_store, "f")
                 async def f(x):
                     return await carry(lambda: f(x))
 
@@ -187,7 +188,7 @@ def test_two_threads_that_begin_a_cycle_from_both_ends_raise(store, memoized_twi
             begun.add(name)
             both.wait(WAIT)
 
-    @store.memoize(name="a")
+    @memoize_body(store, "a")
     def a(x):
         meet("a")
         return b(x)
@@ -196,8 +197,8 @@ def test_two_threads_that_begin_a_cycle_from_both_ends_raise(store, memoized_twi
         meet("b")
         return a(x)
 
-    b = store.memoize(name="b")(body)
-    begin_b = store.memoize(name="b")(body) if memoized_twice else b  # they know of each other by the lease alone
+    b = memoize_body(store, "b")(body)
+    begin_b = memoize_body(store, "b")(body) if memoized_twice else b  # they know of each other by the lease alone
     with ThreadPoolExecutor(2) as pool:
         futures = [pool.submit(a, 1), pool.submit(begin_b, 1)]
         errors = [future.exception(WAIT) for future in futures]
@@ -210,12 +211,12 @@ def test_two_tasks_that_begin_a_cycle_from_both_ends_raise(store):
     async def main():
         both = asyncio.Barrier(2)
 
-        @store.memoize(name="a")
+        @memoize_body(store, "a")
         async def a(x):
             await both.wait()
             return await b(x)
 
-        @store.memoize(name="b")
+        @memoize_body(store, "b")
         async def b(x):
             await both.wait()
             return await a(x)
@@ -230,7 +231,7 @@ def test_two_tasks_that_begin_a_cycle_from_both_ends_raise(store):
 def test_a_task_that_outlives_the_computation_that_started_it_may_call_it(store):
     later = []
 
-    @store.memoize(name="f")
+    @memoize_body(store, "f")
     async def f(x):
         later.append(asyncio.create_task(again(x)))
         await asyncio.sleep(0.3)  # longer than it takes to look for a cycle
@@ -253,7 +254,7 @@ def test_a_task_that_outlives_the_computation_that_started_it_may_call_it(store)
 def test_a_thread_that_the_computation_does_not_wait_for_may_call_it(store):
     got = []
 
-    @store.memoize(name="f")
+    @memoize_body(store, "f")
     def f(x):
         thread = threading.Thread(target=lambda: got.append(f(x)))
         threads.append(thread)
@@ -269,7 +270,7 @@ def test_a_thread_that_the_computation_does_not_wait_for_may_call_it(store):
 
 
 def test_siblings_of_one_gather_may_wait_for_each_other_s_results(store):
-    @store.memoize(name="f")
+    @memoize_body(store, "f")
     async def f(x):
         await asyncio.sleep(0.3)
         return x
@@ -282,7 +283,7 @@ def test_siblings_of_one_gather_may_wait_for_each_other_s_results(store):
 
 
 def test_an_async_function_on_a_plain_store_is_called_by_more_threads_than_the_loop_has(store):
-    @store.memoize(name="f")
+    @memoize_body(store, "f")
     async def f(x):
         await asyncio.sleep(0)
         return x
@@ -337,7 +338,7 @@ class Interrupt:
 def test_a_call_that_is_interrupted_between_any_two_lines_does_not_hang_the_others(store, start):
     number, interrupts = start + 1, []
     while not interrupts or interrupts[-1].error is not None:
-        f = store.memoize(name=f"f{number}", lease=1)(lambda x: x)
+        f = memoize_body(store, f"f{number}", lease=1)(lambda x: x)
         interrupts.append(Interrupt(number))
         soon(interrupts[-1].call, f, 1)
         assert soon(f, 1) == 1, f"after an interrupt at line event {number}"
@@ -349,7 +350,7 @@ def test_a_loop_that_stops_in_the_middle_of_a_refresh_leaves_it_to_others(path):
     calls = []
 
     def memoize(store, now):
-        @store.memoize(name="f", ttl=100, refresh_before=50, lease=0.5)
+        @memoize_body(store, "f", ttl=100, refresh_before=50, lease=0.5)
         async def f(x):
             calls.append(x)
             if len(calls) == 2:

@@ -17,7 +17,7 @@ PRELUDE = """
 
     where, log, tests, clock = sys.argv[1:5]
     sys.path.insert(0, tests)
-    from tests.support.memoizing import memoize
+    from tests.support.memoizing import memoize, memoize_body
 
     def now():
         with open(clock) as file:
@@ -81,8 +81,8 @@ CYCLE = """
     def theirs_body(x):
         return ours(x)
 
-    ours = memoize(store, name=mine, lease=30)(body)
-    theirs = memoize(store, name=other, lease=30)(theirs_body)
+    ours = memoize_body(store, mine, lease=30)(body)
+    theirs = memoize_body(store, other, lease=30)(theirs_body)
     try:
         say(f"got {ours(1)}")
     except RuntimeError as error:
@@ -210,10 +210,11 @@ def test_a_memoized_function_works_on_both_sides_of_a_fork(where):
 @on_shared
 def test_a_child_that_is_forked_in_the_middle_of_a_computation_does_not_take_it_for_abandoned(where):
     from sqlitedict_kv.concurrency.lease import is_abandoned
+    from tests.support.memoizing import memoize_body
 
     with Store(where) as store:
 
-        @store.memoize(name="f")
+        @memoize_body(store, "f")
         def f(x):
             token = store.ns("memoize.leases")[f.cache_key(x)]
             assert not is_abandoned(token)
