@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
@@ -14,12 +15,14 @@ from langchain_core.load import dumps, loads
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, GenerationChunk
 from langchain_core.stores import BaseStore
+from pydantic import BaseModel
 
-from sqlitedict_kv import CodecError, Store
+from sqlitedict_kv import CodecError, KVError, Store, TooLargeError
 from sqlitedict_kv.adapters.support import BYTES, TEXT
 from sqlitedict_kv.aio import AsyncStore
 
 KEYS_PER_PAGE = 1000
+UNKEPT = (CodecError, TooLargeError)  # what is wrong with an answer, not with the store
 
 # The classes that an answer consists of: no other class is ever made from the file.
 ANSWERS = [Generation, GenerationChunk, ChatGeneration, ChatGenerationChunk] + [
@@ -35,7 +38,11 @@ with warnings.catch_warnings():
 
 
 class SQLiteCache(BaseCache):
-    """Keeps the answers of models: ``set_llm_cache(SQLiteCache(store))``; for threads, tasks and processes."""
+    """Keeps the answers of models: ``set_llm_cache(SQLiteCache(store))``; for threads, tasks and processes.
+
+    An answer that LangChain's own JSON cannot keep, with a date in its metadata for example, was paid for, so it is
+    returned and not kept; the first such answer gives a warning.
+    """
 
     def __init__(self, store: Store, *, namespace: str = "langchain", ttl: float | None = None) -> None:
         """Keep answers in a namespace of *store*, which remains its owner's to close.
@@ -47,14 +54,25 @@ class SQLiteCache(BaseCache):
         """
         self._answers = store.ns(namespace, ttl=ttl, content_type=TEXT)
         self._awaitable = AsyncStore.over(store).ns(namespace, ttl=ttl, content_type=TEXT)
+        self._has_warned = False
+
+    def _warn(self, error: KVError) -> None:
+        """Warn once that an answer is not kept, even where warnings are errors: the answer must not be lost."""
+        if not self._has_warned:
+            self._has_warned = True
+            with suppress(Warning):
+                warnings.warn(f"an answer was not kept in the cache: {error}", RuntimeWarning, stacklevel=3)
 
     def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
         """Return the answer of a model to a prompt, None if it is absent."""
         return _answer(self._answers.get(_key(prompt, llm_string)))
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
-        """Keep an answer; CodecError if LangChain's own JSON would not give it back as it is."""
-        self._answers.set(_key(prompt, llm_string), _text(return_val))
+        """Keep an answer, unless LangChain's own JSON would not give it back as it is."""
+        try:
+            self._answers.set(_key(prompt, llm_string), _text(return_val))
+        except UNKEPT as error:
+            self._warn(error)
 
     def clear(self, **kwargs: Any) -> None:  # noqa: ARG002 - the interface has them
         """Remove all answers."""
@@ -65,8 +83,11 @@ class SQLiteCache(BaseCache):
         return _answer(await self._awaitable.get(_key(prompt, llm_string)))
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
-        """Keep an answer; CodecError if LangChain's own JSON would not give it back as it is."""
-        await self._awaitable.set(_key(prompt, llm_string), _text(return_val))
+        """Keep an answer, unless LangChain's own JSON would not give it back as it is."""
+        try:
+            await self._awaitable.set(_key(prompt, llm_string), _text(return_val))
+        except UNKEPT as error:
+            self._warn(error)
 
     async def aclear(self, **kwargs: Any) -> None:  # noqa: ARG002 - the interface has them
         """Remove all answers."""
@@ -146,14 +167,27 @@ def _key(prompt: str, llm_string: str) -> str:
 
 def _text(answer: Sequence[Generation]) -> str:
     """Return the JSON of an answer; LangChain writes what it cannot read, and only says so when it is read."""
-    text: str = dumps(list(answer))
+    # One by one: dumps() turns the parsed model of structured output into a dict in a generation, not within a list.
+    text = f"[{', '.join(dumps(generation) for generation in answer)}]"
     try:
         found = loads(text, allowed_objects=ANSWERS)
     except Exception as error:  # whatever the classes of an answer raise; the message may quote it
         raise CodecError(f"LangChain's JSON cannot keep this answer ({type(error).__name__})") from None
-    if found != list(answer):
+    if found != [_without_parsed_model(generation) for generation in answer]:
         raise CodecError("LangChain's JSON would change this answer; it turns a tuple into a list, for example")
     return text
+
+
+def _without_parsed_model(generation: Generation) -> Generation:
+    """Return a generation as LangChain keeps it: a parsed model of structured output as a dict."""
+    if not isinstance(generation, ChatGeneration):
+        return generation
+    parsed = generation.message.additional_kwargs.get("parsed")
+    if not isinstance(parsed, BaseModel):
+        return generation
+    kept = generation.model_copy(deep=True)
+    kept.message.additional_kwargs["parsed"] = parsed.model_dump()
+    return kept
 
 
 def _answer(text: str | None) -> Sequence[Generation] | None:

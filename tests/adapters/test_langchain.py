@@ -4,8 +4,11 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, nullcontext
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from suites import report, run_pytest, version_of
@@ -21,6 +24,7 @@ from langchain_core.language_models import FakeListChatModel, FakeListLLM  # noq
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage  # noqa: E402
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, GenerationChunk  # noqa: E402
 from langchain_core.prompts import PromptTemplate  # noqa: E402
+from pydantic import BaseModel  # noqa: E402
 
 from sqlitedict_kv import AsyncStore, CodecError, DamagedEntryError, Store  # noqa: E402
 from sqlitedict_kv.adapters import langchain  # noqa: E402
@@ -116,16 +120,86 @@ def test_answers_expire(store, clock):
     assert cache.lookup("p", "m") is asyncio.run(cache.alookup("q", "m")) is None
 
 
-@pytest.mark.parametrize("bad", [object(), (1, 2), {1}, b"bytes", {1: 2}, 1j], ids=lambda bad: type(bad).__name__)
-def test_what_would_not_come_back_is_refused_at_the_write(cache, bad):
+@pytest.mark.parametrize(
+    "bad",
+    [object(), (1, 2), {1}, b"bytes", {1: 2}, 1j, datetime(2026, 1, 1), Decimal(1), UUID(int=1)],
+    ids=lambda bad: type(bad).__name__,
+)
+@pytest.mark.filterwarnings("error")
+def test_an_answer_that_would_not_come_back_is_not_kept_and_warned_of_once(store, bad):
+    cache = SQLiteCache(store)
     cache.update("p", "m", ANSWERS)
-    answers = [Generation(text="secret", generation_info={"bad": bad})]
-    with pytest.raises(CodecError, match="LangChain's JSON") as caught:
-        cache.update("p", "m", answers)
-    assert "secret" not in str(caught.value)
-    with pytest.raises(CodecError, match="LangChain's JSON"):
-        asyncio.run(cache.aupdate("p", "m", answers))
+    answers = [
+        [Generation(text="secret", generation_info={"bad": bad})],
+        [ChatGeneration(message=AIMessage("secret", response_metadata={"bad": bad}))],
+    ]
+    for number, answer in enumerate(answers):
+        with (
+            pytest.warns(RuntimeWarning, match="not kept.*LangChain's JSON") if not number else nullcontext() as caught
+        ):
+            cache.update("p", "m", answer)
+        assert not number or caught is None
+        asyncio.run(cache.aupdate("p", "m", answer))
+        cache.update("new", "m", answer)
     assert cache.lookup("p", "m") == ANSWERS
+    assert cache.lookup("new", "m") is None
+    other = SQLiteCache(store)
+    with pytest.warns(RuntimeWarning) as caught:
+        asyncio.run(other.aupdate("p", "m", answers[0]))
+    assert "secret" not in str(caught[0].message)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_answer_that_is_too_large_is_not_kept(make_store, path):
+    cache = SQLiteCache(make_store(path, max_value_bytes=1000))
+    cache.update("p", "m", [Generation(text="x" * 2000)])  # where warnings are errors it is still no error
+    assert cache.lookup("p", "m") is None
+
+
+class Weather(BaseModel):
+    """What a model is asked to fill in."""
+
+    city: str
+    degrees: float
+
+
+class Own(AIMessage):
+    """A message of a program's own class."""
+
+
+def test_the_parsed_model_of_structured_output_is_kept_as_langchain_keeps_it(cache):
+    parsed = Weather(city="Rome", degrees=30.5)
+    answer = [ChatGeneration(message=AIMessage("{}", additional_kwargs={"parsed": parsed, "refusal": None}))]
+    cache.update("p", "m", answer)
+    (found,) = cache.lookup("p", "m")
+    assert found.message.additional_kwargs == {"parsed": {"city": "Rome", "degrees": 30.5}, "refusal": None}
+    assert answer[0].message.additional_kwargs["parsed"] is parsed
+
+
+def test_a_message_of_another_class_is_not_kept(cache):
+    with pytest.warns(RuntimeWarning, match="not kept"):
+        cache.update("p", "m", [ChatGeneration(message=Own("x"))])
+    assert cache.lookup("p", "m") is None
+
+
+class Structured(FakeListChatModel):
+    """A model whose every answer has what JSON cannot keep."""
+
+    def _generate(self, *args, **kwargs):
+        result = super()._generate(*args, **kwargs)
+        result.generations[0].message.response_metadata["at"] = datetime(2026, 1, 1)
+        return result
+
+
+def test_a_model_whose_answers_cannot_be_kept_answers_all_the_same(cache):
+    set_llm_cache(cache)
+    try:
+        model = Structured(responses=["first", "second"])
+        with pytest.warns(RuntimeWarning, match="not kept"):
+            assert model.invoke("hello").content == "first"
+        assert model.invoke("hello").content == "second"
+    finally:
+        set_llm_cache(None)
 
 
 def test_only_answers_are_ever_made_of_what_the_file_holds(store, cache):
