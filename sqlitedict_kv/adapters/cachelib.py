@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from cachelib.base import BaseCache
 
 from sqlitedict_kv import Codec, CodecError, DecodeError
-from sqlitedict_kv.adapters.support import MARKUP_CODEC, STORE_OPTIONS, fitting_key, fitting_ttl, shared_store
+from sqlitedict_kv.adapters.support import MARKUP_CODEC, STORE_OPTIONS, SharedNamespace, fitting_key, fitting_ttl
 
 NAMESPACE = "cachelib"
 SERIALIZED = "application/x-cachelib-serialized"
@@ -41,6 +41,8 @@ SERIALIZED_CODEC = Codec(
 
 class SQLiteCache(BaseCache):
     """A cache in one SQLite file that all threads and processes share.
+
+    If somebody deletes the file, the next write opens a new one.
 
     Attributes:
         serializer: a serializer of cachelib that encodes all values but ints, or None, the default, for the codecs of
@@ -83,7 +85,8 @@ class SQLiteCache(BaseCache):
         chosen["codecs"] = (MARKUP_CODEC, *chosen.get("codecs", ()), SERIALIZED_CODEC)
         if _gone(default := self._ttl(None)):
             raise ValueError(f"default_timeout must be 0, which is forever, or more, not {default_timeout}")
-        self._entries = shared_store(path, chosen).ns(namespace, ttl=default)
+        self._entries = SharedNamespace(path, chosen, namespace, ttl=default)
+        self._entries.open()
 
     def _ttl(self, timeout: float | timedelta | None) -> float | None:
         """Return seconds, None for forever; a negative time has passed already."""
@@ -98,31 +101,36 @@ class SQLiteCache(BaseCache):
 
     def get(self, key: str) -> Any:
         """Return the value, or None."""
-        return self._loaded(self._entries.get(fitting_key(key)))
+        name = fitting_key(key)
+        return self._loaded(self._entries.run(lambda entries: entries.get(name)))
 
     def set(self, key: str, value: Any, timeout: float | timedelta | None = None) -> bool:
         """Write a value and return True; a negative *timeout* removes what is there."""
         name, ttl = fitting_key(key), self._ttl(timeout)
         if _gone(ttl):
-            self._entries.delete(name)
+            self._entries.run(lambda entries: entries.delete(name))
         else:
-            self._entries.set(name, self._dumped(value), ttl=ttl)
+            dumped = self._dumped(value)
+            self._entries.run(lambda entries: entries.set(name, dumped, ttl=ttl))
         return True
 
     def add(self, key: str, value: Any, timeout: float | timedelta | None = None) -> bool:
         """Write a value if there is none, in one step, and return whether that was so."""
         name, ttl = fitting_key(key), self._ttl(timeout)
         if _gone(ttl):
-            return name not in self._entries
-        return self._entries.add(name, self._dumped(value), ttl=ttl) is not None
+            return self._entries.run(lambda entries: name not in entries)
+        dumped = self._dumped(value)
+        return self._entries.run(lambda entries: entries.add(name, dumped, ttl=ttl)) is not None
 
     def delete(self, key: str) -> bool:
         """Remove an entry and return whether it was there."""
-        return self._entries.delete(fitting_key(key))
+        name = fitting_key(key)
+        return self._entries.run(lambda entries: entries.delete(name))
 
     def has(self, key: str) -> bool:
         """Return whether there is an entry, without reading its value; a stored None is one."""
-        return fitting_key(key) in self._entries
+        name = fitting_key(key)
+        return self._entries.run(lambda entries: name in entries)
 
     def inc(self, key: str, delta: int = 1) -> int | float:
         """Add to a number in one step and return the sum; nothing, and None, count as 0.
@@ -134,7 +142,7 @@ class SQLiteCache(BaseCache):
         """
         name = fitting_key(key)
         try:
-            return self._entries.incr(name, delta)
+            return self._entries.run(lambda entries: entries.incr(name, delta))
         except TypeError:  # a bool, None, or serialized: added up in Python
             return self._inc_any(name, delta)
 
@@ -145,7 +153,7 @@ class SQLiteCache(BaseCache):
             sums.append((self._loaded(value) or 0) + delta)
             return self._dumped(sums[-1])
 
-        self._entries.modify(name, change, default=0)
+        self._entries.run(lambda entries: entries.modify(name, change, default=0))
         return sums[-1]
 
     def dec(self, key: str, delta: int = 1) -> int | float:
@@ -157,26 +165,27 @@ class SQLiteCache(BaseCache):
     def get_many(self, *keys: str) -> list[Any]:
         """Return the values of the keys, None for each that is absent, as of one moment."""
         names = [fitting_key(key) for key in keys]
-        found = self._entries.get_many(names)
+        found = self._entries.run(lambda entries: entries.get_many(names))
         return [self._loaded(found.get(name)) for name in names]
 
     def set_many(self, mapping: Mapping[str, Any], timeout: float | timedelta | None = None) -> list[str]:
         """Write all the values or, if one cannot be kept, none; return their keys."""
         entries = {fitting_key(key): self._dumped(value) for key, value in mapping.items()}
         if _gone(ttl := self._ttl(timeout)):
-            self._entries.delete_many(entries)
+            self._entries.run(lambda namespace: namespace.delete_many(entries))
         else:
-            self._entries.set_many(entries, ttl=ttl)
+            self._entries.run(lambda namespace: namespace.set_many(entries, ttl=ttl))
         return list(mapping)
 
     def delete_many(self, *keys: str) -> list[str]:
         """Remove all these entries in one step; return the keys; absent ones count as deleted."""
-        self._entries.delete_many([fitting_key(key) for key in keys])
+        names = [fitting_key(key) for key in keys]
+        self._entries.run(lambda entries: entries.delete_many(names))
         return list(keys)
 
     def clear(self) -> bool:
         """Remove every entry of the namespace in one step and return True."""
-        self._entries.clear()
+        self._entries.run(lambda entries: entries.clear())
         return True
 
     # -- serializers

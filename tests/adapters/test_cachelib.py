@@ -264,3 +264,23 @@ def test_another_process_with_an_lru_never_reads_what_is_stale(path):
                 assert reader.hear() == str(number)
         reader.say("end")
         reader.finish()
+
+
+@pytest.mark.parametrize("verb", ["set", "add", "set_many", "delete", "delete_many", "inc", "clear"])
+def test_a_cache_whose_file_was_deleted_goes_on_with_a_new_one(path, verb):
+    cache = SQLiteCache(path)
+    calls = {
+        "set": lambda: cache.set("k", 1),
+        "add": lambda: cache.add("k", 1),
+        "set_many": lambda: cache.set_many({"k": 1}),
+        "delete": lambda: cache.delete("absent") or cache.set("k", 1),
+        "delete_many": lambda: cache.delete_many("old") and cache.set("k", 1),
+        "inc": lambda: cache.inc("k"),
+        "clear": lambda: cache.clear() and cache.set("k", 1),
+    }
+    cache.set("old", 1)
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink()
+    assert calls[verb]()
+    assert cache.get_many("k", "old") == [1, None]
+    assert path.exists()

@@ -41,13 +41,13 @@ class SharedNamespace:
     @property
     def store(self) -> Store:
         """The store, opened if need be."""
-        return self._store or self._open()
+        return self._store or self.open()
 
     @property
     def entries(self) -> Namespace:
         """The namespace; an error that its file is gone is the caller's to handle."""
         if self._entries is None:
-            self._open()
+            self.open()
         assert self._entries is not None
         return self._entries
 
@@ -58,7 +58,8 @@ class SharedNamespace:
             self._awaited = shared_async_store(self.store).ns(self._name, ttl=self._ttl)
         return self._awaited
 
-    def _open(self) -> Store:
+    def open(self) -> Store:
+        """Open the store, again if its file was deleted or replaced, and return it."""
         store = shared_store(self._path, self._options)
         self._file = file_at(self._path)
         self._awaited = None
@@ -80,7 +81,7 @@ class SharedNamespace:
         try:
             return call(self.entries)
         except StoreDetachedError:
-            self._open()
+            self.open()
         return call(self.entries)
 
     async def arun(self, call: Callable[[AsyncNamespace], Awaitable[T]]) -> T:
@@ -88,5 +89,5 @@ class SharedNamespace:
         try:
             return await call(self.awaited)
         except StoreDetachedError:
-            self._open()
+            self.open()
         return await call(self.awaited)
