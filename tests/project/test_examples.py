@@ -62,6 +62,10 @@ EXPECTED = {
         r"from the other kernel: 4 primes below 10",
         r"computed again: 0",
     ],
+    "notebook_values.py": [
+        r"experiment  application/vnd\.sqlitedict-kv\.bundle",
+        r"found again, all equal: 4 results, and a model of slope 3\.0",
+    ],
     "quickstart.py": [
         r"users: \['ada', 'alan', 'photo'\]",
         r"refused: expected version \d+ under 'ada' .*, found version \d+; .*",
