@@ -58,7 +58,7 @@ EXPECTED = {
     "counters.py": [r"hits: 400 of 400", r"balance: 2000 at version \d+", r"by worker: .*'worker 3': 100.*"],
     "notebook_session.py": [
         r"kept as application/msgpack",
-        r"refused: no codec keeps builtins\.function exactly",
+        r"refused: a function cannot be kept",
         r"from the other kernel: 4 primes below 10",
         r"computed again: 0",
     ],

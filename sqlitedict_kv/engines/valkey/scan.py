@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from zlib import crc32
 
@@ -12,7 +13,7 @@ from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
 from sqlitedict_kv.engines.valkey.namespaces import Registry
 from sqlitedict_kv.engines.valkey.script_calls import count_call, mget_call, page_call, places_of, scan_call
 from sqlitedict_kv.engines.valkey.value_format import record_of, text_of
-from sqlitedict_kv.errors import KVError, UnsupportedError
+from sqlitedict_kv.errors import KVError, NotKeptHereError, UnsupportedError
 
 ROWS_PER_PAGE = 1000
 FOREVER = 0  # a time at which nothing has expired
@@ -71,7 +72,8 @@ class Scanner:
                 for key, raw in page:
                     try:
                         record = record_of(name, key, raw, crc32(key.encode(), space.crc))
-                        decode(name, key, record.body, record.content_type)
+                        with contextlib.suppress(NotKeptHereError):  # intact, and another program allows its class
+                            decode(name, key, record.body, record.content_type)
                     except KVError as error:
                         problems.append(str(error))
                 entries += len(page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import sqlite3
+from dataclasses import dataclass
 
 import pytest
 
@@ -461,3 +462,14 @@ def test_versions_above_the_bits_of_the_checksum_work(path, version):
         assert store.ns("n")["k"] == 2
         report = store.check()
         assert (report.ok, report.unchecked) == (True, 0)
+
+
+@dataclass
+class Kept:
+    x: int
+
+
+def test_an_entry_of_a_class_that_this_program_does_not_allow_is_no_damage(make_store, path):
+    with Store(path, types=[Kept]) as store:
+        store.ns("n")["k"] = Kept(1)
+    assert make_store(path).check() == (True, 1, 0, ())
