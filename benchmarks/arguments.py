@@ -20,7 +20,7 @@ calls: Counter[str] = Counter()
 
 
 def ours(directory: Path) -> Callable[[Any], Any]:
-    @Store(directory / "ours.db").memoize(name="f", ignore=("calls",))
+    @Store(directory / "ours.db").memoize(name="f")
     def f(value: Any) -> int:
         calls["sqlitedict_kv"] += 1
         return 1

@@ -6,6 +6,7 @@ import functools
 import inspect
 import logging
 import pickle
+import pydoc
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -821,6 +822,15 @@ def test_a_decorated_function_looks_like_the_function():
     assert inspect.getsource(at_top).startswith("@memoize(Store())")
     assert functools.partial(at_top, 1)() == [1]
     assert "Return what happened" in at_top.cache_info.__doc__
+
+
+def test_help_shows_the_parameters_and_what_they_mean(store):
+    parameters = inspect.signature(store.memoize).parameters
+    assert {"ttl", "key", "version", "code", "ignore", "refresh_before"} <= set(parameters)
+    shown = pydoc.plain(pydoc.render_doc(store.memoize))
+    for name in parameters:
+        assert f"{name}: " in shown
+    assert "forever" in shown
 
 
 def test_decorators_stack(store, make_store):

@@ -1,0 +1,326 @@
+"""Signatures that users memoize; checked by mypy and pyright and never run.
+
+Each call is one that is right; a line with ``error`` in its comment has one error, which both checkers find.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar, assert_type
+
+from sqlitedict_kv import AsyncStore, Store, file_content, file_mtime, register_key
+
+store = Store("app.db")
+astore = AsyncStore("app.db")
+T = TypeVar("T")
+N = TypeVar("N", int, float)
+
+
+# -- plain functions
+
+
+@store.memoize
+def nothing() -> int:
+    return 1
+
+
+@store.memoize()
+def one(x: int) -> str:
+    return str(x)
+
+
+@store.memoize
+def with_default(x: int, y: str = "") -> list[int]:
+    return [x]
+
+
+@store.memoize()
+def keyword_only(x: int, *, unit: str = "m") -> dict[str, int]:
+    return {unit: x}
+
+
+@store.memoize
+def positional_only(x: int, /, y: int = 0) -> int:
+    return x
+
+
+@store.memoize()
+def variable(*args: int, **kwargs: str) -> int:
+    return len(args)
+
+
+@store.memoize()
+def takes_object(x: object, y: int = 0) -> str:
+    return str(x)
+
+
+@store.memoize
+def takes_any(x: Any) -> str:
+    return str(x)
+
+
+@store.memoize()
+def takes_callable(function: Callable[..., int], x: int) -> int:
+    return function(x)
+
+
+@store.memoize
+def takes_callable_bare(function: Callable[[int], int]) -> int:
+    return function(1)
+
+
+@store.memoize()
+def takes_class(cls: type[int], x: int) -> int:
+    return cls(x)
+
+
+@store.memoize()
+def takes_any_class(cls: type, x: int) -> str:
+    return cls.__name__
+
+
+@store.memoize()
+def takes_hashable(x: Hashable, y: int) -> str:
+    return str(x)
+
+
+@store.memoize()
+def takes_optional(x: int | None = None) -> int:
+    return x or 0
+
+
+@store.memoize()
+def takes_sequence(xs: Sequence[int], more: Mapping[str, int] | None = None) -> int:
+    return sum(xs)
+
+
+@store.memoize()
+def generic(x: list[T]) -> list[T]:
+    return x
+
+
+@store.memoize()
+def constrained(x: N) -> N:
+    return x
+
+
+@store.memoize()
+def gives_none(x: int) -> None:
+    return None
+
+
+@store.memoize()
+def unannotated(x, y=1):  # type: ignore[no-untyped-def]
+    return x
+
+
+assert_type(nothing(), int)
+assert_type(one(1), str)
+one("no")  # type: ignore[arg-type] # an error
+assert_type(one(x=1), str)
+assert_type(with_default(1), list[int])
+assert_type(with_default(1, y="a"), list[int])
+with_default(1, 2)  # type: ignore[arg-type] # an error
+assert_type(keyword_only(1, unit="cm"), dict[str, int])
+keyword_only(1, "cm")  # type: ignore[call-arg] # an error
+assert_type(positional_only(1, y=2), int)
+assert_type(variable(1, 2, a="b"), int)
+assert_type(takes_object("x"), str)
+assert_type(takes_object(x=1, y=2), str)
+takes_object(1, "no")  # type: ignore[arg-type] # an error
+assert_type(takes_object.cache_key(1), str)
+assert_type(takes_object.forget(1, y=2), bool)
+assert_type(takes_any(1), str)
+assert_type(takes_any.refresh(x=1), str)
+assert_type(takes_callable(function=int, x=1), int)
+assert_type(takes_callable.cache_clear(), int)
+assert_type(takes_callable_bare(abs), int)
+assert_type(takes_class(bool, 1), int)
+assert_type(takes_class(cls=bool, x=1), int)
+assert_type(takes_any_class(str, 1), str)
+assert_type(takes_hashable("a", y=1), str)
+assert_type(takes_optional(), int)
+assert_type(takes_sequence([1], more=None), int)
+generic([1])
+constrained(1)
+gives_none(1)
+unannotated(1)
+unannotated.forget(1, y=2)
+assert_type(one.cache_identity(), dict[str, Any])
+
+
+# -- options
+
+
+@store.memoize(60)
+def by_position(x: int) -> int:
+    return x
+
+
+@store.memoize(ttl="30 min", version=3, ignore=("x",))
+def with_text(x: int) -> int:
+    return x
+
+
+@store.memoize(ttl=timedelta(hours=1), refresh_before="1 min", code="deep", was="app.old")
+def with_timedelta(x: int) -> int:
+    return x
+
+
+@store.memoize(ttl=lambda rows: "5 s" if rows else None, key={"path": file_content})
+def with_function(path: Path) -> list[str]:
+    return [str(path)]
+
+
+@store.memoize(key=lambda path: (file_mtime(path), 1), cache_exceptions={OSError: "5 s"}, was=("a", "b"), code=False)
+def with_key(path: str) -> list[str]:
+    return [path]
+
+
+assert_type(by_position(1), int)
+assert_type(with_text(1), int)
+assert_type(with_timedelta(1), int)
+assert_type(with_function(Path("a")), list[str])
+assert_type(with_key("a"), list[str])
+assert_type(store.memoize(ttl=5)(len)([1]), int)
+assert_type(store.memoize(abs)(1), int)
+assert_type(store.memoize(functools.partial(one, 1))(), str)
+register_key(Path, lambda path: path.name)
+
+
+# -- methods
+
+
+@dataclass(frozen=True)
+class Shop:
+    item: int
+
+    @store.memoize
+    def price(self, number: int, unit: str = "") -> int:
+        return number
+
+    @store.memoize()
+    def given(self, other: object) -> str:
+        return str(other)
+
+    @classmethod
+    @store.memoize()
+    def named(cls, name: str) -> list[str]:
+        return [name]
+
+    @store.memoize()
+    @classmethod
+    def named_above(cls, name: str) -> list[str]:
+        return [name]
+
+    @staticmethod
+    @store.memoize
+    def fixed(number: int) -> float:
+        return number
+
+    @store.memoize()
+    @staticmethod
+    def fixed_above(number: int) -> float:
+        return number
+
+    @property
+    @store.memoize
+    def size(self) -> int:
+        return 1
+
+    @store.memoize
+    async def fetch(self, number: int) -> bytes:
+        return b""
+
+
+@dataclass(frozen=True)
+class Box(Generic[T]):
+    item: T
+
+    @store.memoize
+    def get(self, number: int) -> list[T]:
+        return [self.item] * number
+
+
+shop = Shop(1)
+assert_type(Box("a").get(1), list[str])
+assert_type(shop.price(3), int)
+assert_type(shop.price(number=3, unit="a"), int)
+assert_type(Shop.price(shop, 3), int)
+assert_type(Shop.price.forget(shop, 3), bool)
+assert_type(shop.given(object()), str)
+shop.price("no")  # type: ignore[call-overload] # an error
+assert_type(Shop.named("a"), list[str])
+assert_type(shop.named("a"), list[str])
+assert_type(Shop.named_above("a"), list[str])
+assert_type(shop.named_above(name="a"), list[str])
+assert_type(Shop.fixed(1), float)
+assert_type(shop.fixed(1), float)
+assert_type(Shop.fixed_above(1), float)
+assert_type(shop.fixed_above(1), float)
+assert_type(shop.size, int)
+assert_type(store.memoize()(shop.price)(1), int)
+
+
+# -- async
+
+
+@store.memoize
+async def fetched(number: int, unit: str = "m") -> str:
+    return unit
+
+
+@astore.memoize
+async def rate(currency: object, day: int = 0) -> float:
+    return day
+
+
+@astore.memoize(ttl="1h")
+async def takes_function(function: Callable[[], Awaitable[int]]) -> int:
+    return await function()
+
+
+@astore.ns("x").memoize()
+async def in_namespace(names: Iterable[str]) -> int:
+    return 1
+
+
+@astore.memoize()  # type: ignore[arg-type] # an error: an AsyncStore memoizes what is awaited
+def blocking() -> int:
+    return 1
+
+
+class Service:
+    @astore.memoize(ignore=("self",))
+    async def get(self, path: str) -> bytes:
+        return path.encode()
+
+    @classmethod
+    @astore.memoize()
+    async def make(cls, path: str) -> bytes:
+        return path.encode()
+
+
+class Fetcher(Protocol):
+    def __call__(self, number: int, unit: str = ...) -> Awaitable[str]: ...
+
+
+async def main() -> None:
+    assert_type(await fetched(1, unit="cm"), str)
+    assert_type(await rate("EUR", day=1), float)
+    assert_type(await rate.forget("EUR"), bool)
+    assert_type(rate.cache_key(1), str)
+    assert_type(await in_namespace(["a"]), int)
+    assert_type(await Service().get("a"), bytes)
+    assert_type(await Service.make("a"), bytes)
+    assert_type(await Service().make("a"), bytes)
+    assert_type(await shop.fetch(1), bytes)
+    fetcher: Fetcher = fetched
+    await fetcher(1)
+    await fetched("no")  # type: ignore[arg-type] # an error
+    await rate("EUR", "no")  # type: ignore[arg-type] # an error
+
+
+function: Callable[[int], str] = one
