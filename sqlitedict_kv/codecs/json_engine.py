@@ -17,7 +17,7 @@ from msgpack import Packer
 PACKER_BYTES = 1024  # to begin with; the default takes a quarter of a megabyte
 
 
-class Engine(NamedTuple):
+class JSONEngine(NamedTuple):
     """A library that writes and reads JSON.
 
     Attributes:
@@ -31,23 +31,23 @@ class Engine(NamedTuple):
     loads: Callable[[bytes], Any]
 
 
-def orjson_engine() -> Engine:
+def orjson_engine() -> JSONEngine:
     """Return the engine on orjson."""
     import orjson  # noqa: PLC0415 - not on every platform
 
     # Whatever orjson would turn into something else by its own judgement is left to raise instead.
     strict = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
-    return Engine("orjson", partial(orjson.dumps, option=strict), orjson.loads)
+    return JSONEngine("orjson", partial(orjson.dumps, option=strict), orjson.loads)
 
 
-def msgspec_engine() -> Engine:
+def msgspec_engine() -> JSONEngine:
     """Return the engine on msgspec."""
     import msgspec  # noqa: PLC0415 - not on every platform
 
-    return Engine("msgspec", msgspec.json.Encoder().encode, msgspec.json.Decoder().decode)
+    return JSONEngine("msgspec", msgspec.json.Encoder().encode, msgspec.json.Decoder().decode)
 
 
-def standard_engine() -> Engine:
+def standard_engine() -> JSONEngine:
     """Return the engine on the standard library, which runs everywhere and takes 4 to 10 times as long."""
     write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
     read = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode
@@ -62,7 +62,7 @@ def standard_engine() -> Engine:
             write(value).encode()  # raises for half of a pair of surrogates, which the others refuse
         return value
 
-    return Engine("json", dumps, loads)
+    return JSONEngine("json", dumps, loads)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -76,7 +76,7 @@ def _finite(text: str) -> float:
     return number
 
 
-def installed_engine() -> Engine:
+def installed_engine() -> JSONEngine:
     """Return the fastest engine that can be imported: not all of them can on PyPy, or in a subinterpreter."""
     for engine in (orjson_engine, msgspec_engine):
         try:
@@ -86,7 +86,7 @@ def installed_engine() -> Engine:
     return standard_engine()
 
 
-def exact_encoder(engine: Engine) -> Callable[[Any], bytes | None]:
+def exact_encoder(engine: JSONEngine) -> Callable[[Any], bytes | None]:
     """Return a function that returns the JSON of a value, or None where it would come back as something else."""
     dumps, loads = engine.dumps, engine.loads
 

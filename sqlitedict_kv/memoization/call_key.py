@@ -14,7 +14,14 @@ from sqlitedict_kv.memoization.argument_forms import KeyFunctions, make_form
 from sqlitedict_kv.memoization.bound_function import name_of_method, parameters_of, unbind
 from sqlitedict_kv.memoization.digests import NoCanonicalFormError, digest_of
 from sqlitedict_kv.memoization.identity import CODE_MARK, CodeChoice, FunctionIdentity, Identity, shortened
-from sqlitedict_kv.memoization.quick_key import PLAIN, PLAIN_UNTYPED, Defaults, KeyOf, make_quick, make_watching
+from sqlitedict_kv.memoization.quick_key import (
+    PLAIN,
+    PLAIN_UNTYPED,
+    KeyOf,
+    ParameterDefaults,
+    make_quick,
+    make_watching,
+)
 
 MAX_ARGUMENTS = 200  # characters, at most 4 bytes each; what is longer is hashed
 
@@ -117,14 +124,14 @@ class CallKeys:
             return of
         return lambda args, kwargs: of(bound + args, {**named, **kwargs})
 
-    def _defaults(self) -> Defaults | None:
+    def _defaults(self) -> ParameterDefaults | None:
         """Return what the short way needs to know; None where there is none."""
         only_named = self._slots[self._positional :]
         plain = self._plain.issuperset(type(item) for _, item in only_named)
         if self._key or self._chosen or self._ignored or self._variable or not plain:
             return None
         tail = ", ".join(f"{name}={self._form(default)}" for name, default in only_named)
-        return Defaults(tuple(default for _, default in self._slots[: self._positional]), tail, self._plain)
+        return ParameterDefaults(tuple(default for _, default in self._slots[: self._positional]), tail, self._plain)
 
     def _writer(self, prefix: str, closures: str) -> KeyOf:
         def write(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

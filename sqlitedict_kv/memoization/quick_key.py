@@ -26,7 +26,7 @@ KeyOf = Callable[[tuple[Any, ...], dict[str, Any]], str]
 Renew = Callable[[], tuple[Identity, KeyOf]]
 
 
-class Defaults(NamedTuple):
+class ParameterDefaults(NamedTuple):
     """What completes a call.
 
     Attributes:
@@ -40,7 +40,7 @@ class Defaults(NamedTuple):
     plain: frozenset[type]
 
 
-def make_quick(write: KeyOf, prefix: str, closures: str, defaults: Defaults) -> KeyOf:
+def make_quick(write: KeyOf, prefix: str, closures: str, defaults: ParameterDefaults) -> KeyOf:
     """Return *write* with a short way for calls of plain arguments by position.
 
     Recent keys are remembered, which takes a third of the time to write one. It is a closure because each look at an
@@ -68,7 +68,7 @@ def make_quick(write: KeyOf, prefix: str, closures: str, defaults: Defaults) -> 
     return of
 
 
-def _short_text(defaults: Defaults, closures: str) -> Callable[[tuple[Any, ...]], str | None]:
+def _short_text(defaults: ParameterDefaults, closures: str) -> Callable[[tuple[Any, ...]], str | None]:
     """Return a function that writes arguments by position, if they are plain and short; else it returns None.
 
     C writes their tuple at once, in a quarter of the time.

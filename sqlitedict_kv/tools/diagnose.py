@@ -15,8 +15,8 @@ from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.engines.protocol import CheckReport
 from sqlitedict_kv.engines.registry import is_address
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
-from sqlitedict_kv.engines.sqlite.filesystems import is_unsafe, type_of
-from sqlitedict_kv.engines.sqlite.location import uri_of
+from sqlitedict_kv.engines.sqlite.files.filesystems import is_unsafe, type_of
+from sqlitedict_kv.engines.sqlite.files.location import uri_of
 from sqlitedict_kv.errors import (
     CorruptStoreError,
     ForeignDatabaseError,

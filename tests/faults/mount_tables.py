@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from sqlitedict_kv import KVError, Store, UnsafeFilesystemError
-from sqlitedict_kv.engines.sqlite import filesystems, location
+from sqlitedict_kv.engines.sqlite.files import filesystems, location
 from tests.faults.campaign import Campaign, Round, UnavailableError
 
 GATE_OFF = "gate off"

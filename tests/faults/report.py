@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlitedict_kv
-from sqlitedict_kv.engines.sqlite.filesystems import MOUNT_TABLE, _type_at
+from sqlitedict_kv.engines.sqlite.files.filesystems import MOUNT_TABLE, _type_at
 from tests.faults.campaign import Campaign
 
 

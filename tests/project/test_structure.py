@@ -52,7 +52,6 @@ def test_a_module_is_not_long(name):
     assert lines_of(name) <= MAX_LINES
 
 
-@pytest.mark.xfail(reason="Defaults and Engine are two classes each")
 def test_no_class_name_stands_for_two_things_in_the_core():
     places = {}
     for name in MODULES:

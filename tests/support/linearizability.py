@@ -21,7 +21,7 @@ from threading import Barrier, Thread
 from typing import NamedTuple
 
 from sqlitedict_kv import Store
-from sqlitedict_kv.engines.sqlite import data_version
+from sqlitedict_kv.engines.sqlite.coherence import data_version
 
 PATIENCE = 120.0  # seconds until workers that do not end are a failure
 ROUND = 100_000  # operations that the command checks at a time

@@ -12,7 +12,7 @@ import pytest
 
 import sqlitedict_kv
 from sqlitedict_kv import Diagnosis, Store, diagnose
-from sqlitedict_kv.engines.sqlite import filesystems
+from sqlitedict_kv.engines.sqlite.files import filesystems
 from sqlitedict_kv.tools import advice
 from sqlitedict_kv.tools.diagnose import has_wal_reset_bug
 from tests.engines.sqlite.test_format import make_first, state

@@ -13,8 +13,8 @@ from contextlib import closing
 import pytest
 
 from sqlitedict_kv import LocationError, Store, StoreClosedError, StoreDetachedError, TooLargeError
-from sqlitedict_kv.engines.sqlite import data_version
-from sqlitedict_kv.engines.sqlite.data_version import QueriedDataVersion, WalIndexDataVersion
+from sqlitedict_kv.engines.sqlite.coherence import data_version
+from sqlitedict_kv.engines.sqlite.coherence.data_version import QueriedDataVersion, WalIndexDataVersion
 from sqlitedict_kv.lru import ENTRY_OVERHEAD
 from tests.support.ids import shown
 from tests.support.linearizability import Plan, first_fault, record

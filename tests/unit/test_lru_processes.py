@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from sqlitedict_kv import Store
-from sqlitedict_kv.engines.sqlite import data_version
+from sqlitedict_kv.engines.sqlite.coherence import data_version
 from tests.support.linearizability import Plan, first_fault, record
 from tests.support.processes import Worker, forked, run
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, NoReturn, TypeVar
 
-from sqlitedict_kv.engines.sqlite.data_version import DataVersion, NoDataVersion, make_data_version
+from sqlitedict_kv.engines.sqlite.coherence.data_version import DataVersion, NoDataVersion, make_data_version
 from sqlitedict_kv.engines.sqlite.error_mapping import like_driver
-from sqlitedict_kv.engines.sqlite.location import FileIdentity, Location
+from sqlitedict_kv.engines.sqlite.files.location import FileIdentity, Location
 
 T = TypeVar("T")
 

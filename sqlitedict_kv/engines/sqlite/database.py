@@ -16,7 +16,7 @@ from sqlitedict_kv.engines.sqlite import fork_safety
 from sqlitedict_kv.engines.sqlite.busy import BusyTimeout, patiently
 from sqlitedict_kv.engines.sqlite.connection import NO_CURSOR, AsleepError, Connection
 from sqlitedict_kv.engines.sqlite.error_mapping import is_busy, showable_cause, stops, translate
-from sqlitedict_kv.engines.sqlite.location import Location
+from sqlitedict_kv.engines.sqlite.files.location import Location
 from sqlitedict_kv.engines.sqlite.opening import Opener, again_of, quarantine
 from sqlitedict_kv.engines.sqlite.session import Durability, Noted, Work, anything, in_transaction
 from sqlitedict_kv.errors import (

@@ -11,7 +11,8 @@ from zlib import crc32
 from sqlitedict_kv.engines.optional import CommitObserver, Quarantine
 from sqlitedict_kv.engines.protocol import Capabilities, Change, CheckReport, Decode, Edit, Figures, Put, Value
 from sqlitedict_kv.engines.record import Record
-from sqlitedict_kv.engines.sqlite.backup import write_backup
+from sqlitedict_kv.engines.sqlite.administration.backup import write_backup
+from sqlitedict_kv.engines.sqlite.administration.verification import verify
 from sqlitedict_kv.engines.sqlite.checksum import EXPECTED_CRC, READ, SEAL_MASK, SMALL, Row, batches, record_of
 from sqlitedict_kv.engines.sqlite.connection import AsleepError
 from sqlitedict_kv.engines.sqlite.database import Database, OnCorrupt
@@ -31,7 +32,6 @@ from sqlitedict_kv.engines.sqlite.mutations import (
 from sqlitedict_kv.engines.sqlite.open_transaction import OpenTransaction
 from sqlitedict_kv.engines.sqlite.session import Durability, in_transaction
 from sqlitedict_kv.engines.sqlite.session_engine import HAS_LIVE, SessionEngine
-from sqlitedict_kv.engines.sqlite.verification import verify
 from sqlitedict_kv.errors import DamagedEntryError, UnsupportedError
 
 READ_VALUE = f"SELECT value, content_type, expires_at, {EXPECTED_CRC} FROM kv WHERE ns = ? AND key = ?"

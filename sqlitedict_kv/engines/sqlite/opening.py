@@ -11,7 +11,7 @@ from types import ModuleType
 from sqlitedict_kv.engines.sqlite import schema
 from sqlitedict_kv.engines.sqlite.busy import BusyTimeout, patiently
 from sqlitedict_kv.engines.sqlite.error_mapping import primary_code
-from sqlitedict_kv.engines.sqlite.location import Location
+from sqlitedict_kv.engines.sqlite.files.location import Location
 from sqlitedict_kv.engines.sqlite.session import Durability, in_transaction
 from sqlitedict_kv.errors import (
     CorruptStoreError,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sqlitedict_kv import KVError, Store, StoreDetachedError
-from sqlitedict_kv.engines.sqlite.location import FileIdentity, Location
+from sqlitedict_kv.engines.sqlite.files.location import FileIdentity, Location
 from tests.support.accidents import delete, delete_all, delete_log, lose_locks, rename, replace
 from tests.support.processes import Worker, run
 

@@ -13,8 +13,8 @@ import warnings
 import pytest
 
 from sqlitedict_kv import LocationError, Store, UnsafeFilesystemError
-from sqlitedict_kv.engines.sqlite import filesystems
 from sqlitedict_kv.engines.sqlite.checkpoint import BACKLOG_PAGES
+from sqlitedict_kv.engines.sqlite.files import filesystems
 from tests.support.processes import run
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="permissions and names of POSIX")

@@ -16,7 +16,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from sqlitedict_kv import CorruptStoreError, KVError, NotADatabaseError, OpenError, Store
-from sqlitedict_kv.engines.sqlite.location import Location
+from sqlitedict_kv.engines.sqlite.files.location import Location
 from sqlitedict_kv.engines.sqlite.recovery import quarantine as module
 from sqlitedict_kv.engines.sqlite.recovery.quarantine import damage_in, quarantine, undo_interrupted
 from tests.conftest import integrity_of

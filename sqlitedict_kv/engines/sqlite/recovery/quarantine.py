@@ -22,7 +22,7 @@ from sqlitedict_kv.concurrency.deadline import Deadline
 from sqlitedict_kv.engines.optional import Quarantine
 from sqlitedict_kv.engines.sqlite import schema
 from sqlitedict_kv.engines.sqlite.error_mapping import primary_code
-from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE, Location
+from sqlitedict_kv.engines.sqlite.files.location import PRIVATE_FILE, Location
 from sqlitedict_kv.engines.sqlite.recovery.salvage import Connect, Salvage, fill, open_damaged
 from sqlitedict_kv.errors import CorruptStoreError, KVError, NotADatabaseError
 

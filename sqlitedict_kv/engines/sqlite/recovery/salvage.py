@@ -13,7 +13,7 @@ from typing import Any
 from sqlitedict_kv.engines.sqlite import schema
 from sqlitedict_kv.engines.sqlite.checksum import Row, is_checked, record_of
 from sqlitedict_kv.engines.sqlite.connection import make_immortal
-from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE, Location
+from sqlitedict_kv.engines.sqlite.files.location import PRIVATE_FILE, Location
 from sqlitedict_kv.errors import DamagedEntryError, KVError
 
 Connect = Callable[..., sqlite3.Connection]

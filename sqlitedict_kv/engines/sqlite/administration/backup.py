@@ -7,7 +7,7 @@ import os
 import sqlite3
 
 from sqlitedict_kv.engines.sqlite.database import Database
-from sqlitedict_kv.engines.sqlite.location import PRIVATE_FILE, sync_directory
+from sqlitedict_kv.engines.sqlite.files.location import PRIVATE_FILE, sync_directory
 from sqlitedict_kv.errors import OpenError
 
 

@@ -11,7 +11,7 @@ import os
 import stat
 import time
 
-from sqlitedict_kv.engines.sqlite.filesystems import unsafe_type
+from sqlitedict_kv.engines.sqlite.files.filesystems import unsafe_type
 from sqlitedict_kv.errors import LocationError, NotADatabaseError, OpenError, StoreNotFoundError, UnsafeFilesystemError
 
 SECOND = 10**9  # nanoseconds

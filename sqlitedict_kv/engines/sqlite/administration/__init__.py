@@ -1,0 +1,1 @@
+"""Administration of a whole file: its verification, and consistent copies of it."""
