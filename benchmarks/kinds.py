@@ -19,12 +19,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from sqlitedict_kv import Store  # noqa: E402 - the path comes first
-from tests import kinds  # noqa: E402
-from tests.support.exact import assert_same  # noqa: E402
+from sqlitedict_kv import Store
+from tests import kinds
+from tests.support.exact import assert_same
 
 RoundTrip = Callable[[Any], Any]
-EXACT, REFUSED, CHANGED = "exact", "refused", "changed"
+EXACT, REFUSED, CHANGED = OUTCOMES = "exact", "refused", "changed"
 
 
 def ours(directory: Path) -> RoundTrip:
@@ -75,11 +75,10 @@ def cachier_(directory: Path) -> RoundTrip:
 
 
 def shelve_(directory: Path) -> RoundTrip:
-    shelf = shelve.open(str(directory / "shelf"))
-
     def round_trip(value: Any) -> Any:
-        shelf["k"] = value
-        return shelf["k"]
+        with shelve.open(str(directory / "shelf")) as shelf:
+            shelf["k"] = value
+            return shelf["k"]
 
     return round_trip
 
@@ -137,9 +136,8 @@ def table(directory: Path, *, every: bool) -> str:
             lines.append(f"| {section}, {count} | {' | '.join(str(here[name][EXACT]) for name in columns)} |")
         for name in columns:
             totals[name] += here[name]
-    for result in (EXACT, REFUSED, CHANGED):
-        lines.append(f"| **{result}** | {' | '.join(f'**{totals[name][result]}**' for name in columns)} |")
-    return "\n".join(lines)
+    sums = [f"| **{one}** | {' | '.join(str(totals[name][one]) for name in columns)} |" for one in OUTCOMES]
+    return "\n".join([*lines, *sums])
 
 
 def main() -> None:
