@@ -12,12 +12,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from copy import copy
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread, local
 from typing import Any
 
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
+from sqlitedict_kv.concurrency.shared_errors import copy_error
 from sqlitedict_kv.engines.protocol import Edit, Put
 from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.optional import commit_groups, put_at_once
@@ -238,7 +238,7 @@ class Worker:
         except BaseException as error:
             begun = begun or self._begin_calls(first)
             group = group if begun else first
-            outcomes = [error, *(_another(error) for _ in begun[1:])]
+            outcomes = [error, *(copy_error(error) for _ in begun[1:])]
         for call, outcome in zip(begun, outcomes, strict=False):
             call.settle(outcome)
         for _ in group:
@@ -283,16 +283,6 @@ def _group(waiting: Iterable[WorkerCall]) -> list[WorkerCall]:
         edits += len(call.edits)
         size += sum(len(edit.body) for edit in call.edits if type(edit) is Put)
     return group
-
-
-def _another(error: BaseException) -> BaseException:
-    """Return an error of the same words for another task: each adds its own traceback to the one that it gets."""
-    try:
-        other = copy(error)
-        other.__cause__ = error.__cause__
-    except Exception:  # it is of a class of the user's, a clock's say, whose arguments are not those of its making
-        return error
-    return other
 
 
 def deliver(made: list[WorkerCall]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.concurrency.owners import Owner
+from sqlitedict_kv.concurrency.shared_errors import copy_error
 
 
 class _Kept:
@@ -76,7 +78,7 @@ class Flight:
     def result(self) -> Any:
         """Return the outcome, or raise the error, of a flight that has landed."""
         if self.error is not None:
-            raise self.error
+            raise copy_error(self.error)
         return self.outcome
 
 
@@ -87,6 +89,7 @@ class SingleFlight:
         """Begin with none."""
         self._lock = threading.Lock()
         self._by_key: dict[str, Flight] = {}
+        self._expected: Counter[str] = Counter()  # callers on their way to a flight, by key
         forgets_after_fork(self)
 
     def __contains__(self, key: str) -> bool:
@@ -113,11 +116,29 @@ class SingleFlight:
             flight = self._by_key[key] = Flight(key, self._lock, owner)
             return flight
 
+    def expect(self, key: str) -> None:
+        """Keep a computation for a caller that looks first, and boards if nothing is there."""
+        with self._lock:
+            self._expected[key] += 1
+
+    def expect_no_longer(self, key: str) -> Flight | None:
+        """End :meth:`expect`; return a flight that was kept for this caller alone, and may be given up."""
+        with self._lock:
+            self._expected[key] -= 1
+            if self._expected[key] > 0:
+                return None
+            del self._expected[key]
+            flight = self._by_key.get(key)
+            if flight is None or flight.passengers:
+                return None
+            self._remove(flight)
+            return flight
+
     def leave(self, flight: Flight) -> bool:
-        """Take one passenger off; return whether none is left, so that the computation may be given up."""
+        """Take one passenger off; return whether none is left or expected, so that it may be given up."""
         with self._lock:
             flight.passengers -= 1
-            if flight.passengers:
+            if flight.passengers or flight.key in self._expected:
                 return False
             self._remove(flight)
             return True
@@ -145,3 +166,4 @@ class SingleFlight:
         """Forget the flights of the parent, whose threads are not here to land them."""
         self._lock = threading.Lock()
         self._by_key = {}
+        self._expected = Counter()

@@ -35,21 +35,22 @@ def decorate(
     async def refresh(*args: Any, **kwargs: Any) -> Any:
         return await drive(flow.refresh(args, kwargs), driver.offload)
 
-    wrapper: Any = wraps(function)((_soft if soft else _hard)(flow, driver, keys, results))
+    if results.off_loop is not None:
+        call = _off_loop(flow, driver, keys, results, results.off_loop, soft=soft)
+    else:
+        call = (_soft if soft else _hard)(flow, driver, keys, results)
+    wrapper: Any = wraps(function)(call)
     wrapper.refresh = refresh
     return wrapper
 
 
 def _hard(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> Callable[..., Awaitable[Any]]:
-    off_loop, key_of, counters, offload = results.off_loop, keys.of, results.counters, driver.offload
-    get: Callable[..., Any] = results.get if off_loop is None else off_loop.get
+    key_of, counters, offload, get = keys.of, results.counters, driver.offload, results.get
 
     async def hard_wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
         try:
             value = get(key, MISSING)
-            if off_loop is not None:
-                value = await value
         except READ_FAILURES as error:
             return await drive(flow.recover(key, args, kwargs, error), offload)
         if value is MISSING:
@@ -61,15 +62,12 @@ def _hard(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> Callab
 
 
 def _soft(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> Callable[..., Awaitable[Any]]:
-    off_loop, key_of, counters, offload = results.off_loop, keys.of, results.counters, driver.offload
-    peek: Callable[..., Any] = results.peek if off_loop is None else off_loop.get_with_meta
+    key_of, counters, offload, peek = keys.of, results.counters, driver.offload, results.peek
 
     async def soft_wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
         try:
             entry = peek(key)
-            if off_loop is not None:
-                entry = await entry
         except READ_FAILURES as error:
             return await drive(flow.recover(key, args, kwargs, error), offload)
         if entry is None:
@@ -82,12 +80,41 @@ def _soft(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> Callab
     return soft_wrapper
 
 
+def _off_loop(
+    flow: Flow, driver: Tasks, keys: CallKeys, results: Results, off_loop: OffLoop, *, soft: bool
+) -> Callable[..., Awaitable[Any]]:
+    key_of, counters, offload = keys.of, results.counters, driver.offload
+    read: Callable[[str], Awaitable[Any]]
+    read, missing = (off_loop.get_with_meta, None) if soft else (lambda key: off_loop.get(key, MISSING), MISSING)
+
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        key = key_of(args, kwargs)
+        driver.flights.expect(key)  # until it boards or has its result, nothing is given up that it would begin again
+        try:
+            try:
+                found = await read(key)
+            except READ_FAILURES as error:
+                return await drive(flow.recover(key, args, kwargs, error), offload)
+            if found is missing:
+                return await drive(flow.miss(key, args, kwargs), offload)
+        finally:
+            driver.expect_no_longer(key)
+        counters.hits += 1
+        if not soft:
+            return found
+        if results.is_due(found):
+            flow.refresh_soon(key, args, kwargs)
+        return found.value
+
+    return wrapper
+
+
 class Tasks:
     """The driver of tasks: each computation is a task of its own, and all callers await it."""
 
     def __init__(self, flights: SingleFlight, off_loop: OffLoop | None) -> None:
         """Drive the flow of one function."""
-        self._flights = flights
+        self.flights = flights
         self._reads_on_loop = off_loop is None
         self.offload = in_thread if off_loop is None else off_loop.in_thread
         self._tasks: dict[Flight, asyncio.Task[Any]] = {}  # a loop holds its tasks by weak references only
@@ -119,9 +146,19 @@ class Tasks:
         return _happened(arrival, seconds)
 
     def leave(self, flight: Flight) -> None:
-        """Wait no longer; if all callers are cancelled, so is the computation."""
+        """Wait no longer; if all callers are cancelled and none is on its way, so is the computation."""
+        if self.flights.leave(flight):
+            self._give_up(flight)
+
+    def expect_no_longer(self, key: str) -> None:
+        """Note that a caller has got its result or was cancelled."""
+        flight = self.flights.expect_no_longer(key)
+        if flight is not None:
+            self._give_up(flight)
+
+    def _give_up(self, flight: Flight) -> None:
         task = self._tasks.get(flight)
-        if self._flights.leave(flight) and task is not None:
+        if task is not None:
             with suppress(RuntimeError):  # its loop is closed
                 task.get_loop().call_soon_threadsafe(task.cancel)
 
@@ -145,7 +182,7 @@ class Tasks:
         def ended(task: asyncio.Task[Any]) -> None:
             self._tasks.pop(flight, None)
             # A task that was cancelled before it began has not landed.
-            self._flights.close(flight)
+            self.flights.close(flight)
             flight.land()
             if not task.cancelled():
                 task.exception()  # the caller that asked first may be gone; asyncio need not report it

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import traceback
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,6 +26,7 @@ from sqlitedict_kv import (
     TooLargeError,
     UnreachableError,
 )
+from sqlitedict_kv.concurrency.shared_errors import copy_error
 from sqlitedict_kv.namespace import Namespace
 from tests.support.memoizing import memoize_body
 
@@ -406,3 +408,104 @@ def test_an_asynchronous_store_survives_too(path):
 
     asyncio.run(main())
     assert calls == [1, 1]
+
+
+# -- what waiters share
+
+
+def test_each_waiter_gets_its_own_copy_of_an_exception(store):
+    begun, end = threading.Semaphore(0), threading.Event()
+
+    def fail(x):
+        begun.release()
+        end.wait(20)
+        raise LookupError("none", x) from ValueError("the cause")
+
+    load, calls = counted(store, fail)
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(load, 1) for _ in range(4)]
+        assert begun.acquire(timeout=20)
+        flights = [cell.cell_contents for cell in load.forget.__closure__ if hasattr(cell.cell_contents, "board")][0]
+        while not any(flight.passengers == 4 for flight in flights._by_key.values()):
+            threading.Event().wait(0.005)
+        end.set()
+        errors = [future.exception(20) for future in futures]
+    assert calls == [1]
+    assert len({id(error) for error in errors}) == 4
+    lengths = set()
+    for error in errors:
+        assert error.args == ("none", 1)
+        assert str(error.__cause__) == "the cause"
+        names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+        assert "fail" in names, "a copy tells where it was raised"
+        lengths.add(len(names))
+    assert len(lengths) <= 2, "one length for the caller that computes, and one for all the others"
+
+
+def test_an_exception_that_cannot_be_copied_is_shared():
+    class OddError(Exception):
+        def __init__(self, code, *, hint):
+            super().__init__(f"{code}: {hint}")
+
+    odd, plain = OddError(1, hint="x"), LookupError("no", 2)
+    assert copy_error(odd) is odd
+    other = copy_error(plain)
+    assert (type(other), other.args, other is plain) == (LookupError, ("no", 2), False)
+
+
+async def happened(condition):
+    while not condition():  # noqa: ASYNC110 - what is waited for sets no event
+        await asyncio.sleep(0.001)
+
+
+def test_callers_that_are_cancelled_leave_the_computation_to_one_that_is_on_its_way(path):
+    calls = []
+
+    async def main():
+        async with AsyncStore(path) as store:
+            go_on = asyncio.Event()
+
+            @memoize_body(store, "load")
+            async def load(x):
+                calls.append(x)
+                await go_on.wait()
+                return [x]
+
+            first = asyncio.create_task(load(1))
+            await happened(lambda: calls)
+            second = asyncio.create_task(load(1))
+            await asyncio.sleep(0)  # it reads, in a thread
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            go_on.set()
+            assert await second == [1]
+            go_on.clear()
+            last = [asyncio.create_task(load(2)) for _ in range(2)]
+            await happened(lambda: len(calls) == 2)
+            for task in last:
+                task.cancel()
+            await asyncio.wait(last)
+            await happened(lambda: not store.sync_store.ns("memoize.leases"))  # it is given up with the last one
+
+    asyncio.run(main())
+    assert calls == [1, 2]
+
+
+def test_a_computation_in_one_s_own_exclusive_block_is_refused_at_once(store):
+    load, calls = counted(store)
+    assert load(2) == [2]
+    with store.exclusive():
+        assert load(2) == [2]
+        with pytest.raises(RuntimeError, match=r"in the block of exclusive\(\).*use what the block is given"):
+            load(1)
+    assert load(1) == [1]
+    assert calls == [2, 1]
+
+
+def test_recursion_through_memoize_is_deeper_than_it_was(store):
+    @memoize_body(store, "depth")
+    def depth(x):
+        return depth(x - 1) + 1 if x else 0
+
+    assert depth(180) == 180

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from threading import Lock
+from threading import Lock, get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Literal, TypeVar
 from weakref import finalize
@@ -71,6 +71,7 @@ class Database:
         self._connections = [self.main]
         self._held: list[Lock] = []  # by a fork under way
         self._caught = False  # whether a fork did not wait for the end of a call
+        self.holders: set[int] = set()  # threads that are in a block of exclusive()
         with fork_safety.opening, self.main.lock:
             self._open(BusyTimeout(timeout, self.label))
             fork_safety.enroll(self)
@@ -103,12 +104,21 @@ class Database:
         patience = BusyTimeout(self._timeout, self.label)
         while isinstance(error, AsleepError) or is_busy(error):
             if not isinstance(error, AsleepError):
+                self.refuse_holder("write through the store")
                 patience.wait(error)
             try:
                 return self._attempt(work, patience)
             except sqlite3.Error as another:
                 error = another
         raise self.failure(error) from showable_cause(error)
+
+    def refuse_holder(self, action: str) -> None:
+        """Raise for a thread that would wait for itself."""
+        if get_ident() in self.holders:
+            raise RuntimeError(
+                f"cannot {action} in the block of exclusive(), which holds the lock of {self.label}; "
+                f"use what the block is given, or do it outside"
+            )
 
     def transact(self, work: Work[T], touched: Callable[[T], Keys] = anything, *, aside: bool = False) -> T:
         """Call *work* within a write transaction.

@@ -76,7 +76,6 @@ class SQLiteEngine(SessionEngine):
         self._main = self._database.main
         self._maintenance = Maintenance(self._database, max_bytes=max_bytes, max_entries=max_entries)
         super().__init__(self._database, self._maintenance.wrote)
-        self._holders: set[int] = set()  # threads that are in a block of exclusive()
         self.quarantined: Quarantine | None = self._database.quarantined
 
     @property
@@ -266,29 +265,24 @@ class SQLiteEngine(SessionEngine):
         self._database.require_writable()
         if self._database.in_memory:
             raise UnsupportedError("exclusive() needs a store in a file; one in memory has a single connection")
-        self._refuse_holder("begin another block")
+        self._database.refuse_holder("begin another block")
         thread = get_ident()
         strange: sqlite3.Error | None = None
         with self._database.aside() as cursor:
             held = OpenTransaction(self._database, cursor)
             held.begin()
-            self._holders.add(thread)
+            self._database.holders.add(thread)
             try:
                 yield SessionEngine(held, held.wrote)
                 held.commit()
             except sqlite3.Error as error:  # ours are translated: it is of another database, and no reason to stop
                 strange = error
             finally:
-                self._holders.discard(thread)
+                self._database.holders.discard(thread)
                 held.end()
         if strange is not None:
             raise strange
         self._wrote(held.written, held.written_bytes, now())
-
-    def _refuse_holder(self, action: str) -> None:
-        """Raise for a thread that would wait for itself."""
-        if get_ident() in self._holders:
-            raise RuntimeError(f"cannot {action} in the block of exclusive(), which holds the lock of {self.label}")
 
     # -- coherence
 
@@ -346,5 +340,5 @@ class SQLiteEngine(SessionEngine):
 
     def close(self) -> None:
         """Release everything; later calls raise StoreClosedError."""
-        self._refuse_holder("close the store")
+        self._database.refuse_holder("close the store")
         self._database.close()
