@@ -15,7 +15,6 @@ from sqlitedict_kv.codecs.msgpack import LEAVES
 from sqlitedict_kv.codecs.objects import ObjectKind, family_of, object_kind
 from sqlitedict_kv.codecs.outer_check import is_redefined
 from sqlitedict_kv.codecs.parts import checked_part, mapping_from, pairs_of
-from sqlitedict_kv.codecs.qualified_name import MAIN
 from sqlitedict_kv.codecs.refusal import RefusalError, advice_for, with_article
 from sqlitedict_kv.codecs.tags import Mark
 from sqlitedict_kv.errors import CodecError, NotKeptHereError
@@ -112,7 +111,7 @@ class Catalog:
                 raise ValueError("a kind of other fields")
             return Mark(found.build, found.raw_parts)
         made = self.object_named(name)
-        return Mark(made.build_from(fields), raw_parts=False, lasting=made.kind.cls.__module__ not in MAIN)
+        return Mark(made.build_from(fields), raw_parts=False, lasting=made.is_lasting)
 
     def object_named(self, name: str) -> ObjectKind:
         """Return the kind of the allowed class that is stored under a name.
@@ -124,10 +123,8 @@ class Catalog:
             DecodeError: there is none, or more than one.
         """
         known = self._named.get(name)
-        if known is None:
-            known = self._current(self._found_by_name(name))
-            if known.kind.cls.__module__ not in MAIN:  # one of a notebook may be defined again
-                self._named[name] = known
+        if known is None or not (known.is_lasting or current(known.kind.cls) is known.kind.cls):
+            known = self._named[name] = self._current(self._found_by_name(name))
         return known
 
     def _found_by_name(self, name: str) -> ObjectKind:
@@ -212,9 +209,13 @@ def name_of(cls: type) -> str:
 
 def current(cls: type) -> type:
     """Return the class that now has the name of *cls* in its module."""
+    name = cls.__qualname__
     found: Any = sys.modules.get(cls.__module__)
-    for name in cls.__qualname__.split("."):
-        found = getattr(found, name, None)
+    if "." in name:
+        *outer, name = name.split(".")
+        for part in outer:
+            found = getattr(found, part, None)
+    found = getattr(found, name, None)
     return found if isinstance(found, type) else cls
 
 

@@ -18,6 +18,7 @@ MOST = 64  # objects of a value: from there on MessagePack takes half the time a
 PLAIN = frozenset({type(None), bool, int, float, str})
 
 are_plain = PLAIN.issuperset
+are_str = frozenset({str}).issuperset
 
 
 class Objects(Protocol):
@@ -45,7 +46,7 @@ def encode(value: Any, objects: Objects) -> bytes | None:
         tree = walk.tree(value)
     except (_NotJSONError, RecursionError):
         return None
-    return json_engine.exact_json(tree) if walk.count else None
+    return json_engine.plain_json(tree) if walk.count else None
 
 
 class _Encoding:
@@ -61,7 +62,7 @@ class _Encoding:
         if cls in PLAIN:
             return value
         if cls is dict:
-            if CLASS in value:
+            if CLASS in value or not are_str(map(type, value)):
                 raise _NotJSONError
             plain = are_plain(map(type, value.values()))
             return value if plain else {key: self.tree(item) for key, item in value.items()}
@@ -77,15 +78,15 @@ class _Encoding:
         parts = known.take_apart(value)
         if not are_plain(map(type, parts)):
             parts = [self.tree(part) for part in parts]
-        made = dict(zip(known.fields, parts, strict=True))
-        if known.fields[-3:] == BESIDE:
+        made = {CLASS: known.name, **dict(zip(known.fields, parts, strict=True))}
+        if known.is_model:
             for name in BESIDE:
                 if made[name] is None:
                     del made[name]
-        return {CLASS: known.name, **made}
+        return made
 
 
-def decode(body: bytes, objects: Objects) -> Any:
+def decode(objects: Objects, body: bytes) -> Any:
     """Return the value; raise DecodeError for a class that is not allowed, and an ordinary error if it is malformed."""
     return _built(json_engine.loads(body), objects)
 
@@ -93,23 +94,26 @@ def decode(body: bytes, objects: Objects) -> Any:
 def _built(value: Any, objects: Objects) -> Any:
     cls = type(value)
     if cls is dict:
-        known = _known(value.pop(CLASS), objects) if CLASS in value else None  # the outermost is the one to name
+        if CLASS in value:
+            return _object(value, objects)
         if not are_plain(map(type, value.values())):
-            value = {key: item if type(item) in PLAIN else _built(item, objects) for key, item in value.items()}
-        return value if known is None else _object(value, known)
-    if cls is list and not are_plain(map(type, value)):
+            return {key: item if type(item) in PLAIN else _built(item, objects) for key, item in value.items()}
+    elif cls is list and not are_plain(map(type, value)):
         return [item if type(item) in PLAIN else _built(item, objects) for item in value]
     return value
 
 
-def _known(name: object, objects: Objects) -> ObjectKind:
+def _object(stored: dict[str, Any], objects: Objects) -> Any:
+    name = stored.pop(CLASS)
     if type(name) is not str:
         raise ValueError("the name of a class that is not a str")
-    return objects.object_named(name)
-
-
-def _object(stored: dict[str, Any], known: ObjectKind) -> Any:
-    if tuple(stored) != known.fields and known.fields[-3:] == BESIDE:
-        beside = [stored.pop(name, None) for name in BESIDE]
-        stored.update(zip(BESIDE, beside, strict=True))
-    return known.build_from(tuple(stored))(list(stored.values()))
+    known = objects.object_named(name)  # before those within, for the outermost is the one to name
+    fields = tuple(stored)
+    if known.is_model:
+        fields = (*(field for field in fields if field not in BESIDE), *BESIDE)
+        parts = [stored.get(field) for field in fields]
+    else:
+        parts = [*stored.values()]
+    if not are_plain(map(type, parts)):
+        parts = [part if type(part) in PLAIN else _built(part, objects) for part in parts]
+    return known.build(parts) if fields == known.fields else known.build_from(fields)(parts)

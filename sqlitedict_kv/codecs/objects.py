@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlitedict_kv.codecs import object_state, pydantic_models
 from sqlitedict_kv.codecs.kinds import Kind
 from sqlitedict_kv.codecs.parts import checked_part, only_part
-from sqlitedict_kv.codecs.qualified_name import qualified_name
+from sqlitedict_kv.codecs.qualified_name import MAIN, qualified_name
 from sqlitedict_kv.errors import CodecError, NotKeptHereError
 
 TAKEN = object_state.TAKEN
@@ -35,6 +35,8 @@ class ObjectKind(NamedTuple):
         fields: the names of the parts.
         kind: what the user said of the class.
         defaults: makes the default of each part that may be missing.
+        is_model: whether it is a model of pydantic.
+        is_lasting: whether its class stays the one of its name; one of a notebook may be defined again.
     """
 
     name: str
@@ -44,6 +46,8 @@ class ObjectKind(NamedTuple):
     fields: tuple[str, ...]
     kind: Kind
     defaults: Defaults
+    is_model: bool
+    is_lasting: bool
 
     def build_from(self, fields: Sequence[str]) -> BUILT:
         """Return what builds an object of parts that were stored under other names than those of today.
@@ -61,7 +65,7 @@ class ObjectKind(NamedTuple):
             stored = self.kind.upgrade(stored)
             if type(stored) is not dict:
                 raise NotKeptHereError(f"holds a {self.name}, and its upgrade= returned no dict")
-        if pydantic_models.SET in self.fields:
+        if self.is_model:
             stored = pydantic_models.upgraded(self.kind.cls, stored, former)
         return [stored[name] if name in stored else self._default(name) for name in self.fields]
 
@@ -91,9 +95,9 @@ def object_kind(kind: Kind) -> ObjectKind:
     Raises:
         TypeError: they cannot be, without *encode* and *decode*.
     """
-    cls = kind.cls
+    cls, is_lasting = kind.cls, kind.cls.__module__ not in MAIN
     if kind.encode is not None and kind.decode is not None:
-        return ObjectKind(_stored_name(kind), *_coded(kind), False, VALUE, kind, {})
+        return ObjectKind(_stored_name(kind), *_coded(kind), False, VALUE, kind, {}, False, is_lasting)
     family = family_of(cls)
     if family is None:
         raise TypeError(
@@ -106,7 +110,8 @@ def object_kind(kind: Kind) -> ObjectKind:
             f"give Kind({cls.__name__}, encode=..., decode=...)"
         )
     fields, state, defaults = FAMILIES[family](cls)
-    return ObjectKind(_stored_name(kind), *state, False, fields, kind, defaults)
+    is_model = family == "a pydantic model"
+    return ObjectKind(_stored_name(kind), *state, False, fields, kind, defaults, is_model, is_lasting)
 
 
 def _stored_name(kind: Kind) -> str:

@@ -58,7 +58,7 @@ class Codecs:
         self._by_content_type = ordered
         # What encodes the values of a class, and returns the content type too.
         self._by_type: dict[type, Callable[[Any], tuple[bytes, str]]] = {
-            **{kind.cls: self._encode_object for kind in kinds},
+            **{kind.cls: self._encode_allowed for kind in kinds},
             **{cls: partial(self._encoded_by, codec) for codec in ordered.values() for cls in codec.types},
         }
         self._last = self._by_type.pop(object, None)
@@ -82,9 +82,6 @@ class Codecs:
                 )
             return body
 
-        def read_objects(body: bytes) -> Any:
-            return json_objects.decode(body, catalog)
-
         def pack(value: Any) -> bytes:
             return tags.pack(value, catalog, limit=limit, inline=True).head
 
@@ -99,7 +96,7 @@ class Codecs:
             return tags.unpack(head, catalog, buffers)
 
         return (
-            Codec(OBJECTS, write_objects, read_objects),
+            Codec(OBJECTS, write_objects, partial(json_objects.decode, catalog)),
             Codec(MSGPACK, pack, unpack),
             Codec(BUNDLE, pack_bundle, unpack_bundle),
         )
@@ -142,6 +139,11 @@ class Codecs:
         if body is not None:
             return body, JSON
         return self._encode_object(value)
+
+    def _encode_allowed(self, value: Any) -> tuple[bytes, str]:
+        """Return an object of an allowed class."""
+        body = self._as_objects(value)
+        return self._encode_object(value) if body is None else (body, OBJECTS)
 
     def _encode_object(self, value: Any) -> tuple[bytes, str]:
         """Return a value that plain JSON cannot keep."""
