@@ -190,7 +190,13 @@ def _conflict(namespace: str, key: Any, expected: int, actual: int | None) -> Co
 
 
 class CodecError(KVError, TypeError):
-    """Says that a value cannot be kept so that an equal value of the same types comes back."""
+    """Says that a value cannot be kept so that an equal value of the same types comes back.
+
+    Attributes:
+        for_result: what to say instead where the value is the result of a function; None is the message itself.
+    """
+
+    for_result: str | None = None
 
 
 class DecodeError(CodecError, ValueError):

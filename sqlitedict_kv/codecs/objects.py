@@ -101,7 +101,7 @@ def object_kind(kind: Kind) -> ObjectKind:
     family = family_of(cls)
     if family is None:
         raise TypeError(
-            f"{cls.__qualname__} is no dataclass, attrs class, pydantic model, named tuple, Struct or enum; "
+            f"{cls.__qualname__} is not a dataclass, attrs class, pydantic model, named tuple, Struct or enum; "
             f"give Kind({cls.__name__}, encode=..., decode=...)"
         )
     if hasattr(cls, "__del__"):
@@ -272,11 +272,12 @@ def _coded(kind: Kind) -> tuple[TAKEN, BUILT]:
 
 
 def _is_same(kind: Kind, one: Any, other: Any) -> bool:
-    """Return whether two objects are equal, or are encoded alike: a class may have no ``==``."""
+    """Return whether two objects are equal; those that ``==`` cannot tell, with nan in them too, are encoded alike."""
     assert kind.encode is not None
     try:
-        if one == other:
-            return True
+        compares = any("__eq__" in vars(base) for base in kind.cls.__mro__ if base is not object)
+        if compares and other == other:  # noqa: PLR0124 - nan equals nothing
+            return bool(one == other)
         again, before = kind.encode(one), kind.encode(other)
         return bool(again == before) or repr(again) == repr(before)
     except Exception:  # such as an array, which is neither true nor false

@@ -68,7 +68,7 @@ def _classes(annotation: Any, scope: Scope) -> Classes:
     if typing.is_typeddict(part):
         return frozenset({dict})
     cls = origin or part
-    if not isinstance(cls, type) or cls is object or cls.__module__ == "collections.abc":
+    if not isinstance(cls, type) or cls in (object, Any) or cls.__module__ == "collections.abc":
         return None
     return None if getattr(cls, "_is_protocol", False) else frozenset({cls})
 

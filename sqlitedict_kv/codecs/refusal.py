@@ -21,7 +21,7 @@ ADVICE = {
 
 
 class RefusalError(CodecError):
-    """Says why a value, or one within it, cannot be kept; no part of it shows a value.
+    """Says why a value, or one within it, cannot be kept, on its way out; no part of it shows a value.
 
     Attributes:
         subject: the class of what is refused, None where *reason* says it.
@@ -36,10 +36,16 @@ class RefusalError(CodecError):
         self.reason = reason
         self.within: list[str] = []
 
-    def of_result(self) -> str:
+    def as_codec_error(self) -> CodecError:
+        """Return the error that a user sees."""
+        error = CodecError(str(self))
+        error.for_result = self._for_result()
+        return error
+
+    def _for_result(self) -> str | None:
         """Return the message for the result of a function, which an annotation may allow."""
         if self.subject is None or NOT_ALLOWED not in self.reason:
-            return str(self)
+            return None
         example = self.subject.partition(" ")[0].rpartition(".")[2]
         if self.within[-1:] == ["list"]:
             example = f"list[{example}]"

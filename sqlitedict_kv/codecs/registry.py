@@ -54,6 +54,7 @@ class Codecs:
         self._kinds = kinds
         self._limit = limit
         self._catalog = Catalog(kinds) if catalog is None else catalog
+        self.key_functions = {kind.cls: kind.key for kind in kinds if kind.key is not None}
         ordered = {codec.content_type: codec for codec in (*BUILT_IN, *self._of_kinds(), *custom)}
         self._by_content_type = ordered
         # What encodes the values of a class, and returns the content type too.
@@ -131,14 +132,15 @@ class Codecs:
             CodecError: the value would not come back as it is.
             TooLargeError: it is seen before all of it is encoded that it is over the limit.
         """
-        if content_type is not None:
-            return self._encoded(self._by_content_type[content_type], value), content_type
-        if encode := self._by_type.get(type(value)):
-            return encode(value)
-        body = exact_json(value)
-        if body is not None:
-            return body, JSON
-        return self._encode_object(value)
+        try:
+            if content_type is not None:
+                return self._encoded(self._by_content_type[content_type], value), content_type
+            if encode := self._by_type.get(type(value)):
+                return encode(value)
+            body = exact_json(value)
+            return self._encode_object(value) if body is None else (body, JSON)
+        except RefusalError as refusal:
+            raise refusal.as_codec_error() from None
 
     def _encode_allowed(self, value: Any) -> tuple[bytes, str]:
         """Return an object of an allowed class."""

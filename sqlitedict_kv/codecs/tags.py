@@ -82,7 +82,7 @@ def pack(value: Any, kinds: Kinds, *, limit: int | None = None, inline: bool = F
     try:
         tree = packing.tree(value)
         packed: bytes = Packer(strict_types=True, default=msgpack.to_extension, buf_size=PACKER_BYTES).pack(tree)
-    except CodecError:
+    except (CodecError, TooLargeError):
         raise
     except RecursionError:
         raise CodecError(f"this {type(value).__name__} is nested too deeply, or holds itself") from None

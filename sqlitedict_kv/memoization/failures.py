@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import warnings
 
-from sqlitedict_kv.codecs.refusal import RefusalError
 from sqlitedict_kv.errors import (
+    CodecError,
     DecodeError,
     KVError,
     NotConfirmedError,
@@ -64,7 +64,7 @@ class Failures:
     def note_unstorable(self, key: str, error: KVError) -> None:
         """Count a result that cannot be kept and warn; raise its error if unstorable is "raise"."""
         self._counters.unstorable += 1
-        reason = error.of_result() if isinstance(error, RefusalError) else str(error)
+        reason = (error.for_result if isinstance(error, CodecError) else None) or str(error)
         if self._policy.unstorable == "raise":
             raise type(error)(
                 f"the result of {key} cannot be kept: {reason}; or return it without keeping it with "
