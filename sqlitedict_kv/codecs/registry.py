@@ -54,7 +54,6 @@ class Codecs:
         self._kinds = kinds
         self._limit = limit
         self._catalog = Catalog(kinds) if catalog is None else catalog
-        self.key_functions = {kind.cls: kind.key for kind in kinds if kind.key is not None}
         ordered = {codec.content_type: codec for codec in (*BUILT_IN, *self._of_kinds(), *custom)}
         self._by_content_type = ordered
         # What encodes the values of a class, and returns the content type too.
