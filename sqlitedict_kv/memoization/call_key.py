@@ -19,6 +19,7 @@ from sqlitedict_kv.memoization.quick_key import (
     PLAIN_UNTYPED,
     KeyOf,
     ParameterDefaults,
+    Remembered,
     make_quick,
     make_watching,
 )
@@ -80,8 +81,7 @@ class CallKeys:
         self._plain = PLAIN if typed else PLAIN_UNTYPED
         if place is not None and (name, version, code) == (None, None, None):
             self.identity.warn_of_another(place)
-        fixed = self.identity.is_fixed
-        self.of = self._with_bound(self._of(self.identity.label, "") if fixed else make_watching(self._renew))
+        self.of = self._with_bound(self._unbound_of())
 
     @property
     def counts_code(self) -> bool:
@@ -108,14 +108,20 @@ class CallKeys:
 
     # -- ways to a key
 
-    def _renew(self) -> tuple[Identity, KeyOf]:
+    def _unbound_of(self) -> KeyOf:
+        identity = self.identity
+        if identity.is_fixed:
+            return self._quick(identity.label, "").of
+        return make_watching(identity.watched(), self._plain, self._renew)
+
+    def _renew(self) -> tuple[Identity, Remembered]:
         """Return what the function is, and how keys are made as long as it is that."""
         now = self.current()
-        return now, self._of(now.prefix, now.closures)
+        return now, self._quick(now.prefix, now.closures)
 
-    def _of(self, prefix: str, closures: str) -> KeyOf:
+    def _quick(self, prefix: str, closures: str) -> Remembered:
         write, defaults = self._writer(prefix, closures), self._defaults()
-        return write if defaults is None else make_quick(write, prefix, closures, defaults)
+        return Remembered(write, {}) if defaults is None else make_quick(write, prefix, closures, defaults)
 
     def _with_bound(self, of: KeyOf) -> KeyOf:
         bound = (*self._bound.receiver, *self._bound.args)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 import warnings
 import weakref
 from collections.abc import Callable
-from types import CodeType
+from types import CellType, CodeType
 from typing import Any, Literal, NamedTuple
 
 from sqlitedict_kv.codecs.qualified_name import is_of_main, qualified_name
@@ -21,6 +22,15 @@ MAX_NAME_BYTES = 200  # with the arguments and what stands between them, below t
 NAME = re.compile(r"[\w.<>:/-]+")
 VERSION = re.compile(r"[\w.+-]{1,50}")
 CODE_MARK = "@~"  # a version cannot begin with ~
+
+
+class Watched(NamedTuple):
+    """The variables of a function itself that are looked at in each call: its cells, and the globals that it names."""
+
+    cells: list[CellType]
+    home: dict[str, Any]
+    names: list[str]
+
 
 CodeChoice = bool | Literal["deep"] | None
 
@@ -89,6 +99,20 @@ class FunctionIdentity:
             for name in layer.__code__.co_freevars
             if name != "__class__" and name not in names_of(layer.__code__).cells_written
         } - self._ignored
+
+    def watched(self) -> Watched:
+        """Return the variables of the function itself that have to be looked at in each call."""
+        free = self.free_variables()
+        cells = [
+            cell
+            for layer in self.layers
+            for name, cell in zip(layer.__code__.co_freevars, layer.__closure__ or (), strict=True)
+            if name in free
+        ]
+        home = self.layers[-1].__globals__
+        read = [name for layer in self.layers for name in names_of(layer.__code__).globals_read]
+        names = [name for name in dict.fromkeys(read) if name in home or not hasattr(builtins, name)]
+        return Watched(list({id(cell): cell for cell in cells}.values()), home, names if self.code == "deep" else [])
 
     def read(self, form: Form) -> Identity:
         """Return what it is now.

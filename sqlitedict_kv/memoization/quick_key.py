@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from inspect import Parameter
 from operator import itemgetter
-from types import CellType
 from typing import Any, NamedTuple
 
 from sqlitedict_kv.memoization.function_forms import Variable
-from sqlitedict_kv.memoization.identity import Identity
+from sqlitedict_kv.memoization.identity import Identity, Watched
 
 MAX_ARGUMENTS = 200  # characters, at most 4 bytes each; what is longer is hashed
 REMEMBERED = 1024  # keys of a function
@@ -23,7 +22,6 @@ DISTINCT: frozenset[type] = frozenset(
 )  # whose values differ if they are unequal: 0.0 equals -0.0
 
 KeyOf = Callable[[tuple[Any, ...], dict[str, Any]], str]
-Renew = Callable[[], tuple[Identity, KeyOf]]
 
 
 class ParameterDefaults(NamedTuple):
@@ -40,7 +38,14 @@ class ParameterDefaults(NamedTuple):
     plain: frozenset[type]
 
 
-def make_quick(write: KeyOf, prefix: str, closures: str, defaults: ParameterDefaults) -> KeyOf:
+class Remembered(NamedTuple):
+    """The short way: *of* makes a key, and *keys* has those that it made, by arguments and their types."""
+
+    of: KeyOf
+    keys: dict[tuple[Any, ...], str]
+
+
+def make_quick(write: KeyOf, prefix: str, closures: str, defaults: ParameterDefaults) -> Remembered:
     """Return *write* with a short way for calls of plain arguments by position.
 
     Recent keys are remembered, which takes a third of the time to write one. It is a closure because each look at an
@@ -48,7 +53,7 @@ def make_quick(write: KeyOf, prefix: str, closures: str, defaults: ParameterDefa
     """
     short_text = _short_text(defaults, closures)
     remembered: dict[tuple[Any, ...], str] = {}
-    are_distinct = (defaults.plain & DISTINCT).issuperset
+    are_distinct = are_distinct_in(defaults.plain)
 
     def of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         if kwargs:
@@ -65,7 +70,12 @@ def make_quick(write: KeyOf, prefix: str, closures: str, defaults: ParameterDefa
                 remembered[args, types] = key
         return key
 
-    return of
+    return Remembered(of, remembered)
+
+
+def are_distinct_in(plain: frozenset[type]) -> Callable[[Iterable[type]], bool]:
+    """Return a function that tells whether keys of arguments of some types are remembered."""
+    return (plain & DISTINCT).issuperset
 
 
 def _short_text(defaults: ParameterDefaults, closures: str) -> Callable[[tuple[Any, ...]], str | None]:
@@ -101,67 +111,79 @@ def _fills_by_count(positional: tuple[Any, ...]) -> dict[int, tuple[Any, ...]]:
     return {count: positional[count:] for count in range(required, len(positional) + 1)}
 
 
-def make_watching(renew: Renew) -> KeyOf:
+Renew = Callable[[], tuple[Identity, Remembered]]
+
+
+def make_watching(watched: Watched, plain: frozenset[type], renew: Renew) -> KeyOf:
     """Return how keys are made of a function that depends on variables: *renew* tells what it is when one changed.
 
-    The look at the variables is code with one ``is`` for each, made when they are known: two cells cost 0.09 us, four
-    globals 0.2 us, where a loop over them costs 0.6. Never ``==``: a frame in one would raise.
+    The look at the variables is code with one ``is`` for each: a loop over them takes six times as long. Never ``==``:
+    a frame in one would raise.
     """
-    current: KeyOf
-
-    def of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        return current(args, kwargs)
-
-    def first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        nonlocal current
-        now, key_of = renew()
-        # A thread that finds other variables meanwhile makes its own; each is whole, so it does not matter which stays.
-        current = _watch(now.variables, key_of, first) if now.complete else first
-        return key_of(args, kwargs)
-
-    current = first
+    make = _maker(len(watched.cells), len(watched.names))
+    names = itemgetter(*watched.names) if watched.names else None
+    of: KeyOf = make(renew, partial(_state, watched), are_distinct_in(plain), watched.home, names, *watched.cells)
     return of
 
 
-def _watch(variables: list[Variable], of: KeyOf, renew: KeyOf) -> KeyOf:
-    """Return *of*, and *renew* as soon as a variable holds something else than it did."""
-    cells = {id(item.holder): item for item in variables if isinstance(item.holder, CellType)}
-    homes: dict[int, dict[str, Variable]] = {}
-    for item in variables:
-        if not isinstance(item.holder, CellType):
-            homes.setdefault(id(item.holder), {})[item.name] = item
-    given: list[Any] = []
-    for item in cells.values():
-        given += [item.holder, item.value]
-    for named in homes.values():
-        first = next(iter(named.values()))
-        given += [first.holder, itemgetter(*named), *(item.value for item in named.values())]
-    make: Callable[..., KeyOf] = _maker(len(cells), tuple(map(len, homes.values())))
-    return make(of, renew, *given)
+def _state(watched: Watched, now: Identity, quick: Remembered) -> tuple[Any, ...] | None:
+    """Return what a call compares with, None if that is not known: then the next call asks again."""
+    values = {(id(item.holder), item.name if isinstance(item.holder, dict) else ""): item for item in now.variables}
+    own = [values.pop((id(cell), ""), None) for cell in watched.cells]
+    own += [values.pop((id(watched.home), name), None) for name in watched.names]
+    if not now.complete or None in own:
+        return None
+    others = _look_at(list(values.values())) if values else None
+    return (*(item.value for item in own if item is not None), others, quick.of, quick.keys)
+
+
+def _look_at(variables: list[Variable]) -> Callable[[], bool]:
+    """Return a function that tells whether variables of helpers, behind the function itself, hold what they did."""
+    looks = [
+        (partial(item.holder.get, item.name), item.value)
+        if isinstance(item.holder, dict)
+        else (partial(getattr, item.holder, "cell_contents", None), item.value)
+        for item in variables
+    ]
+
+    def same() -> bool:
+        return all(look() is value for look, value in looks)
+
+    return same
 
 
 @lru_cache(64)
-def _maker(cells: int, homes: tuple[int, ...]) -> Callable[..., KeyOf]:
-    """Return the code for so many cells, and so many names in each of several globals."""
-    given, checks, reads = [], [], []
-    for number in range(cells):
-        given += [f"c{number}", f"v{number}"]
-        checks.append(f"c{number}.cell_contents is v{number}")
-    for home, count in enumerate(homes):
-        names = [f"g{home}_{number}" for number in range(count)]
-        given += [f"home{home}", f"get{home}", *(f"was_{name}" for name in names)]
-        reads.append(f"{', '.join(names)} = get{home}(home{home})")
-        checks += [f"{name} is was_{name}" for name in names]
+def _maker(cells: int, names: int) -> Callable[..., KeyOf]:
+    """Return the code for so many cells and so many global names."""
+    held = [f"c{number}" for number in range(cells)]
+    read = [f"g{number}" for number in range(names)]
+    checks = [f"{cell}.cell_contents is was_{cell}" for cell in held] + [f"{name} is was_{name}" for name in read]
+    look = f"{', '.join(read)} = get(home)" if names else "pass"
+    unpack = ", ".join([*(f"was_{name}" for name in held + read), "others", "quick", "remembered"])
     source = f"""
-def make(of, renew, {", ".join(given)}):
-    def watching(args, kwargs):
-        try:
-            {"; ".join(reads) or "pass"}
-            same = {" and ".join(checks) or "True"}
-        except (KeyError, ValueError):  # one is not bound any more
-            same = False
-        return of(args, kwargs) if same else renew(args, kwargs)
-    return watching
+def make(renew, state_of, are_distinct, home, get, {", ".join(held)}):
+    state = None
+    def of(args, kwargs):
+        nonlocal state
+        if state is not None:
+            {unpack} = state
+            try:
+                {look}
+                if {" and ".join([*checks, "(others is None or others())"])}:
+                    if not kwargs:
+                        types = tuple(map(type, args))
+                        if are_distinct(types):
+                            key = remembered.get((args, types))
+                            if key is not None:
+                                return key
+                    return quick(args, kwargs)
+            except (KeyError, ValueError):  # one is not bound any more
+                pass
+        # A thread that finds other variables meanwhile makes its own; each is whole, whichever stays.
+        now, quick = renew()
+        state = state_of(now, quick)
+        return quick.of(args, kwargs)
+    return of
 """
     namespace: dict[str, Any] = {}
     exec(source, namespace)  # noqa: S102 - numbers of variables are all that it is made of
