@@ -31,7 +31,7 @@ class Averager:
         return self._mean(self._namespace.get(self._key, (0.0, 0)))
 
     def pop(self):
-        """Return the average and begin anew; no value is counted twice or in neither."""
+        """Return the average and begin again; no value is counted twice or in neither."""
         return self._mean(self._namespace.pop(self._key, (0.0, 0)))
 
     @staticmethod

@@ -1,7 +1,7 @@
 """The standard library's own source, parsed and summarised by several processes at once, cold and warm.
 
 Four processes go through all files of the standard library, each in an order of its own, as the workers of a tool
-that indexes code would. Parsing is what takes the time; whoever comes to a file first does it, and the others use its
+that indexes code would. Parsing takes the time: the first process that comes to a file does it, and the others use its
 summary. A file is known by its path, size and time of change, so one that is edited is parsed again.
 
 Run it with ``python examples/memoize_files.py``; it works in a temporary directory unless a path is given, or the
@@ -90,7 +90,7 @@ def main(database):
         summarise_in(store).cache_clear()
 
     totals, computed, cold = run("cold", database, files)
-    assert computed == len(files), "each file is parsed exactly once, by whoever comes first"
+    assert computed == len(files), "each file is parsed exactly once, by the first that comes"
     again, computed, warm = run("warm", database, files)
     assert again == totals
     assert computed == 0

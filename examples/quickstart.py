@@ -36,7 +36,7 @@ def main(path):
             print("refused:", conflict)
         assert users["ada"]["field"] == "mathematics"
 
-        # Numbers are counted in the store, whoever else counts.
+        # Numbers are counted in the store, also if other processes count.
         hits = store.ns("hits")
         hits.clear()
         hits.incr("/")

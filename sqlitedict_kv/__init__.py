@@ -131,7 +131,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is rarely needed when it is asked for: asyncio, say, takes longer to import than all of this."""
+    """Import what is rarely needed when it is asked for: asyncio alone takes longer than all of this."""
     if name in ("AsyncNamespace", "AsyncStore"):
         from sqlitedict_kv import aio  # noqa: PLC0415
 

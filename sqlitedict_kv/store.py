@@ -221,7 +221,7 @@ class Store:
             ttl: seconds, a timedelta, or text such as ``"30 min"``, until an entry expires where a write does not say;
                 None is never.
             content_type: how values are encoded where a write does not say; None is what fits each.
-            shards: how many parts of a cluster keep it, 1 to 1024, from its first entry on for ever; None is as it is
+            shards: how many parts of a cluster keep it, 1 to 1024, from its first entry on, forever; None is as it is
                 there, and 1 for a new one. A file keeps it whole.
             ordered: whether its keys are listed in order on servers, likewise; None is as it is there, and True for a
                 new one. False takes less memory, and its keys cannot be listed. A file always lists them.

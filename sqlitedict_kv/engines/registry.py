@@ -55,7 +55,7 @@ def _installed(scheme: str) -> EngineSpec | None:
 
 
 def engine_of(target: object) -> EngineSpec | None:
-    """Return the engine of an address or a client object; None for a path, and for what is none of these."""
+    """Return the engine of an address or a client object; None for anything else, such as a path."""
     if isinstance(target, str):
         scheme = scheme_of(target)
         return None if scheme is None else engine_of_scheme(scheme)

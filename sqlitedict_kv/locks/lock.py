@@ -36,7 +36,7 @@ def current_owner() -> Owner:
 
 
 class Semaphore:
-    """Lets *value* owners in at a time; whoever dies or stays for longer than *ttl* seconds is out.
+    """Lets *value* owners in at a time; an owner that dies or stays for longer than *ttl* seconds is out.
 
     Each owner takes one of the slots ``key#0``, ``key#1``, ...; all processes must give the same *value*.
     Nobody is served in order.
@@ -137,7 +137,7 @@ class Semaphore:
             return False
         if lease not in held:
             # With more leases than there are slots the first ones must have ended. An owner that never
-            # releases, and trusts the ttl, would collect them for ever.
+            # releases, and trusts the ttl, would collect them forever.
             del held[: max(0, len(held) + 1 - len(self._slots))]
         held.append(lease)
         return True
@@ -199,7 +199,7 @@ class Semaphore:
         return bool(held) and all(lease.owned() for lease in dict.fromkeys(held))
 
     def locked(self) -> bool:
-        """Return whether whoever comes now would have to wait."""
+        """Return whether the next owner would have to wait."""
         return all(key in self._namespace for key in self._slots)
 
     @property

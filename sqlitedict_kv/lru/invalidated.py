@@ -71,7 +71,7 @@ class InvalidatedLRU:
         self._feed: Feed = engine.subscribe(self, STALENESS if staleness is None else staleness)
 
     def _begin(self) -> None:
-        self._lock = Lock()  # held by whoever changes the entries, or takes away what is being read
+        self._lock = Lock()  # held while the entries or the reads under way change
         self._cache = self._make_cache(self._max_bytes)
         self._held = self._cache.held
         self._hits = 0
@@ -136,7 +136,7 @@ class InvalidatedLRU:
         size = 0 if value is None else size_of(name, value)
         is_welcome = value is not None and size <= cache.max_bytes and cache.admits(name, size)
         with self._lock:
-            # Whoever is done first ends it for all: one of the others may have read an older value.
+            # The first to be done ends it for all: one of the others may have read an older value.
             is_current = reading.pop(name, None) is note and reading is self._reading
             if value is not None and is_welcome and is_current and self._feed.detours == detours:
                 cache.put(name, CachedValue(value, size, until))
@@ -183,7 +183,7 @@ class InvalidatedLRU:
                 self._listen(told=False)
 
     def forget_after_fork(self) -> None:
-        """Begin anew in a child: nobody tells it anything yet."""
+        """Begin again in a child: nobody tells it anything yet."""
         self._begin()
 
     def stats(self) -> LRUStats:

@@ -48,7 +48,7 @@ class ValidatingLRU:
         engine.observe_commits(self)
 
     def _begin(self) -> None:
-        self._lock = Lock()  # held by whoever changes the entries or the data version
+        self._lock = Lock()  # held while the entries or the data version change
         self._version = UNKNOWN
         self._cache = self._make_cache(self._max_bytes)
         self._held = self._cache.held

@@ -135,7 +135,7 @@ class Memoized(Protocol[P, R_co]):
         """
 
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Compute a result anew whatever is kept, keep it and return it; others get the old one meanwhile.
+        """Compute a result again even if one is kept, keep it and return it; others get the old one meanwhile.
 
         Of an ``async def`` function it is awaited. A function that raises leaves what is kept as it is.
         """

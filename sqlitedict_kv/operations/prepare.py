@@ -69,7 +69,7 @@ class Edits:
     def renew(self, key: object, ttl: object) -> Touch:
         """Return the edit that changes when an entry expires which is to expire at all."""
         if ttl is None:
-            raise TypeError("ttl must be a number of seconds, not None; touch(key, None) lets an entry live for ever")
+            raise TypeError("ttl must be a number of seconds, not None; touch(key, None) lets an entry live forever")
         return self.touch(key, ttl)._replace(expiring=True)
 
     def check(self, key: object, version: object) -> Check:

@@ -3,7 +3,7 @@
 What is promised: an entry is there until the store's clock says that its time has come, by the clock of the moment, and
 absent from then on. If the clock is set back before that time, the entry may be there again, with its old value, or
 not, if it was removed meanwhile. Versions only grow, no call fails, and locks end by the same clock: early where it is
-set forward, late where it is set back; whoever lost one is told so.
+set forward, late where it is set back; an owner that lost one is told so.
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ def commits(generator: random.Random) -> list[dict[str, object]]:
 
 
 def with_a_log(round_: Round, kind: str, generator: random.Random) -> Good:
-    """Return what a killed process leaves: a log that no checkpoint copied, one begun anew, or one that was copied."""
+    """Return what a killed process leaves: a log that no checkpoint copied, one begun again, or one that was copied."""
     path, seed = round_.directory / f"{kind}.db", generator.getrandbits(32)
     with Worker(LOGGED, path, kind, seed) as worker:
         worker.hear()

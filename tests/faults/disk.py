@@ -105,7 +105,7 @@ class Disk:
     def apply(self, event: Event) -> None:
         """Do what a process did."""
         name = os.path.basename(event.text)
-        if name.endswith("-shm"):  # memory that processes share; SQLite begins it anew
+        if name.endswith("-shm"):  # memory that processes share; SQLite begins it again
             return
         match event.kind:
             case "create":

@@ -1,6 +1,6 @@
 """Bytes, keys and cursors from an attacker, and values of every kind.
 
-Whoever can write the file chooses bodies and content types. Reading them gives a value or a DecodeError, runs no code,
+An attacker can choose bodies and content types. Reading them gives a value or a DecodeError, runs no code,
 and takes an amount of memory that the size of the body bounds. What a caller passes as key or cursor works or is a
 TypeError or ValueError. And a value comes back equal and of the same types, or is refused when it is written.
 """

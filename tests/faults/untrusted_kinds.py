@@ -1,6 +1,6 @@
 """Bytes from an attacker in the formats that hold objects, arrays and frames: parts of the wrong type, size or place.
 
-Whoever can write the file chooses the parts of which a value is made. Reading them gives a value or a DecodeError,
+An attacker can choose the parts of which a value is made. Reading them gives a value or a DecodeError,
 runs no code, and takes an amount of memory that the size of the body bounds: 16 bytes that name a bytearray of a
 gigabyte do not make one.
 """

@@ -102,7 +102,7 @@ class OwnForm:
     def pickled(self, stored: Any, error: CodecError) -> Any:
         """Return an item with a pickle if the disk reads it in its own ``fetch``; raise *error* if it does not.
 
-        A pickle that is only written does no harm; whoever overrides ``fetch`` decides what is read.
+        A pickle that is only written does no harm; a subclass with its own ``fetch`` decides what is read.
         """
         if type(self._disk).fetch is Disk.fetch:
             raise error

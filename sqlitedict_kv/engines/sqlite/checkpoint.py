@@ -14,7 +14,7 @@ from sqlitedict_kv.concurrency.deadline import Deadline
 from sqlitedict_kv.engines.sqlite.database import Database
 from sqlitedict_kv.engines.sqlite.error_mapping import is_busy
 
-BACKLOG_PAGES = 2000  # 8 MB of log, whoever wrote it
+BACKLOG_PAGES = 2000  # 8 MB of log, by any process
 EVERY_COMMITS = 1000  # of this process, where the backlog is not known
 GUARD_SECONDS = 0.05  # to wait for the write lock; a later write will try again
 GUARD_BACKOFF = Backoff(0.0005, 0.001)

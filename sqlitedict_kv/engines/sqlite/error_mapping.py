@@ -25,7 +25,7 @@ BY_PRIMARY_CODE: dict[int, tuple[type[StoreError | TooLargeError], str]] = {
     sqlite3.SQLITE_READONLY: (ReadOnlyError, "the file cannot be written"),
     sqlite3.SQLITE_TOOBIG: (TooLargeError, "the value is larger than SQLite can keep"),
 }
-# After one of these, nothing that the connection holds can be trusted: a failed fsync, say, may have
+# After one of these, nothing that the connection holds can be trusted: a failed fsync, for example, may have
 # dropped pages that the next one reports as written (https://www.usenix.org/conference/atc20/presentation/rebello).
 STOPPING = (StoreIOError, CorruptStoreError)
 

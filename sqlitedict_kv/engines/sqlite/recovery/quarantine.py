@@ -1,7 +1,7 @@
 """Putting a damaged file aside, and a new one with all that can be saved in its place.
 
 The new file is made beside the old one while a lock keeps everybody out, and takes its place in one step. So
-others see the damaged file or the whole new one, and whoever dies in between leaves the old one as it was; or
+others see the damaged file or the whole new one, and a process that dies in between leaves the old one as it was; or
 with a second name, by which the next quarantine knows that it must be undone first.
 """
 
