@@ -50,11 +50,12 @@ from sqlitedict_kv.lru import LRUStats
 from sqlitedict_kv.memoization.decorator import Memoize
 from sqlitedict_kv.memoization.object_forms import register_key
 from sqlitedict_kv.memoization.types import AsyncMemoized, CacheInfo, Memoized
-from sqlitedict_kv.namespace import Namespace, NamespaceStats
+from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.operations.context import Entry, Meta
 from sqlitedict_kv.operations.pagination import Page
+from sqlitedict_kv.operations.statistics import Health, NamespaceStats, StoreStats
 from sqlitedict_kv.options import StoreOptions
-from sqlitedict_kv.store import Health, Store, StoreStats
+from sqlitedict_kv.store import Store
 from sqlitedict_kv.transaction import Transaction, TransactionNamespace
 
 if TYPE_CHECKING:

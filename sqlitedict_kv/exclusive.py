@@ -25,52 +25,20 @@ class Exclusive:
         self._context = context
 
     @overload
-    def ns(
-        self,
-        name: str,
-        **options: Unpack[ViewOptions],
-    ) -> Namespace: ...
+    def ns(self, name: str, **options: Unpack[ViewOptions]) -> Namespace: ...
+    @overload
+    def ns(self, name: str, *, type: builtins.type[T], **options: Unpack[ViewOptions]) -> Namespace[str, T]: ...
+    @overload
+    def ns(self, name: str, *, type: Any, **options: Unpack[ViewOptions]) -> Namespace[str, Any]: ...
+    @overload
+    def ns(self, name: str, *, keys: builtins.type[K], **options: Unpack[ViewOptions]) -> Namespace[K]: ...
     @overload
     def ns(
-        self,
-        name: str,
-        *,
-        type: builtins.type[T],
-        **options: Unpack[ViewOptions],
-    ) -> Namespace[str, T]: ...
-    @overload
-    def ns(
-        self,
-        name: str,
-        *,
-        type: Any,
-        **options: Unpack[ViewOptions],
-    ) -> Namespace[str, Any]: ...
-    @overload
-    def ns(
-        self,
-        name: str,
-        *,
-        keys: builtins.type[K],
-        **options: Unpack[ViewOptions],
-    ) -> Namespace[K]: ...
-    @overload
-    def ns(
-        self,
-        name: str,
-        *,
-        keys: builtins.type[K],
-        type: builtins.type[T],
-        **options: Unpack[ViewOptions],
+        self, name: str, *, keys: builtins.type[K], type: builtins.type[T], **options: Unpack[ViewOptions]
     ) -> Namespace[K, T]: ...
     @overload
     def ns(
-        self,
-        name: str,
-        *,
-        keys: Any = str,
-        type: Any = None,
-        **options: Unpack[ViewOptions],
+        self, name: str, *, keys: Any = str, type: Any = None, **options: Unpack[ViewOptions]
     ) -> Namespace[Any, Any]: ...
     def ns(
         self,

@@ -7,20 +7,20 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from sqlitedict_kv import validation
 from sqlitedict_kv.engines.layout import checked_layout
 from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.exclusive import Exclusive, exclusively
-from sqlitedict_kv.lru import LRUStats
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
 from sqlitedict_kv.memoization.result_store import ResultStore
 from sqlitedict_kv.namespace import Namespace, make_namespace
 from sqlitedict_kv.open_engine import open_engine
 from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import Defaults, StoreContext
+from sqlitedict_kv.operations.statistics import Health, StoreStats
 from sqlitedict_kv.operations.type_variables import K, T
 from sqlitedict_kv.operations.view_options import LayoutOptions
 from sqlitedict_kv.options import MEMORY, Settings, StoreOptions, check_options, with_store_options
@@ -36,55 +36,6 @@ if TYPE_CHECKING:
 
     from sqlitedict_kv.engines.optional import Quarantine
     from sqlitedict_kv.engines.registry import Client
-
-
-class StoreStats(NamedTuple):
-    """The figures of a store.
-
-    Attributes:
-        entries: how many entries can be read.
-        expired: how many have expired and were not removed yet.
-        namespaces: how many namespaces have entries.
-        bytes_on_disk: the size of the database file, or of the memory that stands for it; of servers, the memory that
-            they use, for whatever else they keep too.
-        free_bytes: what of it is free, for new entries.
-        engine_version: what keeps the entries, and its release: ``"SQLite 3.51.3"``.
-        durability: ``"process"`` or ``"power"``; ``"servers"`` where servers decide it by how they are configured.
-        hits: reads of this process that found something.
-        misses: reads of this process that found nothing.
-        evicted: entries that this process removed to keep max_bytes or max_entries.
-        purged: expired entries that this process removed.
-        lru: what the LRU in front did in this process; None if there is none.
-    """
-
-    entries: int
-    expired: int
-    namespaces: int
-    bytes_on_disk: int
-    free_bytes: int
-    engine_version: str
-    durability: str
-    hits: int
-    misses: int
-    evicted: int
-    purged: int
-    lru: LRUStats | None
-
-
-class Health(NamedTuple):
-    """Whether a store works right now.
-
-    Attributes:
-        ok: whether it could be read and, unless it is read-only, locked for a write.
-        problem: what was wrong, None if nothing was.
-        seconds: how long it took.
-        warnings: what is a danger though all works, such as servers that evict what the store needs.
-    """
-
-    ok: bool
-    problem: str | None
-    seconds: float
-    warnings: tuple[str, ...] = ()
 
 
 @with_store_options
@@ -149,52 +100,20 @@ class Store:
         return self._engine.capabilities
 
     @overload
-    def ns(
-        self,
-        name: str,
-        **options: Unpack[LayoutOptions],
-    ) -> Namespace: ...
+    def ns(self, name: str, **options: Unpack[LayoutOptions]) -> Namespace: ...
+    @overload
+    def ns(self, name: str, *, type: builtins.type[T], **options: Unpack[LayoutOptions]) -> Namespace[str, T]: ...
+    @overload
+    def ns(self, name: str, *, type: Any, **options: Unpack[LayoutOptions]) -> Namespace[str, Any]: ...
+    @overload
+    def ns(self, name: str, *, keys: builtins.type[K], **options: Unpack[LayoutOptions]) -> Namespace[K]: ...
     @overload
     def ns(
-        self,
-        name: str,
-        *,
-        type: builtins.type[T],
-        **options: Unpack[LayoutOptions],
-    ) -> Namespace[str, T]: ...
-    @overload
-    def ns(
-        self,
-        name: str,
-        *,
-        type: Any,
-        **options: Unpack[LayoutOptions],
-    ) -> Namespace[str, Any]: ...
-    @overload
-    def ns(
-        self,
-        name: str,
-        *,
-        keys: builtins.type[K],
-        **options: Unpack[LayoutOptions],
-    ) -> Namespace[K]: ...
-    @overload
-    def ns(
-        self,
-        name: str,
-        *,
-        keys: builtins.type[K],
-        type: builtins.type[T],
-        **options: Unpack[LayoutOptions],
+        self, name: str, *, keys: builtins.type[K], type: builtins.type[T], **options: Unpack[LayoutOptions]
     ) -> Namespace[K, T]: ...
     @overload
     def ns(
-        self,
-        name: str,
-        *,
-        keys: Any = str,
-        type: Any = None,
-        **options: Unpack[LayoutOptions],
+        self, name: str, *, keys: Any = str, type: Any = None, **options: Unpack[LayoutOptions]
     ) -> Namespace[Any, Any]: ...
     def ns(
         self,

@@ -38,52 +38,22 @@ class Transaction:
         self._ended = False
 
     @overload
-    def ns(
-        self,
-        name: str,
-        **options: Unpack[ViewOptions],
-    ) -> TransactionNamespace: ...
+    def ns(self, name: str, **options: Unpack[ViewOptions]) -> TransactionNamespace: ...
     @overload
     def ns(
-        self,
-        name: str,
-        *,
-        type: builtins.type[T],
-        **options: Unpack[ViewOptions],
+        self, name: str, *, type: builtins.type[T], **options: Unpack[ViewOptions]
     ) -> TransactionNamespace[str, T]: ...
     @overload
-    def ns(
-        self,
-        name: str,
-        *,
-        type: Any,
-        **options: Unpack[ViewOptions],
-    ) -> TransactionNamespace[str, Any]: ...
+    def ns(self, name: str, *, type: Any, **options: Unpack[ViewOptions]) -> TransactionNamespace[str, Any]: ...
+    @overload
+    def ns(self, name: str, *, keys: builtins.type[K], **options: Unpack[ViewOptions]) -> TransactionNamespace[K]: ...
     @overload
     def ns(
-        self,
-        name: str,
-        *,
-        keys: builtins.type[K],
-        **options: Unpack[ViewOptions],
-    ) -> TransactionNamespace[K]: ...
-    @overload
-    def ns(
-        self,
-        name: str,
-        *,
-        keys: builtins.type[K],
-        type: builtins.type[T],
-        **options: Unpack[ViewOptions],
+        self, name: str, *, keys: builtins.type[K], type: builtins.type[T], **options: Unpack[ViewOptions]
     ) -> TransactionNamespace[K, T]: ...
     @overload
     def ns(
-        self,
-        name: str,
-        *,
-        keys: Any = str,
-        type: Any = None,
-        **options: Unpack[ViewOptions],
+        self, name: str, *, keys: Any = str, type: Any = None, **options: Unpack[ViewOptions]
     ) -> TransactionNamespace[Any, Any]: ...
     def ns(
         self,

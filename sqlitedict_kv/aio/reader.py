@@ -9,10 +9,11 @@ from sqlitedict_kv.aio.lazy import LazyNamespace, LazyStore, OpenStore
 from sqlitedict_kv.engines.protocol import KeyRange
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.lru import NotHeldError
-from sqlitedict_kv.namespace import Namespace, NamespaceStats
+from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.operations.context import Defaults, Entry
 from sqlitedict_kv.operations.pagination import Page, checked_bounds
 from sqlitedict_kv.operations.prepare import Edits
+from sqlitedict_kv.operations.statistics import NamespaceStats
 from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.validation import (
     checked_bool,

@@ -17,10 +17,11 @@ from sqlitedict_kv.engines.layout import checked_layout
 from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
 from sqlitedict_kv.memoization.decorator import AsyncDecorator, Memoize
 from sqlitedict_kv.operations.context import Defaults
+from sqlitedict_kv.operations.statistics import Health, StoreStats
 from sqlitedict_kv.operations.type_variables import K, T
 from sqlitedict_kv.operations.view_options import LayoutOptions
 from sqlitedict_kv.options import MEMORY, StoreOptions, check_options, with_store_options
-from sqlitedict_kv.store import Health, Store, StoreStats
+from sqlitedict_kv.store import Store
 from sqlitedict_kv.validation import Duration, checked_namespace
 
 if TYPE_CHECKING:
@@ -81,52 +82,20 @@ class AsyncStore:
         return (await self._lazy.open_for_task()).store.capabilities
 
     @overload
-    def ns(
-        self,
-        name: str,
-        **options: Unpack[LayoutOptions],
-    ) -> AsyncNamespace: ...
+    def ns(self, name: str, **options: Unpack[LayoutOptions]) -> AsyncNamespace: ...
+    @overload
+    def ns(self, name: str, *, type: builtins.type[T], **options: Unpack[LayoutOptions]) -> AsyncNamespace[str, T]: ...
+    @overload
+    def ns(self, name: str, *, type: Any, **options: Unpack[LayoutOptions]) -> AsyncNamespace[str, Any]: ...
+    @overload
+    def ns(self, name: str, *, keys: builtins.type[K], **options: Unpack[LayoutOptions]) -> AsyncNamespace[K]: ...
     @overload
     def ns(
-        self,
-        name: str,
-        *,
-        type: builtins.type[T],
-        **options: Unpack[LayoutOptions],
-    ) -> AsyncNamespace[str, T]: ...
-    @overload
-    def ns(
-        self,
-        name: str,
-        *,
-        type: Any,
-        **options: Unpack[LayoutOptions],
-    ) -> AsyncNamespace[str, Any]: ...
-    @overload
-    def ns(
-        self,
-        name: str,
-        *,
-        keys: builtins.type[K],
-        **options: Unpack[LayoutOptions],
-    ) -> AsyncNamespace[K]: ...
-    @overload
-    def ns(
-        self,
-        name: str,
-        *,
-        keys: builtins.type[K],
-        type: builtins.type[T],
-        **options: Unpack[LayoutOptions],
+        self, name: str, *, keys: builtins.type[K], type: builtins.type[T], **options: Unpack[LayoutOptions]
     ) -> AsyncNamespace[K, T]: ...
     @overload
     def ns(
-        self,
-        name: str,
-        *,
-        keys: Any = str,
-        type: Any = None,
-        **options: Unpack[LayoutOptions],
+        self, name: str, *, keys: Any = str, type: Any = None, **options: Unpack[LayoutOptions]
     ) -> AsyncNamespace[Any, Any]: ...
     def ns(
         self,

@@ -7,8 +7,9 @@ from typing import Any
 from sqlitedict_kv.codecs.key_types import KeyType, key_type_of
 from sqlitedict_kv.namespace.keyed import KeyedNamespace
 from sqlitedict_kv.namespace.namespace import Namespace
-from sqlitedict_kv.namespace.reader import NamespaceReader, NamespaceStats
+from sqlitedict_kv.namespace.reader import NamespaceReader
 from sqlitedict_kv.operations.context import Defaults, StoreContext
+from sqlitedict_kv.operations.statistics import NamespaceStats
 
 __all__ = ["KeyType", "KeyedNamespace", "Namespace", "NamespaceReader", "NamespaceStats", "make_namespace"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from sqlitedict_kv.engines.protocol import AgeRange, KeyRange, Value
 from sqlitedict_kv.engines.record import Record
@@ -19,6 +19,7 @@ from sqlitedict_kv.operations.pagination import (
     cursor_after,
     key_of,
 )
+from sqlitedict_kv.operations.statistics import NamespaceStats
 from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.operations.views import NamespaceItems, NamespaceKeys, NamespaceValues
 from sqlitedict_kv.validation import (
@@ -32,18 +33,6 @@ from sqlitedict_kv.validation import (
 )
 
 T = TypeVar("T")
-
-
-class NamespaceStats(NamedTuple):
-    """The size of a namespace.
-
-    Attributes:
-        entries: how many entries can be read.
-        expired: how many have expired and were not removed yet.
-    """
-
-    entries: int
-    expired: int
 
 
 class NamespaceReader(Mapping[K, V]):

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import sqlite3
 
-from sqlitedict_kv.concurrency.backoff import Backoff
-from sqlitedict_kv.concurrency.deadline import Deadline
+from sqlitedict_kv.engines.sqlite.busy import BusyTimeout, patiently
 from sqlitedict_kv.engines.sqlite.database import Database
-from sqlitedict_kv.engines.sqlite.error_mapping import is_busy
+from sqlitedict_kv.errors import StoreBusyError
 
 BACKLOG_PAGES = 2000  # 8 MB of log, by any process
 EVERY_COMMITS = 1000  # of this process, where the backlog is not known
 GUARD_SECONDS = 0.05  # to wait for the write lock; a later write will try again
-GUARD_BACKOFF = Backoff(0.0005, 0.001)
 
 PASSIVE = "PRAGMA wal_checkpoint(PASSIVE)"
 
@@ -50,7 +48,7 @@ class Checkpointer:
         if self._database.in_memory:
             return True
         with self._database.aside() as guard, self._database.aside() as worker:
-            if not _try_to_begin(guard):
+            if not _try_to_begin(guard, self._database.label):
                 return False
             try:
                 self._database.patiently(lambda: worker.execute(PASSIVE).fetchone())
@@ -59,15 +57,9 @@ class Checkpointer:
             return True
 
 
-def _try_to_begin(guard: sqlite3.Cursor) -> bool:
-    deadline = Deadline(GUARD_SECONDS, GUARD_BACKOFF)
-    while True:
-        try:
-            guard.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            if not is_busy(error):
-                raise
-            if not deadline.pause():
-                return False
-        else:
-            return True
+def _try_to_begin(guard: sqlite3.Cursor, label: str) -> bool:
+    try:
+        patiently(lambda: guard.execute("BEGIN IMMEDIATE"), BusyTimeout(GUARD_SECONDS, label))
+    except StoreBusyError:
+        return False
+    return True

@@ -63,9 +63,8 @@ class Connection:
     def wake(self, raw: sqlite3.Connection, *, watched: bool) -> None:
         """Begin to use an open connection that has read from its file; *watched* to be asked for its data version."""
         self.raw = raw
-        raw.create_function(
-            NOTE_VERSION, 2, self.noted.setdefault
-        )  # of C, where a function of ours would cost twice as much
+        # A method of C, where a function of ours would cost twice as much.
+        raw.create_function(NOTE_VERSION, 2, self.noted.setdefault)
         self.cursor = raw.cursor()
         if self._location:
             self.place = FileIdentity(self._location)

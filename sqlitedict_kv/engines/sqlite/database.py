@@ -270,9 +270,7 @@ class Database:
         if stops(ours) and self._location:
             with self.main.lock:
                 with suppress(sqlite3.Error):  # the system may not tell now
-                    if (
-                        self.main.has_moved()
-                    ):  # for example a log without its file reads as damage, and the file may be sound
+                    if self.main.has_moved():  # a log without its file reads as damage, and the file may be sound
                         ours = self._detached()
                 self._stop(ours)
         return ours

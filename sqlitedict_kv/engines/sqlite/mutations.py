@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from sqlitedict_kv.engines.protocol import Change, Check, Delete, Edit, Outcome, Put, Touch
+from sqlitedict_kv.engines.protocol import Change, Check, Delete, Edit, Put, Touch
 from sqlitedict_kv.engines.sqlite.checksum import READ, batches, checksum, crc, is_checked, record_of, seal
-from sqlitedict_kv.engines.sqlite.error_mapping import UndecodableTextError, translate
 from sqlitedict_kv.engines.sqlite.maintenance import RAISE_FLOOR
 from sqlitedict_kv.engines.sqlite.session import Noted
 from sqlitedict_kv.errors import ConflictError, CorruptStoreError, DamagedEntryError
@@ -69,15 +67,6 @@ UPSERT_MANY_ROWS = """
         expires_at = excluded.expires_at, updated_at = excluded.updated_at,
         checksum = (kv.version + 1 & 0x7FFFFFFF) << 32 | (excluded.checksum & 0xFFFFFFFF)
 """
-# An entry that is copied gets a version above those of its source; what is inserted has one.
-RESTORE_MANY_ROWS = """
-    INSERT INTO kv (ns, key, value, content_type, version, expires_at, updated_at, checksum)
-    VALUES {}
-    ON CONFLICT (ns, key) DO UPDATE SET
-        value = excluded.value, content_type = excluded.content_type, version = max(kv.version + 1, excluded.version),
-        expires_at = excluded.expires_at, updated_at = excluded.updated_at,
-        checksum = (max(kv.version + 1, excluded.version) & 0x7FFFFFFF) << 32 | (excluded.checksum & 0xFFFFFFFF)
-"""
 VERSION = "SELECT version, expires_at FROM kv WHERE ns = ? AND key = ?"
 DELETE = "DELETE FROM kv WHERE ns = ? AND key = ?"
 TOUCH = "UPDATE kv SET expires_at = ?, checksum = ? WHERE ns = ? AND key = ?"
@@ -88,13 +77,12 @@ MAX_INTEGER = 2**63 - 1  # of SQLite
 EXPIRY_TYPES = (int, type(None))
 
 
-def _of_each_length(statement: str) -> list[str]:
+def of_each_length(statement: str) -> list[str]:
     """Return the statement for so many rows as its place in the list says."""
     return [statement.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * rows)) for rows in range(ENTRIES_PER_WRITE + 1)]
 
 
-UPSERT_MANY = _of_each_length(UPSERT_MANY_ROWS)
-RESTORE_MANY = _of_each_length(RESTORE_MANY_ROWS)
+UPSERT_MANY = of_each_length(UPSERT_MANY_ROWS)
 
 
 def names_of(edits: Iterable[Edit]) -> list[tuple[str, str]]:
@@ -127,67 +115,6 @@ def apply_in_order(cursor: sqlite3.Cursor, edits: Sequence[Edit], now: int) -> l
     return [apply(cursor, edit, now) for edit in edits]
 
 
-def apply_groups(
-    cursor: sqlite3.Cursor, groups: Sequence[Sequence[Edit]], now: int, noted: Callable[[], Noted], label: str
-) -> list[Outcome]:
-    """Apply groups within the open transaction; see :meth:`Engine.commit_groups`.
-
-    Plain writes of different entries, one after the other, go into one statement.
-
-    Args:
-        cursor: of the connection whose transaction it is.
-        groups: what to apply, in order.
-        now: the Unix time in milliseconds.
-        noted: returns the empty dict in which statements of that connection note versions.
-        label: names the store in errors.
-    """
-    outcomes: list[Outcome] = [[] for _ in groups]
-    plain: dict[tuple[str, str], tuple[int, Put]] = {}
-
-    def flush() -> None:
-        if plain:
-            versions = _put_plainly(cursor, [put for _, put in plain.values()], now, noted)
-            for (number, _), version in zip(plain.values(), versions, strict=True):
-                outcomes[number] = [version]
-            plain.clear()
-
-    for number, group in enumerate(groups):
-        first = group[0]
-        if len(group) == 1 and type(first) is Put and first.expected is None:
-            name = first[:2]
-            if name in plain:
-                flush()
-            plain[name] = number, first
-        else:
-            flush()
-            outcomes[number] = _apply_group(cursor, group, now, label)
-    flush()
-    return outcomes
-
-
-def _put_plainly(cursor: sqlite3.Cursor, puts: Sequence[Put], now: int, noted: Callable[[], Noted]) -> list[int]:
-    by_namespace: dict[str, list[Put]] = {}
-    for put in puts:
-        by_namespace.setdefault(put.namespace, []).append(put)
-    versions = {namespace: put_rows(cursor, noted(), group, now) for namespace, group in by_namespace.items()}
-    return [versions[put.namespace][put.key] for put in puts]
-
-
-def _apply_group(cursor: sqlite3.Cursor, edits: Sequence[Edit], now: int, label: str) -> Outcome:
-    """Apply one group; an error of the driver concerns all of them, but for text that cannot be read."""
-    try:
-        if len(edits) == 1:  # every single edit raises before it writes
-            return [apply(cursor, edits[0], now)]
-        with _savepoint(cursor):
-            return [apply(cursor, edit, now) for edit in edits]
-    except sqlite3.Error as error:
-        if not isinstance(translate(error, label), UndecodableTextError):
-            raise
-        return _damage_in(cursor, edits) or error
-    except Exception as error:
-        return error
-
-
 def values_of(edit: Put, now: int) -> tuple[object, ...]:
     """Return what UPSERT binds."""
     namespace, key, body, content_type, expires_at, _ = edit
@@ -213,18 +140,11 @@ def _key(edit: Put) -> str:
 def put_rows(cursor: sqlite3.Cursor, noted: Noted, puts: Sequence[Put], now: int) -> dict[str, int]:
     """Write entries of one namespace, no two of them under one key, and return their versions by key."""
     first = floor_of(cursor, puts[0].namespace) + 1
-    _write_rows(cursor, UPSERT_MANY, puts, first, now)
+    write_rows(cursor, UPSERT_MANY, puts, first, now)
     return {put.key: noted.get(put.key, first) for put in puts}
 
 
-def restore_rows(cursor: sqlite3.Cursor, namespace: str, puts: Sequence[Put], above: int, now: int) -> None:
-    """Write entries of one namespace, no two of them under one key, at versions greater than *above*."""
-    if above > 0:
-        cursor.execute(RAISE_FLOOR, (namespace, above))
-    _write_rows(cursor, RESTORE_MANY, puts, floor_of(cursor, namespace) + 1, now)
-
-
-def _write_rows(cursor: sqlite3.Cursor, statements: Sequence[str], puts: Sequence[Put], first: int, now: int) -> None:
+def write_rows(cursor: sqlite3.Cursor, statements: Sequence[str], puts: Sequence[Put], first: int, now: int) -> None:
     """Write rows by the statement for so many; a key that is created gets the version *first*."""
     high = checksum(first, 0)
     # In the order of the keys, writes to the same page come one after the other.
@@ -234,30 +154,6 @@ def _write_rows(cursor: sqlite3.Cursor, statements: Sequence[str], puts: Sequenc
             low = seal(crc(namespace, key, body, content_type, expires_at), now)
             values += (namespace, key, body, content_type, first, expires_at, now, high | low)
         cursor.execute(statements[len(batch)], values)
-
-
-@contextlib.contextmanager
-def _savepoint(cursor: sqlite3.Cursor) -> Iterator[None]:
-    """Undo what the block did, and nothing before it, if it raises."""
-    cursor.execute("SAVEPOINT one_group")
-    try:
-        yield
-    except BaseException:
-        if cursor.connection.in_transaction:  # some errors make SQLite undo all
-            cursor.execute("ROLLBACK TO one_group")
-            cursor.execute("RELEASE one_group")
-        raise
-    cursor.execute("RELEASE one_group")
-
-
-def _damage_in(cursor: sqlite3.Cursor, edits: Iterable[Edit]) -> DamagedEntryError | None:
-    """Return the error that names which of these entries holds text that is not UTF-8."""
-    for namespace, key in names_of(edits):
-        try:
-            cursor.execute(READ, (namespace, key)).fetchone()
-        except sqlite3.Error:
-            return DamagedEntryError(namespace, key, "it holds text that is not UTF-8")
-    return None
 
 
 def floor_of(cursor: sqlite3.Cursor, namespace: str) -> int:

@@ -18,19 +18,17 @@ from sqlitedict_kv.engines.protocol import (
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.sqlite.checksum import READ, Row, record_of
 from sqlitedict_kv.engines.sqlite.error_mapping import UndecodableTextError
+from sqlitedict_kv.engines.sqlite.group_commit import apply_groups
 from sqlitedict_kv.engines.sqlite.key_range import KEYS, KEYS_REVERSE, RECORDS, RECORDS_REVERSE, bounds_of
-from sqlitedict_kv.engines.sqlite.maintenance import RAISE_FLOOR, purge, raise_floors
+from sqlitedict_kv.engines.sqlite.maintenance import COUNT_ALL, RAISE_FLOOR, purge, raise_floors
 from sqlitedict_kv.engines.sqlite.mutations import (
-    MAX_INTEGER,
-    apply_groups,
     apply_in_order,
     floor_of,
     names_of,
     put_rows,
-    restore_rows,
 )
 from sqlitedict_kv.engines.sqlite.session import SQLiteSession
-from sqlitedict_kv.errors import CorruptStoreError, DamagedEntryError, UnsupportedError
+from sqlitedict_kv.errors import CorruptStoreError, DamagedEntryError
 
 # The primary key counts without a look at the rows; the unary plus leaves the expired to their own index.
 COUNT = """
@@ -48,7 +46,6 @@ BY_AGE_REVERSE = """
     WHERE rowid > ? AND rowid <= ? AND +ns = ? AND (expires_at IS NULL OR +expires_at > ?) ORDER BY rowid DESC LIMIT ?
 """
 COUNT_EXPIRED = "SELECT count(*) FROM kv WHERE expires_at <= ?"
-COUNT_ALL = "SELECT count(*) FROM kv"
 NEXT_NAMESPACE = "SELECT min(ns) FROM kv WHERE ns > ?"
 HAS_LIVE = "SELECT 1 FROM kv WHERE ns = ? AND (expires_at IS NULL OR expires_at > ?) LIMIT 1"
 CLEAR = "DELETE FROM kv WHERE ns = ?"
@@ -240,20 +237,6 @@ class SessionEngine:
         versions = self._session.transact(work, lambda _: names_of(edits), aside=len(edits) > LONG_COMMIT)
         self._count(edits, now)
         return versions
-
-    def restore(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> None:
-        """Write entries with distinct keys of a namespace, all or none, at versions greater than *above*.
-
-        The floor is raised to it, so those of keys that are created later are greater too.
-        """
-        if above >= MAX_INTEGER:
-            raise UnsupportedError(f"{self.label}: no version can follow {above} in namespace {namespace!r}")
-
-        def work(cursor: sqlite3.Cursor) -> None:
-            restore_rows(cursor, namespace, edits, above, now)
-
-        self._session.transact(work, lambda _: names_of(edits), aside=len(edits) > LONG_COMMIT)
-        self._count(edits, now)
 
     def commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
         """Apply edits in order, all or none."""

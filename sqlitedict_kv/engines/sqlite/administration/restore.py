@@ -1,0 +1,42 @@
+"""Restoring: the write of entries that come from another store, above the versions that they had there."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from sqlitedict_kv.engines.protocol import Put
+from sqlitedict_kv.engines.sqlite.database import Database
+from sqlitedict_kv.engines.sqlite.maintenance import RAISE_FLOOR
+from sqlitedict_kv.engines.sqlite.mutations import MAX_INTEGER, floor_of, names_of, of_each_length, write_rows
+from sqlitedict_kv.errors import UnsupportedError
+
+# An entry that is copied gets a version above those of its source; what is inserted has one.
+RESTORE_MANY_ROWS = """
+    INSERT INTO kv (ns, key, value, content_type, version, expires_at, updated_at, checksum)
+    VALUES {}
+    ON CONFLICT (ns, key) DO UPDATE SET
+        value = excluded.value, content_type = excluded.content_type, version = max(kv.version + 1, excluded.version),
+        expires_at = excluded.expires_at, updated_at = excluded.updated_at,
+        checksum = (max(kv.version + 1, excluded.version) & 0x7FFFFFFF) << 32 | (excluded.checksum & 0xFFFFFFFF)
+"""
+
+RESTORE_MANY = of_each_length(RESTORE_MANY_ROWS)
+
+
+def restore_entries(
+    database: Database, namespace: str, puts: Sequence[Put], above: int, now: int, *, aside: bool
+) -> None:
+    """Write entries of a namespace, no two of them under one key, all or none, at versions greater than *above*.
+
+    The floor is raised to it, so those of keys that are created later are greater too.
+    """
+    if above >= MAX_INTEGER:
+        raise UnsupportedError(f"{database.label}: no version can follow {above} in namespace {namespace!r}")
+
+    def work(cursor: sqlite3.Cursor) -> None:
+        if above > 0:
+            cursor.execute(RAISE_FLOOR, (namespace, above))
+        write_rows(cursor, RESTORE_MANY, puts, floor_of(cursor, namespace) + 1, now)
+
+    database.transact(work, lambda _: names_of(puts), aside=aside)
