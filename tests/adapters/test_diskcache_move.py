@@ -7,10 +7,14 @@ import pickle
 import sqlite3
 import subprocess
 import sys
-import time
+import time as clock
 import zlib
 from contextlib import closing
-from pathlib import Path
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from uuid import UUID
 
 import pytest
 
@@ -159,11 +163,11 @@ def test_code_in_a_pickle_runs_only_where_that_is_asked_for_and_then_with_a_warn
         cache["plain"] = [1]
     for unpickle in (False, "plain"):
         report = move(old, new / str(unpickle), unpickle=unpickle)
-        assert len(report.skipped) == (5 if unpickle is False else 4)
+        assert len(report.skipped) == (5 if unpickle is False else 3)
         assert not Path("trapped").exists()
     reasons = " ".join(entry.reason for entry in report.skipped)
     assert "mkdir" in reasons
-    assert "OrderedDict" in reasons
+    assert "test_diskcache_move.Own" in reasons
 
     with pytest.warns(RuntimeWarning, match="code"):
         report = move(old, new / "all", unpickle=True)
@@ -183,9 +187,8 @@ def test_code_in_a_pickle_runs_only_where_that_is_asked_for_and_then_with_a_warn
 def test_plain_loads_reads_plain_data_alone():
     value = [None, True, 1, 2**99, 1.5, "x", b"y", (1,), {"a": {1}}, frozenset([2])]
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        if protocol >= 4:  # sets, bytes and frozensets have names before
-            assert plain_loads(pickle.dumps(value, protocol)) == value
-        for bad in (len, Trap(), collections.OrderedDict(), bytearray(b"x") if protocol < 5 else Trap):
+        assert plain_loads(pickle.dumps(value, protocol)) == value
+        for bad in (len, Trap(), Own(), collections.defaultdict(list), range(3), Trap):
             with pytest.raises(pickle.UnpicklingError):
                 plain_loads(pickle.dumps(bad, protocol))
     bomb = ["x"]
@@ -196,6 +199,142 @@ def test_plain_loads_reads_plain_data_alone():
     bomb.append(bomb)
     with pytest.raises(pickle.UnpicklingError, match="holds itself"):
         plain_loads(pickle.dumps(bomb))
+
+
+NAMED = [
+    date(2026, 1, 2),
+    time(1, 2, 3, 4, tzinfo=UTC),
+    datetime(2026, 1, 2, 3, 4, 5, 6),
+    datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=-5), "EST")),
+    timedelta(days=-1, microseconds=1),
+    Decimal("-1.50E+100"),
+    Decimal("NaN"),
+    Fraction(-7, 3),
+    UUID("12345678123456781234567812345678"),
+    PurePosixPath("a/b"),
+    Path("a", "é"),
+    PureWindowsPath("c:/x"),
+    collections.OrderedDict(b=1, a=(2, {3})),
+    collections.deque([1, [2]], maxlen=3),
+    collections.Counter("abca"),
+    1 + 2j,
+    bytearray(b"\x00\xff"),
+    b"\x00\xff",
+    b"",
+    frozenset([1, (2,)]),
+]
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("value", NAMED, ids=lambda value: type(value).__name__)
+def test_plain_loads_reads_types_of_the_standard_library(value, protocol):
+    for whole in (value, [value, {"twice": (value,)}, value]):
+        found = plain_loads(pickle.dumps(whole, protocol))
+        assert type(found) is type(whole)
+        assert repr(found) == repr(whole)
+    if isinstance(value, datetime):
+        assert found[0].tzinfo == value.tzinfo
+
+
+def test_values_of_the_standard_library_are_moved(old, new):
+    with diskcache.Cache(old) as cache:
+        for number, value in enumerate(NAMED):
+            cache[number] = value
+    report = move(old, new, unpickle="plain")
+    assert report.skipped == []
+    with ours.Cache(new) as cache:
+        for number, value in enumerate(NAMED):
+            assert (repr(cache[number]), type(cache[number])) == (repr(value), type(value))
+
+
+class Setting:
+    """Makes a pickle that sets attributes of what it names."""
+
+    def __init__(self, kind, state):
+        self.kind, self.state = kind, state
+
+    def __reduce__(self):
+        return (self.kind, ("1",), self.state) if self.kind is Decimal else (self.kind, (), self.state)
+
+
+def test_a_pickle_changes_no_class_and_needs_no_memory_for_what_it_repeats():
+    for kind in (collections.OrderedDict, collections.deque, collections.Counter, Decimal):
+        for state in ({"items": 1}, (None, {"__init__": 1})):
+            with pytest.raises(pickle.UnpicklingError):
+                plain_loads(pickle.dumps(Setting(kind, state)))
+    # GLOBAL, an empty tuple, BUILD: attributes of the class itself
+    for name in (b"uuid\nUUID", b"datetime\ndate", b"collections\nOrderedDict"):
+        with pytest.raises(pickle.UnpicklingError, match="attributes"):
+            plain_loads(b"c" + name + b"\n(N}\x8c\x01xK\x01stb.")
+    for call in (b"cbuiltins\nbytearray\n(J\xff\xff\xff\x7ftR.", b"cfractions\nFraction\n(\x8c\x0b1e999999999tR."):
+        with pytest.raises(Exception):  # noqa: B017, PT011 - whatever: it does not take the memory
+            plain_loads(call)
+    copies = b"](" + b"K\x01" * 200_000 + b"eq\x00" + b"0](" + b"ccollections\ndeque\nh\x00\x85R" * 200 + b"e."
+    with pytest.raises(pickle.UnpicklingError, match="parts"):
+        plain_loads(copies)
+
+
+FUZZ = r"""
+import collections, pickle, random, sys
+from tests.adapters.test_diskcache_move import NAMED
+from sqlitedict_kv.adapters._compat.plain_pickle import plain_loads
+
+random.seed(sys.argv[1])
+good = [pickle.dumps(value, protocol) for value in [*NAMED, NAMED] for protocol in range(2, 6)]
+for body in good:
+    plain_loads(body)
+b"x".decode("raw_unicode_escape")  # it is imported at its first use
+kinds = [type(value) for value in NAMED] + [type(plain_loads), type(pickle)]
+before = [dict(vars(kind)) for kind in kinds]
+names = [b"os\nsystem", b"builtins\neval", b"builtins\ngetattr", b"collections\ndeque", b"uuid\nUUID", b"os\nmkdir"]
+heard = []
+
+def listen(event, arguments):
+    if event in ("import", "exec", "compile", "open", "pickle.find_class") or event.startswith(("os.", "subprocess.")):
+        heard.append((event, arguments))
+
+sys.addaudithook(listen)
+outcomes = collections.Counter()
+for number in range(5_000):
+    body = bytearray(random.choice(good))
+    for _ in range(random.randrange(1, 6)):
+        place = random.randrange(len(body) + 1)
+        match random.randrange(4):
+            case 0:
+                body[place : place + 1] = bytes([random.randrange(256)])
+            case 1:
+                body[place:place] = b"c" + random.choice(names) + b"\n"
+            case 2:
+                body[place:place] = random.choice(b"RbioO\x81\x92\x93}(t)0QPaseu").to_bytes()
+            case 3:
+                other = random.choice(good)
+                cut = random.randrange(len(other))
+                body[place:] = other[cut:]
+    try:
+        plain_loads(bytes(body))
+        outcomes["read"] += 1
+    except Exception as error:
+        outcomes[type(error).__name__] += 1
+assert not heard, heard[:5]
+assert [dict(vars(kind)) for kind in kinds] == before
+assert outcomes["read"] > 100 and outcomes["UnpicklingError"] > 100, outcomes
+print("nothing happened")
+"""
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_no_pickle_however_it_was_changed_calls_or_changes_anything(seed):
+    root = Path(__file__).parent.parent.parent
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FUZZ, str(seed)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.stdout == "nothing happened\n", done.stderr[-3000:]
 
 
 @pytest.mark.parametrize("disk", [None, ours.JSONDisk])
@@ -329,7 +468,7 @@ def test_a_large_directory_is_moved_in_reasonable_steps(old, new):
     with diskcache.Cache(old) as cache, cache.transact():
         for number in range(2000):
             cache.set(f"k{number}", number, expire=1000, tag=number % 3)
-    begun = time.time()
+    begun = clock.time()
     assert move(old, new).moved == 2000
     with ours.Cache(new) as cache:
         assert cache.evict(0) == 667
@@ -514,3 +653,23 @@ def test_bombs_and_deep_nesting_are_skipped(old, new, monkeypatch):
     ]
     with ours.Cache(new) as cache:
         assert list(cache) == ["kept"]
+
+
+# -- diskcache-community, which goes on with diskcache's directories
+
+
+@pytest.mark.parametrize("disk", ["Disk", "JSONDisk", "SafeDisk"])
+@pytest.mark.parametrize("kind", ["Cache", "FanoutCache"])
+def test_directories_of_diskcache_community_are_moved_too(old, new, kind, disk):
+    community = pytest.importorskip("diskcache_community")
+    values = {"text": "x", "large": "y" * LARGE, "list": [1, {"a": None}], "number": 1.5}
+    if disk != "JSONDisk":
+        values |= {"tuple": (1, {2}), "date": datetime(2026, 1, 2), "decimal": Decimal("1.5"), "bytes": b"z" * LARGE}
+    with getattr(community, kind)(old, disk=getattr(community, disk), size_limit=2**25, cull_limit=0) as cache:
+        for key, value in values.items():
+            cache.set(key, value, tag="t", expire=1000)
+    report = move(old, new, unpickle="plain")
+    assert (report.moved, report.skipped) == (len(values), [])
+    with getattr(ours, kind)(new) as cache:
+        assert {key: cache.get(key, tag=True) for key in values} == {key: (value, "t") for key, value in values.items()}
+        assert cache.cull_limit == 0

@@ -1,9 +1,10 @@
-"""Pickles of plain data, read without importing or calling anything."""
+"""Pickles of plain data, read without importing anything and without calling what the pickle names."""
 
 from __future__ import annotations
 
 import io
 import pickle
+from collections import deque
 from typing import Any, NoReturn
 
 MOST_PARTS = 10_000_000  # of a value; a pickle may name one part any number of times
@@ -14,16 +15,28 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> NoReturn:
         """Refuse to look anything up."""
-        raise pickle.UnpicklingError(f"it needs {module}.{name}")
+        raise _NamedError(f"it needs {module}.{name}")
+
+
+class _NamedError(pickle.UnpicklingError):
+    """Says that a pickle names something."""
 
 
 def plain_loads(pickled: bytes) -> Any:
-    """Return the value of a pickle of None, bool, int, float, str, bytes, list, tuple, dict, set and frozenset.
+    """Return the value of a pickle of plain data.
+
+    That is None, bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, the types of
+    ``datetime``, Decimal, Fraction, UUID, paths, OrderedDict, deque and Counter.
 
     Raises:
         pickle.UnpicklingError: it holds something else, or a small pickle would become a huge value.
     """
-    value = _PlainUnpickler(io.BytesIO(pickled)).load()
+    try:
+        value = _PlainUnpickler(io.BytesIO(pickled)).load()
+    except _NamedError:
+        from sqlitedict_kv.adapters._compat.named_pickle import NamedUnpickler  # noqa: PLC0415 - mostly not needed
+
+        value = NamedUnpickler(pickled, MOST_PARTS).load()
     try:
         parts = _parts(value, {})
     except RecursionError:
@@ -35,7 +48,7 @@ def plain_loads(pickled: bytes) -> Any:
 
 def _parts(value: Any, known: dict[int, int]) -> int:
     """Return how many parts a value has when each is written out; shared ones are counted as often as they occur."""
-    if not isinstance(value, list | tuple | dict | set | frozenset):
+    if not isinstance(value, list | tuple | dict | set | frozenset | deque):
         return 1
     if id(value) not in known:
         inside = [part for pair in value.items() for part in pair] if isinstance(value, dict) else value

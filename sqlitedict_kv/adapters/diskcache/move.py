@@ -26,7 +26,17 @@ KEPT_SETTINGS = frozenset({"size_limit", "cull_limit", "statistics"})
 KEPT_POLICIES = ("none", "least-recently-stored")
 
 # What can be wrong with one entry; the others are moved all the same.
-UNKEPT = (UnreadableError, CodecError, TooLargeError, TypeError, ValueError, OverflowError, RecursionError, MemoryError)
+UNKEPT = (
+    UnreadableError,
+    CodecError,
+    TooLargeError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+    AttributeError,
+)
 
 
 def move(
@@ -47,8 +57,9 @@ def move(
         disk: ``JSONDisk`` or ``Disk``, as the directory was opened with; None looks at the keys.
         unpickle: what to do with keys and values that are pickles, as diskcache makes them of tuples, dicts and
             whatever it has no column for. False skips them. ``"plain"`` reads those of plain data (None, bool, numbers,
-            str, bytes, lists, tuples, dicts, sets) and skips those that would import or call anything. True reads them
-            all, **which runs whatever code they contain**; what no codec of the target keeps is skipped then.
+            str, bytes, lists, tuples, dicts, sets, dates and times, Decimal, Fraction, UUID, paths, OrderedDict, deque,
+            Counter) and skips the others; no code can run. True reads them all, **which runs whatever code they
+            contain**; what no codec of the target keeps is skipped then.
 
     Returns:
         what was moved, and what was not and why.

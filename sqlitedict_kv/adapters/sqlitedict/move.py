@@ -42,7 +42,17 @@ ORIGINAL_TABLES = """
 ROWS = "SELECT rowid, key, value FROM {} WHERE rowid >= ? ORDER BY rowid LIMIT ?"
 
 # What can be wrong with one entry; the others are moved all the same.
-UNKEPT = (UnreadableError, CodecError, TooLargeError, TypeError, ValueError, OverflowError, RecursionError, MemoryError)
+UNKEPT = (
+    UnreadableError,
+    CodecError,
+    TooLargeError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+    AttributeError,
+)
 
 
 def move(
@@ -87,8 +97,9 @@ def move(
         timeout: seconds to wait while others write to the target.
         outer_stack: has no effect.
         unpickle: what to do with pickles. False skips them. ``"plain"`` reads those of plain data (None, bool, numbers,
-            str, bytes, lists, tuples, dicts, sets) and skips those that would import or call anything. True reads them
-            all, **which runs whatever code they contain**; what no codec keeps is skipped then.
+            str, bytes, lists, tuples, dicts, sets, dates and times, Decimal, Fraction, UUID, paths, OrderedDict, deque,
+            Counter) and skips the others; no code can run. True reads them all, **which runs whatever code they
+            contain**; what no codec keeps is skipped then.
 
     Returns:
         what was moved, and what was not and why.
