@@ -1,8 +1,6 @@
-"""Shape of the package: small modules, short functions, one word for one thing, and imports that harm nobody."""
+"""Shape of the package: small modules, short functions, and one word for one thing."""
 
 import ast
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -91,40 +89,3 @@ def test_the_core_can_be_read_in_one_sitting():
     names = {path.relative_to(PACKAGE).as_posix() for path in core} - BESIDE_THE_CORE
     lines = {name: lines_of(name) for name in names}
     assert sum(lines.values()) <= MAX_CORE_LINES, lines
-
-
-IMPORT_ALL = """
-import importlib, pkgutil, sys
-import sqlitedict_kv
-from sqlitedict_kv import copy, Store
-before = {name: getattr(sqlitedict_kv, name) for name in sqlitedict_kv.__all__}
-for module in pkgutil.walk_packages(sqlitedict_kv.__path__, "sqlitedict_kv."):
-    if not module.name.endswith("__main__"):
-        try:
-            importlib.import_module(module.name)
-        except ImportError as error:  # of an optional dependency
-            assert not (error.name or "").startswith("sqlitedict_kv"), error
-        except Exception as error:  # Django that is not configured
-            assert type(error).__module__.startswith("django"), error
-changed = [name for name, thing in before.items() if getattr(sqlitedict_kv, name) is not thing]
-assert not changed, changed
-from sqlitedict_kv import copy, diagnose
-with Store(":memory:") as source, Store(":memory:") as target:
-    source.ns("n")["k"] = 1
-    copy(source, target)
-    assert target.ns("n")["k"] == 1
-assert callable(diagnose)
-"""
-
-
-def test_importing_every_module_leaves_each_public_name_as_it_was(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORT_ALL],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(PACKAGE.parent)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr

@@ -50,6 +50,7 @@ def warmed(ns, *keys):
 # -- any schedule
 
 
+@pytest.mark.slow
 @posix
 def test_fifty_thousand_operations_of_processes_and_threads_are_linearizable(path):
     history, hits = record(Plan(str(path), operations=51_000, processes=3, threads=2, seed=1))

@@ -478,7 +478,7 @@ class ModelOnCluster(ModelOnServers):
 
 TestModelInMemory = Model.TestCase
 TestModelInMemory.settings = SETTINGS
-TestModelOnFile = ModelOnFile.TestCase
+TestModelOnFile = pytest.mark.slow(ModelOnFile.TestCase)
 TestModelOnFile.settings = SETTINGS
 
 

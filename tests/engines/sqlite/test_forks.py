@@ -130,6 +130,7 @@ def busy(store, threads=3):
     assert problems == []
 
 
+@pytest.mark.slow
 def test_a_fork_beside_busy_threads_hangs_nobody_and_loses_nothing(path):
     with Store(path) as store:
         n = store.ns("n")
@@ -147,6 +148,7 @@ def test_a_fork_beside_busy_threads_hangs_nobody_and_loses_nothing(path):
         assert seen(path) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["close", "collect", "exit"])
 def test_what_the_child_does_with_its_copy_does_not_hurt_the_parent(path, how):
     """A child that closes an inherited connection drops the POSIX locks of its parent."""
@@ -344,6 +346,7 @@ def test_a_child_forked_while_a_thread_is_inside_sqlite_is_refused(path, monkeyp
     store.close()
 
 
+@pytest.mark.slow
 def test_a_child_forked_inside_a_transaction_never_hurts_it(path, monkeypatch):
     """A child that closed the connection would drop the parent's locks in the middle of its write."""
     monkeypatch.setattr(fork_safety, "PATIENCE", 0.05)

@@ -32,6 +32,7 @@ def integrity(path):
         connection.close()
 
 
+@pytest.mark.slow
 def test_many_processes_open_a_new_file_at_the_same_instant(tmp_path):
     rounds, count = 8, 16
     with ExitStack() as stack:
@@ -293,6 +294,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_kill_9_takes_nothing_that_was_acknowledged(tmp_path):
     path, count = tmp_path / "store.db", 3
     generator = random.Random(5)
