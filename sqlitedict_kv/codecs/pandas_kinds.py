@@ -117,13 +117,13 @@ def build_levels(parts: list[Any]) -> pd.MultiIndex:
     return pd.MultiIndex(levels, codes, names=names, sortorder=sortorder)
 
 
-INDEX = LibraryKind("pandas.Index", take_index, build_index)
+INDEX = LibraryKind("pandas.Index", take_index, build_index, raw_parts=False)
 INDEXES = (
     pd.Index, pd.DatetimeIndex, pd.TimedeltaIndex, pd.PeriodIndex, pd.IntervalIndex, pd.CategoricalIndex,
 )  # fmt: skip
 KINDS: dict[type, LibraryKind] = {
-    pd.DataFrame: LibraryKind("pandas.DataFrame", take_frame, build_frame),
-    pd.Series: LibraryKind("pandas.Series", take_series, build_series),
+    pd.DataFrame: LibraryKind("pandas.DataFrame", take_frame, build_frame, raw_parts=False),
+    pd.Series: LibraryKind("pandas.Series", take_series, build_series, raw_parts=False),
     pd.RangeIndex: LibraryKind(
         "pandas.RangeIndex", lambda value: [value.start, value.stop, value.step, value.name], build_range
     ),

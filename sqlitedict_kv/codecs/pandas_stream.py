@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -52,10 +53,12 @@ def _may_be_exact(frame: pd.DataFrame) -> bool:
 
 
 def _object_parts(frame: pd.DataFrame) -> Iterator[Any]:
-    """Give what holds Python objects: columns, levels of the index, categories."""
-    for place in range(frame.shape[1]):
-        column = frame.iloc[:, place]
-        yield column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
+    """Give what may hold Python objects: columns, levels of the index, categories."""
+    for place, dtype in enumerate(frame.dtypes):
+        if isinstance(dtype, np.dtype) and dtype.hasobject:
+            yield frame.iloc[:, place]
+        elif isinstance(dtype, pd.CategoricalDtype):
+            yield dtype.categories
     index = frame.index
     yield from index.levels if isinstance(index, pd.MultiIndex) else [index]
 
@@ -74,18 +77,21 @@ def _is_exact(made: pd.DataFrame, value: pd.DataFrame) -> bool:
         )
     except AssertionError:
         return False
-    pairs = [
-        (made.index, value.index),
-        *((made.iloc[:, place], column) for place, (_, column) in enumerate(value.items())),
-    ]
-    return all(_is_same_inside(*pair) for pair in pairs)
+    dtypes = zip(made.dtypes, value.dtypes, strict=True)
+    return all(_is_same_dtype(*pair) for pair in dtypes) and _is_same_index(made.index, value.index)
 
 
-def _is_same_inside(made: Any, value: Any) -> bool:
-    """Return whether levels, offsets and zones are the same, not only equal."""
+def _is_same_index(made: Any, value: Any) -> bool:
+    """Return whether levels, offsets and names are the same, not only equal."""
     if isinstance(value, pd.MultiIndex):
         levels = zip(made.levels, value.levels, strict=True)
-        return made.names == value.names and all(a.equals(b) and _is_same_inside(a, b) for a, b in levels)
-    zones = type(getattr(made.dtype, "tz", None)) is type(getattr(value.dtype, "tz", None))
+        return made.names == value.names and all(a.equals(b) and _is_same_index(a, b) for a, b in levels)
     offsets = getattr(made, "freq", None) == getattr(value, "freq", None)
-    return zones and offsets and repr(made.dtype) == repr(value.dtype) and type(made.name) is type(value.name)
+    return offsets and _is_same_dtype(made.dtype, value.dtype) and type(made.name) is type(value.name)
+
+
+def _is_same_dtype(made: Any, value: Any) -> bool:
+    """Return whether zones are of the same class, and the missing item of texts is the same."""
+    if isinstance(value, np.dtype):
+        return bool(made == value)
+    return type(getattr(made, "tz", None)) is type(getattr(value, "tz", None)) and repr(made) == repr(value)
