@@ -1,8 +1,8 @@
-"""How users write; checked by mypy and never run."""
+"""How users write; checked by mypy and pyright, and never run."""
 
 from collections.abc import MutableMapping
 from datetime import date
-from typing import Any, assert_type
+from typing import Any, NamedTuple, assert_type
 
 from redis import Redis, RedisCluster
 
@@ -13,6 +13,7 @@ from sqlitedict_kv import (
     CopyReport,
     Entry,
     Health,
+    Kind,
     Namespace,
     Page,
     Store,
@@ -163,3 +164,91 @@ async def asynchronous() -> None:
     assert_type(await Lock(ausers, "k").acquire_async(), bool)
     assert_type(AsyncStore.over(store).sync_store, Store)
     await ausers.sit("k", 1)  # type: ignore[attr-defined] # a slip
+
+
+# -- values of one type
+
+
+class User:
+    name: str
+
+
+class Team(NamedTuple):
+    users: list[User]
+
+
+members = store.ns("members", type=User, ttl="1h")
+assert_type(members, Namespace[str, User])
+assert_type(members["a"], User)
+assert_type(members.get("a"), User | None)
+assert_type(members.get("a", 3), User | int)
+assert_type(members.get_with_meta("a"), Entry[User] | None)
+assert_type(members.get_many(["a"]), dict[str, User])
+assert_type(members.get_many_with_meta(["a"]), dict[str, Entry[User]])
+assert_type(members.pop("a"), User)
+assert_type(members.pop("a", None), User | None)
+assert_type(members.popitem(), tuple[str, User])
+assert_type(members.setdefault("a", User()), User)
+assert_type(members.modify("a", lambda user: user, default=User()), User)
+assert_type(members.copy(), dict[str, User])
+assert_type(list(members), list[str])
+assert_type(list(members.values()), list[User])
+assert_type(list(members.items()), list[tuple[str, User]])
+assert_type(members.list("a").keys, tuple[str, ...])
+for name, found in members.scan("a"):
+    assert_type(name, str)
+    assert_type(found.value, User)
+members["b"] = User()
+members["b"] = 3  # type: ignore[assignment] # pyright: ignore[reportArgumentType]
+members.set("b", "no")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+members[1]  # type: ignore[index] # pyright: ignore[reportArgumentType]
+members.set_many({"a": User()})
+teams = store.ns("teams", type=dict[str, list[User]])
+assert_type(teams, Namespace[str, dict[str, list[User]]])
+assert_type(teams["a"]["b"], list[User])
+assert_type(store.ns("tuples", type=tuple[User, ...])["a"], tuple[User, ...])
+assert_type(store.ns("named", type=Team)["a"].users, list[User])
+maybe = store.ns("maybe", type=User | None)  # a union is not a type[T] yet (PEP 747)
+assert_type(maybe, Namespace[str, Any])
+birthdays = store.ns("by day", keys=date, type=User)
+assert_type(birthdays, Namespace[date, User])
+assert_type(birthdays[date(2026, 1, 1)], User)
+assert_type(birthdays.list().keys, tuple[date, ...])
+birthdays["today"]  # type: ignore[index] # pyright: ignore[reportArgumentType]
+assert_type(store.ns("n", keys=tuple[str, int], type=User), Namespace[tuple[str, int], User])
+assert_type(store.ns("n", keys=int), Namespace[int, Any])
+untyped: Namespace = store.ns("untyped")
+untyped["a"] = untyped["b"]
+Store(types=[User, Kind(Team, name="team", was=["old.Team"])])
+Store(types=[Kind(User, encode=lambda user: user.name, decode=lambda name: User())])
+Store(types=User)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+with store.atomic() as recorded:
+    recorded.ns("members", type=User)["a"] = User()
+    recorded.ns("members", type=User)["a"] = 3  # type: ignore[assignment] # pyright: ignore[reportArgumentType]
+with store.exclusive() as holding:
+    assert_type(holding.ns("members", type=User)["a"], User)
+
+
+@store.memoize(type=list[User])
+def users_of(team: str) -> list[User]:
+    return []
+
+
+assert_type(users_of("a"), list[User])
+amembers = astore.ns("members", type=User)
+assert_type(amembers, AsyncNamespace[str, User])
+
+
+async def typed() -> None:
+    assert_type(await amembers.get("a"), User | None)
+    assert_type(await amembers.get_with_meta("a"), Entry[User] | None)
+    assert_type(await amembers.get_many(["a"]), dict[str, User])
+    assert_type(await amembers.pop("a"), User)
+    assert_type(await amembers.modify("a", lambda user: user), User)
+    await amembers.set("a", User())
+    await amembers.set("a", 3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    async for key, user in amembers.items():
+        assert_type(key, str)
+        assert_type(user, User)
+    async with astore.atomic() as tx:
+        tx.ns("members", type=User).set("a", User())
