@@ -143,7 +143,11 @@ class Codecs:
 
     def _encode_allowed(self, value: Any) -> tuple[bytes, str]:
         """Return an object of an allowed class."""
-        body = self._as_objects(value)
+        known = self._catalog.object_of(type(value))
+        try:
+            body = None if known is None else json_objects.encode_flat(value, known)
+        except CodecError:
+            body = None
         return self._encode_object(value) if body is None else (body, OBJECTS)
 
     def _encode_object(self, value: Any) -> tuple[bytes, str]:
@@ -167,6 +171,8 @@ class Codecs:
                 refused = error  # what the library's format cannot hold, its parts may
         body = self._as_objects(value)
         if body is not None:
+            if type(value) not in (list, dict):  # the next one needs no attempt at plain JSON
+                self._by_type[type(value)] = self._encode_allowed
             return body, OBJECTS
         try:
             head, buffers = tags.pack(value, self._catalog, limit=self._limit)

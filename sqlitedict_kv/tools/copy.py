@@ -9,8 +9,7 @@ from hashlib import sha256
 from secrets import token_hex
 from typing import NamedTuple
 
-import orjson
-
+from sqlitedict_kv.codecs.json_engine import ENGINE
 from sqlitedict_kv.engines.protocol import Delete, KeyRange, Put
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import TooLargeError
@@ -172,7 +171,7 @@ class _Bookmark:
         self._source = reader.engine.label
         identity = _identity(self._source)
         self._lasting = identity is not None
-        self._key = sha256(orjson.dumps([identity, chosen])).hexdigest()
+        self._key = sha256(ENGINE.dumps([identity, chosen])).hexdigest()
         self._run = token_hex(16)
 
     def found(self) -> _Position:
@@ -180,18 +179,18 @@ class _Bookmark:
         record = self._writer.engine.read(BOOKMARKS, self._key) if self._lasting else None
         if record is None:
             return NOWHERE
-        kept = orjson.loads(record.body)
+        kept = ENGINE.loads(record.body)
         return _Position(kept["namespace"], kept["after"], kept["copied"], kept["here"])
 
     def put(self, position: _Position) -> None:
         """Write how far this copy has come."""
-        body = orjson.dumps({"source": self._source, "run": self._run, **position._asdict()})
+        body = ENGINE.dumps({"source": self._source, "run": self._run, **position._asdict()})
         self._writer.engine.put(BOOKMARKS, self._key, body, "application/json", None, self._writer.now())
 
     def is_in(self, context: StoreContext) -> bool:
         """Return whether a store has what was written into the target, and so is the target, whatever its name."""
         record = context.engine.read(BOOKMARKS, self._key)
-        return record is not None and orjson.loads(record.body)["run"] == self._run
+        return record is not None and ENGINE.loads(record.body)["run"] == self._run
 
     def remove(self) -> None:
         """Forget the progress, so that the next copy starts again."""
