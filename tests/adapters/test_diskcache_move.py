@@ -655,6 +655,21 @@ def test_bombs_and_deep_nesting_are_skipped(old, new, monkeypatch):
         assert list(cache) == ["kept"]
 
 
+def test_the_summary_groups_what_was_skipped_by_reason(old, new):
+    with diskcache.Cache(old, eviction_policy="least-recently-used") as cache:
+        cache["plain"] = 1
+        for number in range(1200):
+            cache[number] = [number]
+        cache[(1, 2)] = "tuple"
+    report = move(old, new)
+    assert str(report).splitlines() == [
+        "1 entries moved; 0 were there already, 0 had expired, 1,201 skipped",
+        "  1,200 skipped: its value is a pickle (first: 0)",
+        f"  1 skipped: its key is a pickle (first: {report.skipped[-1].key})",
+        "  not kept: eviction_policy 'least-recently-used': 'least-recently-stored' it is",
+    ]
+
+
 # -- diskcache-community, which goes on with diskcache's directories
 
 

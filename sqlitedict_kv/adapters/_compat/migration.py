@@ -6,6 +6,7 @@ import pickle
 import shutil
 import sqlite3
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -47,7 +48,7 @@ class Skipped:
 
 @dataclass(slots=True)
 class Moved:
-    """Report of a migration of a file or a directory.
+    """Report of a migration of a file or a directory; ``str()`` of it groups the skipped entries by reason.
 
     Attributes:
         moved: how many were written to the target.
@@ -64,6 +65,17 @@ class Moved:
     skipped: list[Skipped] = field(default_factory=list)
     unkept: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """Return a summary to read."""
+        others = f"{self.present:,} were there already, {self.expired:,} had expired, {len(self.skipped):,} skipped"
+        lines = [f"{self.moved:,} entries moved; {others}"]
+        first = {entry.reason: entry.key for entry in reversed(self.skipped)}
+        for reason, count in Counter(entry.reason for entry in self.skipped).most_common():
+            lines.append(f"  {count:,} skipped: {reason} (first: {first[reason]})")
+        lines += [f"  not kept: {note}" for note in self.unkept]
+        lines += [f"  damaged: {note}" for note in self.damaged]
+        return "\n".join(lines)
 
     def skip(self, place: str, key: Any, error: Exception) -> None:
         """Note an entry that is left behind."""
