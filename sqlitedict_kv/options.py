@@ -151,6 +151,7 @@ class Settings(NamedTuple):
     lru_policy: Policy | None
     codecs: Codecs
     clock: Callable[[], float]
+    given: dict[str, Any]  # the keyword arguments as they were
 
 
 def check_options(path: str | os.PathLike[str] | Client, given: StoreOptions, kind: str = "Store") -> Settings:
@@ -189,6 +190,7 @@ def check_options(path: str | os.PathLike[str] | Client, given: StoreOptions, ki
             validation.checked_codecs(options["codecs"]), validation.checked_types(options["types"]), largest
         ),
         clock=validation.checked_callable(options["clock"], "clock"),
+        given=dict(given),
     )
     engine.check(target, settings.engine_options)
     _refuse_misfits(settings, options)
@@ -256,3 +258,23 @@ def _refuse_misfits(settings: Settings, options: Mapping[str, Any]) -> None:
             raise UnsupportedError(f"{name} is not for {settings.label}: {why}")
     if options["lru_staleness"] is not None and options["lru_bytes"] is None:
         raise ValueError("lru_staleness needs lru_bytes; without an LRU nothing is stale")
+
+
+def address_to_pickle(settings: Settings) -> tuple[str | None, str | None]:
+    """Return the address by which another process opens a store; or None, and why there is none."""
+    target = settings.target
+    if not isinstance(target, str):
+        return None, f"a store over a client object cannot be pickled ({settings.label}); open it by its address"
+    if target == MEMORY:
+        return None, "a store in memory cannot be pickled, as another process would not see it; give it a path"
+    if settings.engine is FILES:
+        return os.path.abspath(target), None
+    from urllib.parse import urlsplit  # noqa: PLC0415 - for servers alone
+
+    parts = urlsplit(target)
+    if parts.password or "password" in parts.query:
+        return None, (
+            f"a store with a password in its address cannot be pickled ({settings.label}), as the password would lie "
+            f"in the pickle; let each process open the store by itself"
+        )
+    return target, None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
+from weakref import WeakValueDictionary
 
 from sqlitedict_kv import validation
 from sqlitedict_kv.engines.layout import checked_layout
@@ -19,11 +20,11 @@ from sqlitedict_kv.memoization.result_store import ResultStore
 from sqlitedict_kv.namespace import Namespace, make_namespace
 from sqlitedict_kv.open_engine import open_engine
 from sqlitedict_kv.operations import optional
-from sqlitedict_kv.operations.context import Defaults, StoreContext
+from sqlitedict_kv.operations.context import Defaults, Origin, StoreContext
 from sqlitedict_kv.operations.statistics import Health, StoreStats
 from sqlitedict_kv.operations.type_variables import K, T
 from sqlitedict_kv.operations.view_options import LayoutOptions
-from sqlitedict_kv.options import MEMORY, Settings, StoreOptions, check_options, with_store_options
+from sqlitedict_kv.options import MEMORY, Settings, StoreOptions, address_to_pickle, check_options, with_store_options
 from sqlitedict_kv.transaction import Transaction
 from sqlitedict_kv.validation import (
     Duration,
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 
     from sqlitedict_kv.engines.optional import Quarantine
     from sqlitedict_kv.engines.registry import Client
+
+
+# Contexts that were opened by unpickling, by address and options.
+UNPICKLED: WeakValueDictionary[tuple[str, str], StoreContext] = WeakValueDictionary()
 
 
 @with_store_options
@@ -83,6 +88,27 @@ class Store:
         engine, lru = open_engine(settings)
         self._engine = engine
         self._context = StoreContext(engine, settings.codecs, settings.clock, settings.max_value_bytes, lru)
+        address, obstacle = address_to_pickle(settings)
+        self._context.origin = Origin(Store._context_at, address, settings.given, obstacle)
+
+    @staticmethod
+    def _context_at(address: str, options: StoreOptions) -> StoreContext:
+        """Return the context of a store that was pickled, which this process opens once as long as it is used."""
+        name = address, repr(sorted(options.items()))
+        context = UNPICKLED.get(name)
+        if context is None:
+            context = UNPICKLED[name] = Store(address, **options)._context  # noqa: SLF001 - its own
+        return context
+
+    @classmethod
+    def _at(cls, address: str, options: StoreOptions) -> Self:
+        """Return a store that was pickled."""
+        store = cls.__new__(cls)
+        store._share(cls._context_at(address, options))  # noqa: SLF001 - a third way to make one
+        return store
+
+    def _share(self, context: StoreContext) -> None:
+        self._context, self._engine = context, context.engine
 
     @property
     def quarantined(self) -> Quarantine | None:
@@ -262,6 +288,11 @@ class Store:
     def close(self) -> None:
         """Close the file, or the connections; later calls raise StoreClosedError. Closing twice is fine."""
         self._engine.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as address and options; a store in memory, or with a password in its address, raises TypeError."""
+        assert self._context.origin is not None
+        return type(self)._at, self._context.origin.arguments()  # noqa: SLF001 - its own
 
     def __enter__(self) -> Self:
         """Return the store itself."""

@@ -65,7 +65,7 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
         lazy, defaults = self._lazy, self._defaults._replace(codecs=codecs)
         awaited: AsyncNamespace[Any, Any] = AsyncNamespace(lazy, self._name, defaults)
         return ResultStore(
-            lazy,
+            id(lazy),
             awaited.sync_namespace,
             LazyNamespace(lazy, lease_namespace(self._name), Defaults(None, None)),
             lambda: Transaction(lazy.open().context.with_codecs(codecs)),

@@ -17,7 +17,7 @@ Fit = Callable[[Any], Any]  # returns a key as one of the declared type, raises 
 class KeyType:
     """Keys of a declared type, as the texts that the store keeps and back."""
 
-    __slots__ = ("_fit", "name")
+    __slots__ = ("_declared", "_fit", "name")
 
     def __init__(self, declared: Any) -> None:
         """Take a type of keys: see :meth:`sqlitedict_kv.Store.ns`.
@@ -26,7 +26,12 @@ class KeyType:
             TypeError: keys of this type cannot be kept.
         """
         self.name = declared.__name__ if type(declared) is type else str(declared)
+        self._declared = declared
         self._fit = _fit_of(declared)
+
+    def __reduce__(self) -> tuple[type[KeyType], tuple[Any]]:
+        """Pickle as the declared type."""
+        return KeyType, (self._declared,)
 
     def encode(self, key: Any) -> str:
         """Return the text of a key.

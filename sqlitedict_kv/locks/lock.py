@@ -83,6 +83,16 @@ class Semaphore:
         """Hold nothing in a child: the leases are the parent's."""
         self._leases = WeakKeyDictionary()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle as what it was made with; what is held stays with its owner."""
+        return {name: value for name, value in self.__dict__.items() if name != "_leases"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Hold nothing."""
+        self.__dict__.update(state)
+        self.forget_after_fork()
+        forgets_after_fork(self)
+
     # -- to acquire
 
     def acquire(self, *, timeout: float | None = None, blocking: bool = True) -> bool:

@@ -204,7 +204,7 @@ class Memoize(Generic[D]):
                 raise TypeError("this store is awaited, and so is what it memoizes: an async def function")
             keys = CallKeys(
                 checked, name=name, version=version, code=code, was=was, ignore=ignore, typed=typed, key=key,
-                key_functions=place.codecs.key_functions, place=(id(place.store), place.results.name),
+                key_functions=place.codecs.key_functions, place=(place.store, place.results.name),
             )  # fmt: skip
             return _decorated(checked, keys, Results(for_results_of(place, checked, kind), policy, keys), policy)
 

@@ -55,7 +55,7 @@ class ResultStore(NamedTuple):
     """The namespaces of results and of leases, and what belongs to them.
 
     Attributes:
-        store: stands for the store, by its identity.
+        store: the identity of the store in this process.
         results: the namespace of the results.
         leases: the namespace of the leases.
         atomic: returns a transaction on both, as Store.atomic does.
@@ -69,7 +69,7 @@ class ResultStore(NamedTuple):
         data_version: returns a function that returns another object after each commit, None if there is none.
     """
 
-    store: object
+    store: int
     results: ResultSpace
     leases: ResultSpace
     atomic: Callable[[], Any]

@@ -92,6 +92,10 @@ class SingleFlight:
         self._expected: Counter[str] = Counter()  # callers on their way to a flight, by key
         forgets_after_fork(self)
 
+    def __reduce__(self) -> tuple[type[SingleFlight], tuple[()]]:
+        """Pickle as none: computations stay in their process."""
+        return SingleFlight, ()
+
     def __contains__(self, key: str) -> bool:
         """Return whether a computation for *key* is under way; an answer of the moment."""
         return key in self._by_key

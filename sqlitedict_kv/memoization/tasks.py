@@ -119,6 +119,10 @@ class Tasks:
         self.offload = in_thread if off_loop is None else off_loop.in_thread
         self._tasks: dict[Flight, asyncio.Task[Any]] = {}  # a loop holds its tasks by weak references only
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without tasks, which stay in their process."""
+        return {**self.__dict__, "_tasks": {}}
+
     def launch(self, flight: Flight, steps: Steps[Any]) -> Steps[Any]:
         """Compute in a task, and wait for it."""
         return (yield self._ride(flight, self._start(flight, steps)))

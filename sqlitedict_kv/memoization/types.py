@@ -61,6 +61,10 @@ class MemoizeCounters:
     undecodable: int = 0
     storage_errors: int = 0
 
+    def __reduce__(self) -> tuple[type[MemoizeCounters], tuple[()]]:
+        """Pickle as zeros: they count what happens in one process."""
+        return MemoizeCounters, ()
+
 
 class MemoizeOptions(TypedDict, total=False):
     """The options of memoize by name, for type checkers; :meth:`Memoize.__call__` says what they mean."""

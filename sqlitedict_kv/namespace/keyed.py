@@ -33,6 +33,10 @@ class KeyedNamespace(Namespace[K, V]):
         super().__init__(context, name, defaults, read_value)
         self._key_type = key_type
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as other namespaces do, with the type of the keys."""
+        return type(self), (self._context, self._name, self._defaults, self._key_type)
+
     def _text(self, key: object) -> Any:
         return self._key_type.encode(key)
 

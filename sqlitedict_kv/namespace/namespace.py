@@ -288,7 +288,7 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
         leases: Namespace = Namespace(context, lease_namespace(self._name), Defaults(None, None))
         notes: Namespace = Namespace(context, note_namespace(self._name), Defaults(None, None))
         return ResultStore(
-            self._engine,
+            id(self._engine),
             results,
             leases,
             lambda: Transaction(context),

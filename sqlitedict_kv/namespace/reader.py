@@ -62,6 +62,10 @@ class NamespaceReader(Mapping[K, V]):
         self._name = name
         self._defaults = defaults
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the store's address and options, with the name and the defaults."""
+        return type(self), (self._context, self._name, self._defaults)
+
     # -- reading
 
     def __getitem__(self, key: K) -> V:

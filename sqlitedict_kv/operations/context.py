@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from copy import copy
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, NoReturn
 
@@ -58,10 +57,42 @@ class ReadCounters:
         self.misses = 0
 
 
+class Origin(NamedTuple):
+    """The address and the options that a store was opened with, by which it is pickled.
+
+    Attributes:
+        context: takes the two and returns the context of an open store.
+        path: an absolute path or an address; None if it cannot be pickled.
+        options: the keyword arguments.
+        obstacle: why it cannot be pickled, and what to do; None if it can.
+    """
+
+    context: Callable[[str, Any], StoreContext]
+    path: str | None
+    options: Mapping[str, Any]
+    obstacle: str | None = None
+
+    def arguments(self) -> tuple[str, Any]:
+        """Return the address and the options; raise TypeError if they cannot be pickled."""
+        if self.path is None:
+            raise TypeError(self.obstacle)
+        return self.path, self.options
+
+
 class StoreContext:
     """The engine, the codecs, the clock and the limits of one store."""
 
-    __slots__ = ("clock", "codecs", "counters", "engine", "lru", "max_value_bytes", "read_value")
+    __slots__ = (
+        "__weakref__",
+        "clock",
+        "codecs",
+        "counters",
+        "engine",
+        "lru",
+        "max_value_bytes",
+        "origin",
+        "read_value",
+    )
 
     def __init__(
         self, engine: Engine, codecs: Codecs, clock: Callable[[], float], max_value_bytes: int, lru: LRU | None = None
@@ -73,13 +104,20 @@ class StoreContext:
         self.max_value_bytes = max_value_bytes
         self.lru = lru
         self.counters = ReadCounters()
+        self.origin: Origin | None = None
         self.read_value: Callable[[str, str], Value | None] = engine.read_value if lru is None else lru.read_value
 
     def with_codecs(self, codecs: Codecs) -> StoreContext:
         """Return the same, with other codecs."""
-        other = copy(self)
-        other.codecs = codecs
+        other = StoreContext(self.engine, codecs, self.clock, self.max_value_bytes, self.lru)
+        other.counters, other.origin = self.counters, self.origin
         return other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the address and the options of the store; raise TypeError where that is not possible."""
+        if self.origin is None:
+            raise TypeError(f"a view of {self.engine.label} cannot be pickled, for what it is part of cannot be")
+        return self.origin.context, self.origin.arguments()
 
     def now(self) -> int:
         """Return the Unix time in milliseconds, by the store's clock."""

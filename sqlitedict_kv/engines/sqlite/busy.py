@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from threading import get_ident
 from typing import TypeVar
 
 from sqlitedict_kv.concurrency.backoff import Backoff
@@ -23,18 +24,38 @@ T = TypeVar("T")
 BACKOFF = Backoff(0.0005, 0.001, growth=1.5)
 
 
+class Holders:
+    """The threads of this process that hold the lock of a file in a block of ``exclusive()``."""
+
+    def __init__(self, label: str) -> None:
+        """Begin with none for the store called *label*."""
+        self.threads: set[int] = set()
+        self._label = label
+
+    def refuse(self, action: str) -> None:
+        """Raise for a thread that would wait for itself."""
+        if get_ident() in self.threads:
+            raise RuntimeError(
+                f"cannot {action} in the block of exclusive(), which holds the lock of {self._label}; "
+                f"use what the block is given, or do it outside"
+            )
+
+
 class BusyTimeout(Deadline):
     """The time that one call may spend waiting."""
 
-    __slots__ = ("_label",)
+    __slots__ = ("_holders", "_label")
 
-    def __init__(self, timeout: float, label: str) -> None:
-        """Start to wait for at most *timeout* seconds for the store called *label*."""
+    def __init__(self, timeout: float, label: str, holders: Holders | None = None) -> None:
+        """Start to wait for at most *timeout* seconds for the store called *label*; a holder does not wait."""
         super().__init__(timeout, BACKOFF)
         self._label = label
+        self._holders = holders
 
     def wait(self, cause: BaseException) -> None:
         """Sleep before the next attempt, or raise StoreBusyError if the time is up."""
+        if self._holders is not None:
+            self._holders.refuse("write through the store")
         if not self.pause():
             raise self.exhausted() from cause
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from threading import Lock, get_ident
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Literal, TypeVar
 from weakref import finalize
@@ -13,7 +13,7 @@ from weakref import finalize
 from sqlitedict_kv.engines.optional import CommitObserver
 from sqlitedict_kv.engines.protocol import Keys
 from sqlitedict_kv.engines.sqlite import fork_safety
-from sqlitedict_kv.engines.sqlite.busy import BusyTimeout, patiently
+from sqlitedict_kv.engines.sqlite.busy import BusyTimeout, Holders, patiently
 from sqlitedict_kv.engines.sqlite.connection import NO_CURSOR, AsleepError, Connection
 from sqlitedict_kv.engines.sqlite.error_mapping import is_busy, showable_cause, stops, translate
 from sqlitedict_kv.engines.sqlite.files.location import Location
@@ -53,8 +53,7 @@ class Database:
     ) -> None:
         """Open the file at *path*, made if there is none and *readonly* is false; None is memory."""
         self.label = path or ":memory:"
-        self.readonly = readonly
-        self.durability = durability
+        self.readonly, self.durability = readonly, durability
         self._timeout = timeout
         self._quarantines = on_corrupt == "quarantine" and path is not None and not readonly
         self.quarantined: Quarantine | None = None
@@ -71,7 +70,7 @@ class Database:
         self._connections = [self.main]
         self._held: list[Lock] = []  # by a fork under way
         self._caught = False  # whether a fork did not wait for the end of a call
-        self.holders: set[int] = set()  # threads that are in a block of exclusive()
+        self.holders = Holders(self.label)  # in a block of exclusive()
         with fork_safety.opening, self.main.lock:
             self._open(BusyTimeout(timeout, self.label))
             fork_safety.enroll(self)
@@ -101,24 +100,15 @@ class Database:
         """
         if not isinstance(error, sqlite3.Error):
             raise error
-        patience = BusyTimeout(self._timeout, self.label)
+        patience = BusyTimeout(self._timeout, self.label, self.holders)
         while isinstance(error, AsleepError) or is_busy(error):
             if not isinstance(error, AsleepError):
-                self.refuse_holder("write through the store")
                 patience.wait(error)
             try:
                 return self._attempt(work, patience)
             except sqlite3.Error as another:
                 error = another
         raise self.failure(error) from showable_cause(error)
-
-    def refuse_holder(self, action: str) -> None:
-        """Raise for a thread that would wait for itself."""
-        if get_ident() in self.holders:
-            raise RuntimeError(
-                f"cannot {action} in the block of exclusive(), which holds the lock of {self.label}; "
-                f"use what the block is given, or do it outside"
-            )
 
     def transact(self, work: Work[T], touched: Callable[[T], Keys] = anything, *, aside: bool = False) -> T:
         """Call *work* within a write transaction.

@@ -266,20 +266,20 @@ class SQLiteEngine(SessionEngine):
         self._database.require_writable()
         if self._database.in_memory:
             raise UnsupportedError("exclusive() needs a store in a file; one in memory has a single connection")
-        self._database.refuse_holder("begin another block")
+        self._database.holders.refuse("begin another block")
         thread = get_ident()
         strange: sqlite3.Error | None = None
         with self._database.aside() as cursor:
             held = OpenTransaction(self._database, cursor)
             held.begin()
-            self._database.holders.add(thread)
+            self._database.holders.threads.add(thread)
             try:
                 yield SessionEngine(held, held.wrote)
                 held.commit()
             except sqlite3.Error as error:  # ours are translated: it is of another database, and no reason to stop
                 strange = error
             finally:
-                self._database.holders.discard(thread)
+                self._database.holders.threads.discard(thread)
                 held.end()
         if strange is not None:
             raise strange
@@ -341,5 +341,5 @@ class SQLiteEngine(SessionEngine):
 
     def close(self) -> None:
         """Release everything; later calls raise StoreClosedError."""
-        self._database.refuse_holder("close the store")
+        self._database.holders.refuse("close the store")
         self._database.close()
