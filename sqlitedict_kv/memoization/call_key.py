@@ -255,6 +255,8 @@ class CallKeys:
 
     def _checked_parameters(self, ignored: frozenset[str]) -> frozenset[str]:
         """Return the parameters that are ignored, where each name is that of one or of a variable closed over."""
+        if not ignored:
+            return ignored
         known = {parameter.name for parameter in self._parameters}
         free = {name for layer in self.identity.layers for name in layer.__code__.co_freevars}
         takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in self._parameters)
@@ -271,6 +273,8 @@ class CallKeys:
 
 
 def _checked_ignore(ignore: object) -> frozenset[str]:
+    if ignore == ():
+        return frozenset()
     if isinstance(ignore, str) or not isinstance(ignore, Collection):
         raise TypeError(f"ignore must be a collection of names such as ('self',), not {type(ignore).__name__}")
     for name in ignore:

@@ -109,6 +109,8 @@ class StoreContext:
 
     def with_codecs(self, codecs: Codecs) -> StoreContext:
         """Return the same, with other codecs."""
+        if codecs is self.codecs:
+            return self
         other = StoreContext(self.engine, codecs, self.clock, self.max_value_bytes, self.lru)
         other.counters, other.origin = self.counters, self.origin
         return other
