@@ -20,7 +20,7 @@ from sqlitedict_kv.memoization.result_store import ResultStore
 from sqlitedict_kv.namespace import Namespace, make_namespace
 from sqlitedict_kv.open_engine import open_engine
 from sqlitedict_kv.operations import optional
-from sqlitedict_kv.operations.context import Defaults, Origin, StoreContext
+from sqlitedict_kv.operations.context import NEWEST, Defaults, Origin, StoreContext
 from sqlitedict_kv.operations.statistics import Health, StoreStats
 from sqlitedict_kv.operations.type_variables import K, T
 from sqlitedict_kv.operations.view_options import LayoutOptions
@@ -90,6 +90,8 @@ class Store:
         self._context = StoreContext(engine, settings.codecs, settings.clock, settings.max_value_bytes, lru)
         address, obstacle = address_to_pickle(settings)
         self._context.origin = Origin(Store._context_at, address, settings.given, obstacle)
+        if address is not None:
+            NEWEST[address] = self._context
 
     @staticmethod
     def _context_at(address: str, options: StoreOptions) -> StoreContext:

@@ -12,6 +12,7 @@ from sqlitedict_kv.errors import (
     NotConfirmedError,
     OutcomeUnknownError,
     StoreBusyError,
+    StoreClosedError,
     StoreDetachedError,
     StoreFullError,
     StoreIOError,
@@ -30,7 +31,7 @@ STORAGE_FAILURES = (
     OutcomeUnknownError,
     NotConfirmedError,
 )
-READ_FAILURES = (DecodeError, *STORAGE_FAILURES)  # that a hit may raise
+READ_FAILURES = (DecodeError, StoreClosedError, *STORAGE_FAILURES)  # that a hit may raise
 
 
 class Failures:

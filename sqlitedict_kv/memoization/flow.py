@@ -16,7 +16,7 @@ from sqlitedict_kv.concurrency.lease import BACKOFF, Lease
 from sqlitedict_kv.concurrency.owners import Carrier, Owner
 from sqlitedict_kv.concurrency.sansio import Blocking, Invoke, Pause, Steps
 from sqlitedict_kv.concurrency.wait_graph import find_cycle, waiting
-from sqlitedict_kv.errors import DecodeError, KVError, ReadOnlyError
+from sqlitedict_kv.errors import DecodeError, KVError, ReadOnlyError, StoreClosedError
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.failures import STORAGE_FAILURES
 from sqlitedict_kv.memoization.lease_wait import LeaseWait
@@ -85,6 +85,11 @@ class Flow:
 
     def recover(self, key: str, args: Args, kwargs: Kwargs, error: KVError) -> Steps[Any]:
         """Return the result although its look-up raised *error*, or raise that if the options say so."""
+        if isinstance(error, StoreClosedError):
+            if not self._results.move_to_open_store():
+                raise error
+            value = yield from self._try(key, self._driver.read(partial(self._results.look, key)), MISSING)
+            return value if value is not MISSING else (yield from self.miss(key, args, kwargs))
         if isinstance(error, DecodeError):
             self._results.failures.note_undecodable(key, error)
             return (yield from self._find(key, args, kwargs, self._obtain_again))

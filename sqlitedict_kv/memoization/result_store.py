@@ -66,6 +66,7 @@ class ResultStore(NamedTuple):
         off_loop: the way to all this from tasks; None is that a read may be made on the loop.
         recoded: returns the same place for results that other codecs encode.
         notes: the namespace of the notes which bodies of a function were used.
+        successor: returns the same place in a store that was opened later at the same address, None if there is none.
         data_version: returns a function that returns another object after each commit, None if there is none.
     """
 
@@ -81,6 +82,7 @@ class ResultStore(NamedTuple):
     recoded: Callable[[Codecs], ResultStore] | None = None
     notes: NoteSpace | None = None
     data_version: Callable[[], Callable[[], object] | None] = lambda: None
+    successor: Callable[[], ResultStore | None] = lambda: None
 
 
 def for_results_of(place: ResultStore, function: Callable[..., Any], kind: object) -> ResultStore:

@@ -51,15 +51,26 @@ class Results:
 
     def __init__(self, place: ResultStore, policy: Policy, keys: CallKeys) -> None:
         """Keep the results of calls that have *keys* at *place*."""
-        self._result_store = place
         self._policy = policy
-        self._space = place.results
-        self.leases = Leases(place.leases, policy.lease, self._extend)
+        self._keys = keys
         self.counters = MemoizeCounters()
         self.failures = Failures(policy, self.counters)
-        self.get = place.results.get
         self.off_loop = place.off_loop
-        self._former = FormerResults(place, keys, self.clear)
+        self._use(place)
+
+    def _use(self, place: ResultStore) -> None:
+        self._result_store = place
+        self._space = place.results
+        self.leases = Leases(place.leases, self._policy.lease, self._extend)
+        self.get = place.results.get
+        self._former = FormerResults(place, self._keys, self.clear)
+
+    def move_to_open_store(self) -> bool:
+        """Go on in a store that was opened later on the same file; return False if there is none."""
+        place = self._result_store.successor()
+        if place is not None:
+            self._use(place)
+        return place is not None
 
     # -- before the function is called
 

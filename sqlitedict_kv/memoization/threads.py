@@ -26,12 +26,15 @@ def decorate(
 
     @wraps(function)
     def hard_wrapper(*args: Any, **kwargs: Any) -> Any:
+        nonlocal get
         # The hit, flat: a key, a read.
         key = key_of(args, kwargs)
         try:
             value = get(key, MISSING)
         except READ_FAILURES as error:
-            return run(flow.recover(key, args, kwargs, error))
+            result = run(flow.recover(key, args, kwargs, error))
+            get = results.get  # another one if the store was closed and opened again
+            return result
         if value is MISSING:
             return run(miss(key, args, kwargs))
         counters.hits += 1

@@ -299,7 +299,12 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
             recoded=self._results_by,
             notes=notes,
             data_version=lambda: data_version(context.engine),
+            successor=lambda: self._results_at(context.newer(), codecs),
         )
+
+    def _results_at(self, context: StoreContext | None, codecs: Codecs) -> ResultStore | None:
+        """Return where memoize keeps results in the store of *context*, if that is one."""
+        return None if context is None else Namespace(context, self._name, self._defaults)._results_by(codecs)  # noqa: SLF001 - its own
 
     def __ior__(self, other: Any) -> Self:  # type: ignore[override,misc] # as dict: | gives a dict, |= the mapping itself
         """Write all that :meth:`update` would."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, NoReturn
+from weakref import WeakValueDictionary
 
 from sqlitedict_kv.codecs.limits import too_large
 from sqlitedict_kv.codecs.registry import Codecs
@@ -79,6 +80,10 @@ class Origin(NamedTuple):
         return self.path, self.options
 
 
+# The newest context of each address that can be pickled, as long as its store is there.
+NEWEST: WeakValueDictionary[str, StoreContext] = WeakValueDictionary()
+
+
 class StoreContext:
     """The engine, the codecs, the clock and the limits of one store."""
 
@@ -106,6 +111,11 @@ class StoreContext:
         self.counters = ReadCounters()
         self.origin: Origin | None = None
         self.read_value: Callable[[str, str], Value | None] = engine.read_value if lru is None else lru.read_value
+
+    def newer(self) -> StoreContext | None:
+        """Return the context of a store that was opened later at the same address, None if there is none."""
+        newest = None if self.origin is None or self.origin.path is None else NEWEST.get(self.origin.path)
+        return None if newest is None or newest.engine is self.engine else newest
 
     def with_codecs(self, codecs: Codecs) -> StoreContext:
         """Return the same, with other codecs."""

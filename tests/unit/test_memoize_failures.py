@@ -509,3 +509,24 @@ def test_recursion_through_memoize_is_deeper_than_it_was(store):
         return depth(x - 1) + 1 if x else 0
 
     assert depth(180) == 180
+
+
+@pytest.mark.parametrize("options", [{}, {"ttl": 60, "refresh_before": 1}])
+def test_a_function_goes_on_when_its_store_is_closed_and_opened_again_as_in_a_cell_that_is_run_again(path, options):
+    store = Store(path)
+    load, calls = counted(store, **options)
+    assert load(1) == [1]
+    store.close()
+    with pytest.raises(StoreClosedError):
+        load(1)
+    with Store(path) as again:
+        assert load(1) == load(1) == [1]
+        assert load(2) == load(2) == [2]
+        assert load.peek(2).value == [2]
+        assert load.forget(2)
+        assert again.ns("memoize")[load.cache_key(1)] == [1]
+        assert calls == [1, 2]
+    with pytest.raises(StoreClosedError):
+        load(1)
+    with Store(path.with_name("another.db")), pytest.raises(StoreClosedError):
+        load(1)
