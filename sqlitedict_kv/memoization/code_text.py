@@ -75,7 +75,8 @@ def names_of(code: CodeType) -> Names:
                 written.add(inner.co_names[argument])
             elif operation in WRITES_CELL and argument >= first_free:
                 cells.add(inner.co_freevars[argument - first_free])
-    return Names(tuple(name for name in read if name not in written), frozenset(cells))
+    # __name__ and its like, which the body of a class reads, are other ones in a process that was spawned.
+    return Names(tuple(name for name in read if name not in written and name[:2] != "__"), frozenset(cells))
 
 
 def _with_inner(code: CodeType) -> Iterator[CodeType]:

@@ -523,12 +523,14 @@ def test_names_are_read_and_written_as_the_bytecode_does():
                 def inner():
                     nonlocal c
                     c = deep
+                class Inner:
+                    x = of_a_class
                 return c, inner, thing.attribute
             return f
         f = make(1, 2, 3)
     """)
     names = names_of(namespace["f"].__code__)
-    assert set(names.globals_read) == {"read_too", "read", "deep", "thing"}
+    assert set(names.globals_read) == {"read_too", "read", "deep", "thing", "of_a_class"}
     assert names.cells_written == {"a", "c"}
 
 
