@@ -26,6 +26,7 @@ import uuid
 import zoneinfo
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 Maker = Callable[[], Any]
@@ -722,6 +723,18 @@ def missing(section: str) -> str | None:
         except ImportError:
             return library
     return None
+
+
+def sections() -> Iterator[Any]:
+    """Give the names of the sections as parameters of tests; torch, which is large, only where it is installed.
+
+    Those that need a library are marked `frameworks`.
+    """
+    import pytest  # noqa: PLC0415 - benchmarks.kinds has none
+
+    for name, (libraries, _) in SECTIONS.items():
+        if name != "torch" or find_spec("torch"):
+            yield pytest.param(name, marks=[pytest.mark.frameworks] if libraries else [])
 
 
 def samples(section: str) -> Iterator[Sample]:

@@ -28,8 +28,7 @@ ARGUMENTS_ONLY = {
 }  # fmt: skip
 
 
-@pytest.mark.frameworks
-@pytest.mark.parametrize("section", kinds.SECTIONS)
+@pytest.mark.parametrize("section", [*kinds.sections()])
 def test_every_kind_of_value_is_an_argument_and_no_two_are_one(section):
     if library := kinds.missing(section):
         pytest.skip(f"{library} is not installed")

@@ -3,8 +3,6 @@
 A test is a whole section: its kinds are made by libraries that take seconds to import, which collecting must not.
 """
 
-from importlib.util import find_spec
-
 import pytest
 
 from sqlitedict_kv import CodecError, Store
@@ -19,14 +17,7 @@ pytestmark = [
 WANTED = 170
 
 
-def sections():
-    """Give the names of the sections; torch, which is too large to be installed for this, where it is."""
-    for name, (libraries, _) in kinds.SECTIONS.items():
-        if name != "torch" or find_spec("torch"):
-            yield pytest.param(name, marks=[pytest.mark.frameworks] if libraries else [])
-
-
-@pytest.fixture(params=[*sections()])
+@pytest.fixture(params=[*kinds.sections()])
 def samples(request):
     """The kinds of a section."""
     if library := kinds.missing(request.param):
