@@ -129,10 +129,12 @@ class CacheDirectory:
                 opened = self.opened()  # which may have to wait too, while others make the file
                 return call(opened)
             except StoreBusyError as error:
-                if self._holder == get_ident():
-                    raise Timeout(f"{error}; another task of this thread is in transact(), and waits for it") from error
                 if not retry:
                     raise Timeout(str(error)) from error
+            except RuntimeError as error:  # the store refuses a thread that would wait for itself
+                if self._holder != get_ident():
+                    raise
+                raise Timeout(f"{error}; another task of this thread is in transact(), and waits for it") from error
             except StoreClosedError:
                 with self._opening:
                     if self._open is opened:  # forked while a thread was about to close it
