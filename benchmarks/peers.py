@@ -107,7 +107,7 @@ class RawSQLite(Peer):
 
         import orjson
 
-        from sqlitedict_kv.engines.sqlite import database, engine, key_range, mutations, schema
+        from sqlitedict_kv.engines.sqlite import engine, key_range, mutations, opening, schema
 
         # The statements are those of the engine itself: a copy here would stay behind when they change.
         read, upsert, keys, remove = engine.READ_VALUE, mutations.UPSERT, key_range.KEYS, mutations.DELETE
@@ -116,7 +116,7 @@ class RawSQLite(Peer):
         path = directory / "raw.db"
         is_new = not path.exists()
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
-        pragmas = (*database.PRAGMAS, database.SYNCHRONOUS["process"])
+        pragmas = (*opening.PRAGMAS, opening.SYNCHRONOUS["process"])
         for pragma in ("PRAGMA journal_mode = WAL", *pragmas, f"PRAGMA wal_autocheckpoint = {WRITE_AHEAD_PAGES}"):
             self._connection.execute(pragma)
         if is_new:
