@@ -11,7 +11,7 @@ from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.operations.optional import require_exclusive
 from sqlitedict_kv.operations.type_variables import K, T
 from sqlitedict_kv.operations.view_options import ViewOptions
-from sqlitedict_kv.validation import Duration, checked_namespace
+from sqlitedict_kv.validation import Duration, check_namespace
 
 if TYPE_CHECKING:
     import builtins
@@ -50,8 +50,8 @@ class Exclusive:
         content_type: str | None = None,
     ) -> Namespace[Any, Any]:
         """Return a namespace within the transaction; the arguments are those of :meth:`Store.ns`."""
-        defaults = Defaults.checked(self._context.codecs, ttl, content_type, type)
-        return make_namespace(self._context, checked_namespace(name), defaults, keys)
+        defaults = Defaults.of(self._context.codecs, ttl, content_type, type)
+        return make_namespace(self._context, check_namespace(name), defaults, keys)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from sqlitedict_kv import validation
 from sqlitedict_kv.codecs.kinds import Kind
 from sqlitedict_kv.codecs.registry import Codec, Codecs
 from sqlitedict_kv.engines.address import scheme_of, split_address
-from sqlitedict_kv.engines.registry import FILES, addressed, engine_of
+from sqlitedict_kv.engines.registry import FILES, engine_of, specs_with_addresses
 from sqlitedict_kv.engines.spec import EngineSpec
 from sqlitedict_kv.errors import UnsupportedError
 
@@ -184,12 +184,10 @@ def check_options(path: str | os.PathLike[str] | Client, given: StoreOptions, ki
         label=engine.label(target),
         engine_options={name: options[name] for name in engine.options if name in options},
         max_value_bytes=largest,
-        lru_bytes=validation.checked_size(options["lru_bytes"], "lru_bytes", lowest=1),
+        lru_bytes=validation.check_size(options["lru_bytes"], "lru_bytes", lowest=1),
         lru_policy=_check_policy(options["lru_policy"], options["lru_bytes"]),
-        codecs=Codecs(
-            validation.checked_codecs(options["codecs"]), validation.checked_types(options["types"]), largest
-        ),
-        clock=validation.checked_callable(options["clock"], "clock"),
+        codecs=Codecs(validation.check_codecs(options["codecs"]), validation.check_types(options["types"]), largest),
+        clock=validation.check_callable(options["clock"], "clock"),
         given=dict(given),
     )
     engine.check(target, settings.engine_options)
@@ -202,11 +200,11 @@ def _engine_of(path: object) -> tuple[Any, EngineSpec]:
     engine = engine_of(path)
     if engine is not None:
         return path, engine
-    text = validation.checked_path(path)
+    text = validation.check_path(path)
     if (engine := engine_of(text)) is None and scheme_of(text) is not None:
         raise ValueError(
             f"path must be that of a file or an address, and {scheme_of(text)}:// is neither; addresses begin with "
-            f"{', '.join(f'{scheme}://' for spec in addressed() for scheme in spec.schemes)}"
+            f"{', '.join(f'{scheme}://' for spec in specs_with_addresses() for scheme in spec.schemes)}"
         )
     return text, engine or FILES
 
@@ -225,7 +223,7 @@ def _read_address(engine: EngineSpec, given: Mapping[str, Any], carried: Mapping
 
 
 def _check_max_value_bytes(size: Any) -> int:
-    largest = validation.checked_size(size, "max_value_bytes", lowest=1)
+    largest = validation.check_size(size, "max_value_bytes", lowest=1)
     if largest is None:
         raise TypeError("max_value_bytes must be a number of bytes, not None")
     if largest > validation.MAX_VALUE_BYTES:
@@ -239,13 +237,13 @@ def _check_policy(policy: object, lru_bytes: object) -> Policy | None:
         return None
     if lru_bytes is None:
         raise ValueError("lru_policy needs lru_bytes; without an LRU there is nothing to evict")
-    return validation.checked_callable(policy, "lru_policy")
+    return validation.check_callable(policy, "lru_policy")
 
 
 def _options_of_others(engine: EngineSpec, given: Iterable[str]) -> dict[str, Callable[[Any], Any]]:
     """Return the given options that are not for this engine, and how those that take them check them."""
     strange = [name for name in given if name not in engine.options and name not in OF_EVERY_STORE]
-    others = (FILES, *addressed()) if strange else ()  # mostly there are none, and nothing is imported for them
+    others = (FILES, *specs_with_addresses()) if strange else ()  # mostly none, and nothing is imported
     return {name: spec.options[name] for name in strange for spec in others if name in spec.options}
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 from weakref import WeakValueDictionary
 
 from sqlitedict_kv import validation
-from sqlitedict_kv.engines.layout import checked_layout
+from sqlitedict_kv.engines.layout import check_layout
 from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.exclusive import Exclusive, exclusively
@@ -28,8 +28,8 @@ from sqlitedict_kv.options import MEMORY, Settings, StoreOptions, address_to_pic
 from sqlitedict_kv.transaction import Transaction
 from sqlitedict_kv.validation import (
     Duration,
-    checked_namespace,
-    checked_optional_int,
+    check_namespace,
+    check_optional_int,
 )
 
 if TYPE_CHECKING:
@@ -177,8 +177,8 @@ class Store:
             TypeError: keys of the type *keys* cannot be kept.
             LayoutError: (when it is used) it was made with other *shards*, or other than *ordered*.
         """
-        defaults = Defaults.checked(self._context.codecs, ttl, content_type, type)
-        checked, layout = checked_namespace(name), checked_layout(shards, ordered)
+        defaults = Defaults.of(self._context.codecs, ttl, content_type, type)
+        checked, layout = check_namespace(name), check_layout(shards, ordered)
         if layout is not None:
             optional.declare(self._engine, checked, layout)
         return make_namespace(self._context, checked, defaults, keys)
@@ -211,7 +211,7 @@ class Store:
         return Memoize(self._result_store)
 
     def _result_store(self, ns: str | None) -> ResultStore:
-        results = self.ns("memoize" if ns is None else checked_namespace(ns, "ns"))
+        results = self.ns("memoize" if ns is None else check_namespace(ns, "ns"))
         return results._result_store(None)  # noqa: SLF001 - a view of this store
 
     def drop(self, name: str) -> int:
@@ -219,14 +219,14 @@ class Store:
 
         Others see it shrink meanwhile; :meth:`Namespace.clear` is one step.
         """
-        return self._engine.drop(checked_namespace(name), self._context.now())
+        return self._engine.drop(check_namespace(name), self._context.now())
 
     def purge_expired(self, limit: int | None = None) -> int:
         """Remove entries that have expired, *limit* at most, and return how many.
 
         Writes remove them too, a few at a time; this is for a store that is seldom written.
         """
-        most = checked_optional_int(limit, "limit", lowest=1)
+        most = check_optional_int(limit, "limit", lowest=1)
         return self._engine.purge_expired(None, most, self._context.now())
 
     def stats(self) -> StoreStats:
@@ -278,7 +278,7 @@ class Store:
             OpenError: something is at *path* already, or it cannot be written.
             UnsupportedError: the store is on servers, which have means of their own.
         """
-        target = validation.checked_path(path)
+        target = validation.check_path(path)
         if target == MEMORY:
             raise ValueError("path must be that of a file, for memory would be gone at once")
         optional.require_maintained(self._engine, "backup").backup(target)

@@ -14,7 +14,7 @@ from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.operations.prepare import Edits
 from sqlitedict_kv.operations.type_variables import K, T, V
 from sqlitedict_kv.operations.view_options import ViewOptions
-from sqlitedict_kv.validation import DEFAULT, Default, Duration, checked_namespace
+from sqlitedict_kv.validation import DEFAULT, Default, Duration, check_namespace
 
 if TYPE_CHECKING:
     import builtins
@@ -65,8 +65,8 @@ class Transaction:
         content_type: str | None = None,
     ) -> TransactionNamespace[Any, Any]:
         """Return what records for a namespace; the arguments are those of :meth:`Store.ns`."""
-        defaults = Defaults.checked(self._context.codecs, ttl, content_type, type)
-        checked, key_type = checked_namespace(name), key_type_of(keys)
+        defaults = Defaults.of(self._context.codecs, ttl, content_type, type)
+        checked, key_type = check_namespace(name), key_type_of(keys)
         return TransactionNamespace(self, Edits(self._context, checked, defaults), checked, key_type)
 
     @property

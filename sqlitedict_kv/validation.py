@@ -48,12 +48,12 @@ class Default:
 DEFAULT: Final = Default()  # "not given", where None has a meaning of its own
 
 
-def checked_key(key: object, name: str = "key") -> str:
+def check_key(key: object, name: str = "key") -> str:
     """Return a key as a plain str; raise TypeError or ValueError if it is none."""
     if not isinstance(key, str):
         hint = _hint(type(key)) if name in ("key", "keys") else "convert it, with str() for example"
         raise TypeError(f"{name} must be a str, not {type(key).__name__}; {hint}")
-    return _checked_text(key, name, MAX_KEY_BYTES)
+    return _check_text(key, name, MAX_KEY_BYTES)
 
 
 def _hint(kind: type) -> str:
@@ -62,16 +62,16 @@ def _hint(kind: type) -> str:
     return "convert it, with str() for example, or declare the type of the keys: store.ns(name, keys=object)"
 
 
-def checked_namespace(name: object, argument: str = "name") -> str:
+def check_namespace(name: object, argument: str = "name") -> str:
     """Return the name of a namespace as a plain str."""
     if not isinstance(name, str):
         raise TypeError(f"{argument} must be a str, not {type(name).__name__}")
     if not name:
         raise ValueError(f"{argument} must not be empty")
-    return _checked_text(name, argument, MAX_NAMESPACE_BYTES)
+    return _check_text(name, argument, MAX_NAMESPACE_BYTES)
 
 
-def _checked_text(text: str, name: str, limit: int) -> str:
+def _check_text(text: str, name: str, limit: int) -> str:
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
@@ -81,28 +81,30 @@ def _checked_text(text: str, name: str, limit: int) -> str:
     return str.__str__(text)  # of a subclass, such as a StrEnum, the text alone
 
 
-def checked_prefix(prefix: object) -> str:
+def check_prefix(prefix: object) -> str:
     """Return the prefix of a listing."""
-    return checked_key(prefix, "prefix")
+    return check_key(prefix, "prefix")
 
 
-def checked_keys(keys: object) -> list[str]:
+def check_keys(keys: object) -> list[str]:
     """Return an iterable of keys as a list without repetitions."""
     if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
         raise TypeError(f"keys must be an iterable of str, not {type(keys).__name__}")
-    return list(dict.fromkeys(checked_key(key, "keys") for key in keys))
+    return list(dict.fromkeys(check_key(key, "keys") for key in keys))
 
 
-def checked_ttl(ttl: object) -> float | None:
+def check_ttl(ttl: object) -> float | None:
     """Return a time to live in seconds, None if it never ends."""
-    return None if ttl is None else checked_duration(ttl, "ttl", "; None is never")
+    return None if ttl is None else check_duration(ttl, "ttl", "; None is never")
 
 
-def checked_duration(value: object, name: str, hint: str = "") -> float:
+def check_duration(value: object, name: str, hint: str = "") -> float:
     """Return a number of seconds more than 0, given as :func:`duration_seconds` takes it."""
     seconds = duration_seconds(value, name, hint)
     if not 0 < seconds <= MAX_TTL:  # NaN fails too
-        raise ValueError(f"{name} must be more than 0 and at most {MAX_TTL:.0f} seconds, not {shown(seconds)}{hint}")
+        raise ValueError(
+            f"{name} must be more than 0 and at most {MAX_TTL:.0f} seconds, not {show_number(seconds)}{hint}"
+        )
     return float(seconds)
 
 
@@ -135,26 +137,26 @@ def _parse_duration(text: str, name: str) -> float:
     raise ValueError(f"{name} must be text such as '90 s', '30 min', '1.5h' or '1 day 12 hours', not {text[:40]!r}")
 
 
-def checked_version(version: object, *, lowest: int = 0) -> int:
+def check_version(version: object, *, lowest: int = 0) -> int:
     """Return a version to compare with."""
-    return checked_int(version, "version", lowest=lowest, highest=MAX_VERSION)
+    return check_int(version, "version", lowest=lowest, highest=MAX_VERSION)
 
 
-def checked_int(value: object, name: str, *, lowest: int, highest: int = MAX_LIMIT) -> int:
+def check_int(value: object, name: str, *, lowest: int, highest: int = MAX_LIMIT) -> int:
     """Return an int within bounds."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an int, not {type(value).__name__}")
     if not lowest <= value <= highest:
-        raise ValueError(f"{name} must be from {lowest} to {highest}, not {shown(value)}")
+        raise ValueError(f"{name} must be from {lowest} to {highest}, not {show_number(value)}")
     return int(value)
 
 
-def checked_optional_int(value: object, name: str, *, lowest: int) -> int | None:
+def check_optional_int(value: object, name: str, *, lowest: int) -> int | None:
     """Return an int of at least *lowest*, or None."""
-    return None if value is None else checked_int(value, name, lowest=lowest)
+    return None if value is None else check_int(value, name, lowest=lowest)
 
 
-def checked_number(value: object, name: str) -> int | float:
+def check_number(value: object, name: str) -> int | float:
     """Return an int or a finite float."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be an int or a float, not {type(value).__name__}")
@@ -163,21 +165,21 @@ def checked_number(value: object, name: str) -> int | float:
     return value
 
 
-def shown(number: float) -> str:
+def show_number(number: float) -> str:
     """Return a number for a message; Python refuses to print the longest."""
     if abs(number) < 10**30:
         return str(number)
     return f"{number:.1e}" if isinstance(number, float) else f"an int of {number.bit_length()} bits"
 
 
-def checked_bool(value: object, name: str) -> bool:
+def check_bool(value: object, name: str) -> bool:
     """Return a bool; other truth values are refused, for they are mostly slips."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
     return value
 
 
-def checked_content_type(content_type: object, codecs: Codecs) -> str | None:
+def check_content_type(content_type: object, codecs: Codecs) -> str | None:
     """Return a content type that the store has a codec for, or None."""
     if content_type is None:
         return None
@@ -188,7 +190,7 @@ def checked_content_type(content_type: object, codecs: Codecs) -> str | None:
     return content_type
 
 
-def checked_type(kind: object) -> object:
+def check_type(kind: object) -> object:
     """Return the type of the values of a view: a class, a generic one, a union, or another name of one."""
     if isinstance(kind, type | GenericAlias | UnionType | NewType | TypeVar) or get_origin(kind) is not None:
         return kind
@@ -198,7 +200,7 @@ def checked_type(kind: object) -> object:
     raise TypeError(f"type must be a type such as User or list[User], {hint}")
 
 
-def checked_types(types: object) -> tuple[Kind, ...]:
+def check_types(types: object) -> tuple[Kind, ...]:
     """Return the kinds of classes that a user allows."""
     if isinstance(types, type | str) or not isinstance(types, Iterable):
         raise TypeError(f"types must be a sequence of classes or Kind objects, not {type(types).__name__}")
@@ -219,7 +221,7 @@ def _kind_of(given: object) -> Kind:
     return Kind(given)
 
 
-def checked_codecs(codecs: object) -> tuple[Codec, ...]:
+def check_codecs(codecs: object) -> tuple[Codec, ...]:
     """Return codecs that a user registers."""
     if isinstance(codecs, str) or not isinstance(codecs, Iterable):
         raise TypeError(f"codecs must be a sequence of Codec, not {type(codecs).__name__}")
@@ -229,11 +231,11 @@ def checked_codecs(codecs: object) -> tuple[Codec, ...]:
             raise TypeError(f"codecs must hold Codec objects, not {type(codec).__name__}")
         if not isinstance(codec.content_type, str) or not codec.content_type:
             raise ValueError("codecs must each have a content_type, a str that is not empty")
-        _checked_text(codec.content_type, "codecs: content_type", MAX_NAMESPACE_BYTES)
+        _check_text(codec.content_type, "codecs: content_type", MAX_NAMESPACE_BYTES)
         if codec.content_type in Codecs():
             raise ValueError(f"codecs must not replace {codec.content_type}, which is built in; choose another name")
-        checked_callable(codec.encode, "codecs: encode")
-        checked_callable(codec.decode, "codecs: decode")
+        check_callable(codec.encode, "codecs: encode")
+        check_callable(codec.decode, "codecs: decode")
         if not isinstance(codec.types, tuple) or not all(isinstance(kind, type) for kind in codec.types):
             raise TypeError("codecs must give their types as a tuple of classes")
     if len({codec.content_type for codec in chosen}) < len(chosen):
@@ -241,21 +243,21 @@ def checked_codecs(codecs: object) -> tuple[Codec, ...]:
     return chosen
 
 
-def checked_callable(function: object, name: str) -> Callable[..., Any]:
+def check_callable(function: object, name: str) -> Callable[..., Any]:
     """Return something that can be called."""
     if not callable(function):
         raise TypeError(f"{name} must be callable, not {type(function).__name__}")
     return function
 
 
-def checked_mapping(mapping: object, name: str) -> Mapping[Any, Any]:
+def check_mapping(mapping: object, name: str) -> Mapping[Any, Any]:
     """Return a mapping."""
     if not isinstance(mapping, Mapping):
         raise TypeError(f"{name} must be a mapping of keys to values, not {type(mapping).__name__}")
     return mapping
 
 
-def checked_path(path: object, name: str = "path") -> str:
+def check_path(path: object, name: str = "path") -> str:
     """Return a path as a str."""
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"{name} must be a str or a pathlib.Path, not {type(path).__name__}")
@@ -273,7 +275,7 @@ def checked_path(path: object, name: str = "path") -> str:
     return text
 
 
-def checked_choice(value: object, name: str, choices: tuple[T, ...]) -> T:
+def check_choice(value: object, name: str, choices: tuple[T, ...]) -> T:
     """Return *value* if it is one of *choices*."""
     for choice in choices:
         if type(value) is type(choice) and value == choice:
@@ -281,15 +283,15 @@ def checked_choice(value: object, name: str, choices: tuple[T, ...]) -> T:
     raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
 
 
-def checked_timeout(timeout: object) -> float:
+def check_timeout(timeout: object) -> float:
     """Return a number of seconds to wait, 0 for not at all."""
-    number = checked_number(timeout, "timeout")
+    number = check_number(timeout, "timeout")
     if not 0 <= number <= MAX_TTL:
-        raise ValueError(f"timeout must be from 0 to {MAX_TTL:.0f} seconds, not {shown(number)}")
+        raise ValueError(f"timeout must be from 0 to {MAX_TTL:.0f} seconds, not {show_number(number)}")
     return float(number)
 
 
-def checked_size(size: object, name: str, *, lowest: int) -> int | None:
+def check_size(size: object, name: str, *, lowest: int) -> int | None:
     """Return a number of bytes, given as an int or as text such as ``"64 MB"``; None stays None."""
     if size is None:
         return None
@@ -299,4 +301,4 @@ def checked_size(size: object, name: str, *, lowest: int) -> int | None:
         if match is None or unit is None:
             raise ValueError(f"{name} must be bytes or text such as '64 MB' or '1 GiB', not {size[:40]!r}")
         size = int(Decimal(match[1]) * unit)
-    return checked_int(size, name, lowest=lowest, highest=2**62)
+    return check_int(size, name, lowest=lowest, highest=2**62)

@@ -113,7 +113,7 @@ class SQLiteStore:
         names, documents = _names(keys), [_document(value) for value in values]
         if len(names) != len(documents):
             raise ValueError(f"put_many needs a value for each key, and got {len(documents)} for {len(names)}")
-        seconds = _checked_ttl(ttl)
+        seconds = _check_ttl(ttl)
         place = self._place(collection)
         entries = {
             name: place.wrapped(name, key, document) for name, key, document in zip(names, keys, documents, strict=True)
@@ -255,7 +255,7 @@ def _document(value: Mapping[str, Any]) -> dict[str, Any]:
     return dict(value)
 
 
-def _checked_ttl(ttl: SupportsFloat | None) -> float | None:
+def _check_ttl(ttl: SupportsFloat | None) -> float | None:
     if ttl is None:
         return None
     if isinstance(ttl, bool) or not isinstance(ttl, SupportsFloat):

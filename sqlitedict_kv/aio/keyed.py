@@ -14,7 +14,7 @@ from sqlitedict_kv.namespace.keyed import decode_key_of, naming
 from sqlitedict_kv.operations.context import Defaults, Entry
 from sqlitedict_kv.operations.pagination import Page
 from sqlitedict_kv.operations.type_variables import K, V
-from sqlitedict_kv.validation import DEFAULT, Default, Duration, checked_mapping
+from sqlitedict_kv.validation import DEFAULT, Default, Duration, check_mapping
 
 
 def make_async_namespace(lazy: LazyStore, name: str, defaults: Defaults, keys: Any) -> AsyncNamespace[Any, Any]:
@@ -104,7 +104,7 @@ class AsyncKeyedNamespace(AsyncNamespace[K, V]):
 
     async def set_many(self, mapping: Mapping[K, V], *, ttl: Duration | None | Default = DEFAULT) -> dict[K, int]:
         """Write all the values of a mapping, or none, and return their versions by key."""
-        given = checked_mapping(mapping, "mapping")
+        given = check_mapping(mapping, "mapping")
         texts: Any = self._key_type.encode_many(given)
         versions = await super().set_many({text: given[key] for text, key in texts.items()}, ttl=ttl)
         return {key: versions[text] for text, key in texts.items()}

@@ -22,7 +22,7 @@ from sqlitedict_kv.memoization.result_store import (
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import Defaults
-from sqlitedict_kv.operations.prepare import collected
+from sqlitedict_kv.operations.prepare import collect
 from sqlitedict_kv.operations.read_modify_write import Verbs
 from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.transaction import Transaction
@@ -30,7 +30,7 @@ from sqlitedict_kv.validation import (
     DEFAULT,
     Default,
     Duration,
-    checked_number,
+    check_number,
 )
 
 T = TypeVar("T")
@@ -127,7 +127,7 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
             other = await other.copy()
         elif isinstance(other, Namespace):
             other = await in_thread(other.copy)
-        written: dict[Any, Any] = collected(other, entries)
+        written: dict[Any, Any] = collect(other, entries)
         await self.set_many(written)
 
     async def setdefault(self, key: K, default: Any = None) -> V:
@@ -143,7 +143,7 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
 
     async def decr(self, key: K, delta: float = 1, *, default: float | None = 0) -> int | float:
         """Subtract from a number and return the difference; see :meth:`incr`."""
-        return await self.incr(key, -checked_number(delta, "delta"), default=default)
+        return await self.incr(key, -check_number(delta, "delta"), default=default)
 
     async def modify(
         self,

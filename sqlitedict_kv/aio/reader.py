@@ -11,14 +11,14 @@ from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.lru import NotHeldError
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.operations.context import Defaults, Entry
-from sqlitedict_kv.operations.pagination import Page, checked_bounds
+from sqlitedict_kv.operations.pagination import Page, check_bounds
 from sqlitedict_kv.operations.prepare import Edits
 from sqlitedict_kv.operations.statistics import NamespaceStats
 from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.validation import (
-    checked_bool,
-    checked_keys,
-    checked_namespace,
+    check_bool,
+    check_keys,
+    check_namespace,
 )
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class AsyncNamespaceReader(Generic[K, V]):
     def __init__(self, lazy: LazyStore, name: str, defaults: Defaults) -> None:
         """Make a view of the store of *lazy*; *defaults* are checked already."""
         self._lazy = lazy
-        self._name = checked_namespace(name)
+        self._name = check_namespace(name)
         self._defaults = defaults
         self._bound: _Bound | None = None
 
@@ -108,13 +108,13 @@ class AsyncNamespaceReader(Generic[K, V]):
         """Return the values of those keys that have one, as of one moment."""
         bound = self._bound or await self._bind()
         return await bound.store.read(
-            bound.namespace.get_many, checked_keys(keys)
+            bound.namespace.get_many, check_keys(keys)
         )  # looked through here, not in a thread
 
     async def get_many_with_meta(self, keys: Iterable[K]) -> dict[K, Entry[V]]:
         """Return the entries of those keys that have one, values with versions and times, as of one moment."""
         bound = self._bound or await self._bind()
-        return await bound.store.read(bound.namespace.get_many_with_meta, checked_keys(keys))  # likewise
+        return await bound.store.read(bound.namespace.get_many_with_meta, check_keys(keys))  # likewise
 
     async def contains(self, key: object) -> bool:
         """Return whether there is an entry; it counts as no read."""
@@ -144,7 +144,7 @@ class AsyncNamespaceReader(Generic[K, V]):
 
     async def keys(self, *, reverse: bool = False) -> AsyncIterator[K]:
         """Yield the keys in order, or from the last to the first."""
-        span = KeyRange(self._name, reverse=checked_bool(reverse, "reverse"))
+        span = KeyRange(self._name, reverse=check_bool(reverse, "reverse"))
         bound = self._bound or await self._bind()
         pages = bound.store.context.key_pages(span)
         while page := await bound.store.read(next, pages, None):
@@ -165,14 +165,14 @@ class AsyncNamespaceReader(Generic[K, V]):
         self, prefix: K | str = "", *, start: K | None = None, stop: K | None = None, reverse: bool = False
     ) -> AsyncIterator[tuple[K, Entry[V]]]:
         """Yield keys and their entries, in order, by pages; the arguments are those of :meth:`Namespace.list`."""
-        bounds, backwards = checked_bounds(prefix, start, stop), checked_bool(reverse, "reverse")
+        bounds, backwards = check_bounds(prefix, start, stop), check_bool(reverse, "reverse")
         context = (self._bound or await self._bind()).context
         pages = context.pages_within(self._name, bounds, reverse=backwards)
         async for key, record in self._records(pages):
             yield key, context.entry(self._name, key, record)
 
     async def _all_records(self, *, reverse: bool) -> AsyncIterator[tuple[Any, Record]]:
-        span = KeyRange(self._name, reverse=checked_bool(reverse, "reverse"))
+        span = KeyRange(self._name, reverse=check_bool(reverse, "reverse"))
         bound = self._bound or await self._bind()
         async for item in self._records(bound.store.context.pages(span)):
             yield item

@@ -13,7 +13,7 @@ from sqlitedict_kv.aio.lazy import LazyStore
 from sqlitedict_kv.aio.namespace import AsyncNamespace
 from sqlitedict_kv.aio.transaction import AsyncTransaction
 from sqlitedict_kv.concurrency.cancellation import in_thread
-from sqlitedict_kv.engines.layout import checked_layout
+from sqlitedict_kv.engines.layout import check_layout
 from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
 from sqlitedict_kv.memoization.decorator import AsyncDecorator, Memoize
 from sqlitedict_kv.operations.context import Defaults
@@ -22,7 +22,7 @@ from sqlitedict_kv.operations.type_variables import K, T
 from sqlitedict_kv.operations.view_options import LayoutOptions
 from sqlitedict_kv.options import MEMORY, StoreOptions, check_options, with_store_options
 from sqlitedict_kv.store import Store
-from sqlitedict_kv.validation import Duration, checked_namespace
+from sqlitedict_kv.validation import Duration, check_namespace
 
 if TYPE_CHECKING:
     import builtins
@@ -109,9 +109,9 @@ class AsyncStore:
         ordered: bool | None = None,
     ) -> AsyncNamespace[Any, Any]:
         """Return a namespace; the arguments are those of :meth:`Store.ns`."""
-        layout = checked_layout(shards, ordered)
-        defaults = Defaults.checked(self._lazy.codecs, ttl, content_type, type)
-        namespace = make_async_namespace(self._lazy, checked_namespace(name), defaults, keys)
+        layout = check_layout(shards, ordered)
+        defaults = Defaults.of(self._lazy.codecs, ttl, content_type, type)
+        namespace = make_async_namespace(self._lazy, check_namespace(name), defaults, keys)
         if layout is not None:
             self._lazy.declare(namespace.name, layout)
         return namespace

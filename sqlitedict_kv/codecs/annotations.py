@@ -73,7 +73,7 @@ class Reach:
         if isinstance(part, str | ForwardRef):
             yield resolve(part, scope, self.unresolved), scope
             return
-        part = unaliased(part)
+        part = unalias(part)
         origin = get_origin(part)
         if origin is Literal:
             yield from ((type(value), scope) for value in get_args(part) if isinstance(value, Enum))
@@ -127,7 +127,7 @@ def resolve(text: str | ForwardRef, scope: Scope, unresolved: list[Unresolved]) 
         return Any
 
 
-def unaliased(part: Any) -> Any:
+def unalias(part: Any) -> Any:
     """Return what an annotation stands for that only gives it another name."""
     while True:
         if isinstance(part, NewType):

@@ -22,9 +22,9 @@ def require_plain(body: bytes | memoryview) -> None:
     """Raise unless a body is a stream of messages none of which is compressed."""
     place = 0
     while place + 4 <= len(body):
-        size, place = _unsigned(body, place), place + 4
+        size, place = _read_unsigned(body, place), place + 4
         if size == CONTINUATION:
-            size, place = _unsigned(body, place), place + 4
+            size, place = _read_unsigned(body, place), place + 4
         if size == 0:  # the end of the stream
             return
         require(place + size <= len(body))
@@ -33,7 +33,7 @@ def require_plain(body: bytes | memoryview) -> None:
 
 def _require_plain_message(metadata: bytes | memoryview) -> int:
     """Return the length of the body that follows a message."""
-    message = _unsigned(metadata, 0)
+    message = _read_unsigned(metadata, 0)
     kind = _field(metadata, message, HEADER_TYPE)
     kind_of_header = metadata[kind] if kind else 0
     if kind_of_header in (DICTIONARY_BATCH, RECORD_BATCH):
@@ -51,7 +51,7 @@ def _table(metadata: bytes | memoryview, table: int, number: int) -> int:
     """Return where the table begins to which a field of another table points."""
     place = _field(metadata, table, number)
     require(place)
-    return place + _unsigned(metadata, place)
+    return place + _read_unsigned(metadata, place)
 
 
 def _field(metadata: bytes | memoryview, table: int, number: int) -> int:
@@ -64,7 +64,7 @@ def _field(metadata: bytes | memoryview, table: int, number: int) -> int:
     return table + offset if offset else 0
 
 
-def _unsigned(metadata: bytes | memoryview, place: int) -> int:
+def _read_unsigned(metadata: bytes | memoryview, place: int) -> int:
     return int(struct.unpack_from("<I", metadata, place)[0])
 
 

@@ -7,7 +7,7 @@ from types import EllipsisType
 from typing import Any
 
 from sqlitedict_kv.codecs.library_kinds import LibraryKind
-from sqlitedict_kv.codecs.parts import buffer_of, checked_part, mapping_from, only_part, pairs_of
+from sqlitedict_kv.codecs.parts import buffer_of, check_part, mapping_from, only_part, pairs_of
 
 SORTABLE = (frozenset({str}), frozenset({int}), frozenset({bytes}))
 
@@ -19,7 +19,7 @@ def _set_parts(value: Iterable[Any]) -> list[Any]:
 
 
 def _range_from(parts: list[Any]) -> range:
-    start, stop, step = (checked_part(part, int) for part in parts)
+    start, stop, step = (check_part(part, int) for part in parts)
     return range(start, stop, step)
 
 

@@ -14,7 +14,7 @@ from sqlitedict_kv.codecs.library_kinds import LibraryKind
 from sqlitedict_kv.codecs.msgpack import LEAVES
 from sqlitedict_kv.codecs.objects import ObjectKind, family_of, object_kind
 from sqlitedict_kv.codecs.outer_check import is_redefined
-from sqlitedict_kv.codecs.parts import checked_part, mapping_from, pairs_of
+from sqlitedict_kv.codecs.parts import check_part, mapping_from, pairs_of
 from sqlitedict_kv.codecs.refusal import RefusalError, advice_for, with_article
 from sqlitedict_kv.codecs.tags import Mark
 from sqlitedict_kv.errors import CodecError, NotKeptHereError
@@ -64,7 +64,7 @@ class Catalog:
         """Return the kind of a class; raise RefusalError if it is not kept."""
         found = self._by_class.get(cls) or library_kinds.kind_of(cls) or self.object_of(cls)
         if found is None:
-            raise RefusalError(advice_for(cls, self._unresolved()), name_of(cls))
+            raise RefusalError(advice_for(cls, self._describe_unresolved()), name_of(cls))
         self._by_class[cls] = found
         return found
 
@@ -72,17 +72,17 @@ class Catalog:
         """Return the kind of an allowed class, None if it is not allowed."""
         found = self._objects.get(cls)
         if found is None and cls.__module__ != "builtins":
-            found = self._redefined(cls) or self._reached(cls)
+            found = self._find_redefined(cls) or self._find_reached(cls)
         return found
 
-    def _redefined(self, cls: type) -> ObjectKind | None:
+    def _find_redefined(self, cls: type) -> ObjectKind | None:
         """Return the kind of a class that was defined again, by a cell of a notebook that was run again."""
         for known in tuple(self._objects.values()):
             if is_redefined(cls, known.kind.cls) and current(cls) is cls:
                 return self._add(_for_class(known.kind, cls))
         return None
 
-    def _reached(self, cls: type) -> ObjectKind | None:
+    def _find_reached(self, cls: type) -> ObjectKind | None:
         reached = self._reached_classes()
         if cls in reached or any(is_redefined(cls, other) and current(cls) is cls for other in reached):
             try:
@@ -91,7 +91,7 @@ class Catalog:
                 raise RefusalError(str(error)) from None
         return None
 
-    def _unresolved(self) -> str:
+    def _describe_unresolved(self) -> str:
         for text, error in (problem for reach in self._reaches for problem in reach.unresolved):
             return f"; the annotation {text!r} could not be resolved ({error})"
         return ""
@@ -146,7 +146,7 @@ class Catalog:
                 )
         raise NotKeptHereError(
             f"holds {name}, which this store does not allow; Store(..., types=[{qualname}]), if whoever can write to "
-            f"this store may make one{self._unresolved()}"
+            f"this store may make one{self._describe_unresolved()}"
         )
 
     def _meet_all(self) -> None:
@@ -181,7 +181,7 @@ class Catalog:
 
     def _build_defaultdict(self, parts: list[Any]) -> defaultdict[Any, Any]:
         name = parts.pop(0)
-        if name is None or checked_part(name, str) in FACTORIES:
+        if name is None or check_part(name, str) in FACTORIES:
             return defaultdict(FACTORIES.get(name), mapping_from(parts))
         return defaultdict(self.object_named(name).kind.cls, mapping_from(parts))
 

@@ -97,18 +97,18 @@ class _Encoding:
 def decode(objects: Objects, body: bytes) -> Any:
     """Return the value; raise DecodeError for a class that is not allowed, and an ordinary error if it is malformed."""
     value = json_engine.loads(body)
-    return _object(value, objects) if type(value) is dict and CLASS in value else _built(value, objects)
+    return _object(value, objects) if type(value) is dict and CLASS in value else _build(value, objects)
 
 
-def _built(value: Any, objects: Objects) -> Any:
+def _build(value: Any, objects: Objects) -> Any:
     cls = type(value)
     if cls is dict:
         if CLASS in value:
             return _object(value, objects)
         if not are_plain(map(type, value.values())):
-            return {key: item if type(item) in PLAIN else _built(item, objects) for key, item in value.items()}
+            return {key: item if type(item) in PLAIN else _build(item, objects) for key, item in value.items()}
     elif cls is list and not are_plain(map(type, value)):
-        return [item if type(item) in PLAIN else _built(item, objects) for item in value]
+        return [item if type(item) in PLAIN else _build(item, objects) for item in value]
     return value
 
 
@@ -124,5 +124,5 @@ def _object(stored: dict[str, Any], objects: Objects) -> Any:
     else:
         parts = [*stored.values()]
     if not are_plain(map(type, parts)):
-        parts = [part if type(part) in PLAIN else _built(part, objects) for part in parts]
+        parts = [part if type(part) in PLAIN else _build(part, objects) for part in parts]
     return known.build(parts) if fields == known.fields else known.build_from(fields)(parts)

@@ -43,9 +43,7 @@ class KeyType:
         try:
             fitting = self._fit(key)
         except TypeError:
-            raise TypeError(
-                f"key must be {self.name} in a namespace with keys={self.name}, not {_shown(key)}"
-            ) from None
+            raise TypeError(f"key must be {self.name} in a namespace with keys={self.name}, not {_show(key)}") from None
         return encode_key(fitting)
 
     def encode_many(self, keys: Any) -> dict[str, Any]:
@@ -82,7 +80,7 @@ class KeyType:
         try:
             return self._fit(key)
         except TypeError:
-            raise ValueError(f"it is {_shown(key)}") from None
+            raise ValueError(f"it is {_show(key)}") from None
 
 
 def key_type_of(declared: Any) -> KeyType | None:
@@ -90,7 +88,7 @@ def key_type_of(declared: Any) -> KeyType | None:
     return None if declared is str else KeyType(declared)
 
 
-def _shown(key: object) -> str:
+def _show(key: object) -> str:
     return f"a {type(key).__name__}"
 
 

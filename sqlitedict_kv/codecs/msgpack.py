@@ -34,8 +34,8 @@ def pack(value: Any) -> bytes:
     """Return MessagePack; raise CodecError unless it unpacks to an equal value of the same types."""
     try:
         _require_exact_types(value)
-        body = _packed(value)
-        exact = _packed(unpack(body)) == body
+        body = _pack(value)
+        exact = _pack(unpack(body)) == body
     except CodecError:
         raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -52,12 +52,12 @@ def unpack(body: bytes) -> Any:
     40 kB of the C stack, so that 200 nested tuples, in a value or in bytes that somebody crafted, ended the process.
     """
     try:
-        return _unpacked(body, _from_shallow_extension)
+        return _unpack(body, _from_shallow_extension)
     except _NestedError:
-        return _resolved(_unpacked(body, _from_any_extension))
+        return _resolve(_unpack(body, _from_any_extension))
 
 
-def _unpacked(body: bytes, hook: Callable[[int, bytes], Any]) -> Any:
+def _unpack(body: bytes, hook: Callable[[int, bytes], Any]) -> Any:
     return msgpack.unpackb(body, raw=False, use_list=True, strict_map_key=False, ext_hook=hook)
 
 
@@ -75,28 +75,28 @@ class _Pending:
         self.body = body
 
 
-def _resolved(value: Any) -> Any:
+def _resolve(value: Any) -> Any:
     """Return a value in which nothing is pending any more; lists and dicts are changed in place."""
     kind = type(value)
     if kind is _Pending:
         body, value.body = value.body, b""  # not kept while what is in it is resolved: there can be hundreds of levels
-        inner = _unpacked(body, _from_any_extension)
+        inner = _unpack(body, _from_any_extension)
         del body
-        return CONTAINERS[value.code](_resolved(inner))
+        return CONTAINERS[value.code](_resolve(inner))
     if kind is list:
         for index, item in enumerate(value):
             if type(item) in UNRESOLVED:
-                value[index] = _resolved(item)
+                value[index] = _resolve(item)
     elif kind is dict:
         if any(type(key) is _Pending for key in value):
-            return {_resolved(key): _resolved(item) for key, item in value.items()}
+            return {_resolve(key): _resolve(item) for key, item in value.items()}
         for key, item in value.items():
             if type(item) in UNRESOLVED:
-                value[key] = _resolved(item)
+                value[key] = _resolve(item)
     return value
 
 
-def _packed(value: Any) -> bytes:
+def _pack(value: Any) -> bytes:
     packed: bytes = msgpack.packb(value, strict_types=True, use_bin_type=True, default=to_extension)
     return packed
 
@@ -129,7 +129,7 @@ def to_extension(value: Any) -> msgpack.ExtType:
 
 def _from_shallow_extension(code: int, body: bytes) -> Any:
     if code in CONTAINERS:
-        return CONTAINERS[code](_unpacked(body, from_leaf))
+        return CONTAINERS[code](_unpack(body, from_leaf))
     return from_leaf(code, body)
 
 
@@ -152,16 +152,16 @@ def _from_no_extension(code: int, _: bytes) -> NoReturn:
 
 def _plain(body: bytes) -> Any:
     """Return the parts of a leaf."""
-    return _unpacked(body, _from_no_extension)
+    return _unpack(body, _from_no_extension)
 
 
 def _pack_sequence(value: tuple[Any, ...]) -> bytes:
-    return _packed(list(value))
+    return _pack(list(value))
 
 
 def _pack_set(value: set[Any] | frozenset[Any]) -> bytes:
     """Return the elements in the order of their bytes, so that equal sets are equal bytes."""
-    items = sorted(_packed(item) for item in value)
+    items = sorted(_pack(item) for item in value)
     header: bytes = msgpack.Packer().pack_array_header(len(items))
     return header + b"".join(items)
 
@@ -175,12 +175,12 @@ def _pack_big_int(value: int) -> bytes:
 
 def _pack_datetime(value: datetime.datetime) -> bytes:
     naive = value.replace(tzinfo=None, fold=0).isoformat()
-    return _packed([naive, value.fold, _zone(value.tzinfo)])
+    return _pack([naive, value.fold, _zone(value.tzinfo)])
 
 
 def _pack_time(value: datetime.time) -> bytes:
     naive = value.replace(tzinfo=None, fold=0).isoformat()
-    return _packed([naive, value.fold, _zone(value.tzinfo)])
+    return _pack([naive, value.fold, _zone(value.tzinfo)])
 
 
 def _zone(zone: datetime.tzinfo | None) -> Any:
@@ -221,7 +221,7 @@ def _unpack_time(body: bytes) -> datetime.time:
 
 
 def _pack_timedelta(value: datetime.timedelta) -> bytes:
-    return _packed([value.days, value.seconds, value.microseconds])
+    return _pack([value.days, value.seconds, value.microseconds])
 
 
 def _unpack_timedelta(body: bytes) -> datetime.timedelta:

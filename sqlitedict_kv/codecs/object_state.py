@@ -63,17 +63,17 @@ def check_attributes(cls: type, state: Collection[str], fields: Sequence[str]) -
     """Raise CodecError for attributes that are not fields; values of a cached property are computed again."""
     others = [name for name in state if name not in fields and name != GENERIC_ALIAS and not _is_cached(cls, name)]
     if others:
-        raise CodecError(f"{_named(cls)} has attributes that are no fields: {', '.join(others)}; make them fields")
+        raise CodecError(f"{_name_of(cls)} has attributes that are no fields: {', '.join(others)}; make them fields")
 
 
 def refuse_unset(cls: type, fields: Sequence[str]) -> NoReturn:
     """Raise CodecError for fields that an object does not have."""
     raise CodecError(
-        f"{_named(cls)} has fields that are not set: {', '.join(fields)}; set them, or keep something else"
+        f"{_name_of(cls)} has fields that are not set: {', '.join(fields)}; set them, or keep something else"
     )
 
 
-def _named(cls: type) -> str:
+def _name_of(cls: type) -> str:
     return f"a {cls.__qualname__}"
 
 

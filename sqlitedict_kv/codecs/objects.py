@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlitedict_kv.codecs import object_state, pydantic_models
 from sqlitedict_kv.codecs.kinds import Kind
-from sqlitedict_kv.codecs.parts import checked_part, only_part
+from sqlitedict_kv.codecs.parts import check_part, only_part
 from sqlitedict_kv.codecs.qualified_name import MAIN, qualified_name
 from sqlitedict_kv.errors import CodecError, NotKeptHereError
 
@@ -57,16 +57,16 @@ class ObjectKind(NamedTuple):
         """
         if tuple(fields) == self.fields:
             return self.build
-        return lambda parts: self.build(self._evolved(dict(zip(fields, parts, strict=True))))
+        return lambda parts: self.build(self._evolve(dict(zip(fields, parts, strict=True))))
 
-    def _evolved(self, stored: dict[str, Any]) -> list[Any]:
+    def _evolve(self, stored: dict[str, Any]) -> list[Any]:
         former = list(stored)
         if self.kind.upgrade is not None:
             stored = self.kind.upgrade(stored)
             if type(stored) is not dict:
                 raise NotKeptHereError(f"holds a {self.name}, and its upgrade= returned no dict")
         if self.is_model:
-            stored = pydantic_models.upgraded(self.kind.cls, stored, former)
+            stored = pydantic_models.upgrade(self.kind.cls, stored, former)
         return [stored[name] if name in stored else self._default(name) for name in self.fields]
 
     def _default(self, field: str) -> Any:
@@ -97,7 +97,7 @@ def object_kind(kind: Kind) -> ObjectKind:
     """
     cls, is_lasting = kind.cls, kind.cls.__module__ not in MAIN
     if kind.encode is not None and kind.decode is not None:
-        return ObjectKind(_stored_name(kind), *_coded(kind), False, VALUE, kind, {}, False, is_lasting)
+        return ObjectKind(_stored_name(kind), *_functions_of(kind), False, VALUE, kind, {}, False, is_lasting)
     family = family_of(cls)
     if family is None:
         raise TypeError(
@@ -217,10 +217,10 @@ def _named_tuple(cls: Any) -> Family:
 
 def _enum(cls: type[Enum]) -> Family:
     if issubclass(cls, Flag):
-        return VALUE, (lambda member: (member._value_,), lambda parts: cls(checked_part(only_part(parts), int))), {}
+        return VALUE, (lambda member: (member._value_,), lambda parts: cls(check_part(only_part(parts), int))), {}
 
     def build(parts: list[Any]) -> Enum:
-        name = checked_part(only_part(parts), str)
+        name = check_part(only_part(parts), str)
         if name not in cls.__members__:
             raise NotKeptHereError(f"holds a member that {cls.__qualname__} does not have any more")
         return cls.__members__[name]
@@ -249,7 +249,7 @@ FAMILIES: dict[str, Callable[[Any], Family]] = {
 # -- by functions of the user
 
 
-def _coded(kind: Kind) -> tuple[TAKEN, BUILT]:
+def _functions_of(kind: Kind) -> tuple[TAKEN, BUILT]:
     cls, encode, decode = kind.cls, kind.encode, kind.decode
     assert encode is not None
     assert decode is not None

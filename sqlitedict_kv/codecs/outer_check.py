@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable
 from typing import Any, Literal, get_args, get_origin
 
-from sqlitedict_kv.codecs.annotations import Scope, Unresolved, resolve, unaliased
+from sqlitedict_kv.codecs.annotations import Scope, Unresolved, resolve, unalias
 
 UNIONS = (typing.Union, types.UnionType)
 OF_ITEMS = (list, set, frozenset, collections.deque)
@@ -21,7 +21,7 @@ Classes = frozenset[type] | None  # None is any
 
 def check_of(annotation: Any, scope: Scope) -> Check | None:
     """Return what says whether a value fits a type; None if any value does, or that cannot be said cheaply."""
-    part = _resolved(annotation, scope)
+    part = _resolve(annotation, scope)
     origin = get_origin(part)
     if origin in UNIONS:
         return _of_union(get_args(part), scope)
@@ -48,15 +48,15 @@ def _of_container(outer: type, arguments: tuple[Any, ...], scope: Scope) -> Chec
     return _of_tuple(arguments, scope)
 
 
-def _resolved(annotation: Any, scope: Scope) -> Any:
+def _resolve(annotation: Any, scope: Scope) -> Any:
     unresolved: list[Unresolved] = []
     part = resolve(annotation, scope, unresolved) if isinstance(annotation, str | typing.ForwardRef) else annotation
-    return unaliased(part)
+    return unalias(part)
 
 
 def _classes(annotation: Any, scope: Scope) -> Classes:
     """Return the classes that a value of a type has; what is within it does not matter."""
-    part = _resolved(annotation, scope)
+    part = _resolve(annotation, scope)
     origin = get_origin(part)
     if origin in UNIONS:
         inner = [_classes(argument, scope) for argument in get_args(part)]
@@ -121,7 +121,7 @@ def _is_hashable(value: Any) -> bool:
     return True
 
 
-def shown(annotation: Any) -> str:
+def show(annotation: Any) -> str:
     """Return how a type is written in a message."""
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__qualname__

@@ -12,7 +12,7 @@ def require(condition: object) -> None:
         raise ValueError("a part that no value of this kind has")
 
 
-def checked_part(part: object, cls: type) -> Any:
+def check_part(part: object, cls: type) -> Any:
     """Return a part if it is exactly of *cls*; a constructor would take others for something else, ints for sizes."""
     if type(part) is not cls:
         raise TypeError(f"a part is of {type(part).__name__}, not of {cls.__name__}")

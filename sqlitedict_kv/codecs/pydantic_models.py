@@ -38,10 +38,10 @@ def _nothing() -> None:
 
 def state_of(cls: Any) -> tuple[TAKEN, BUILT]:
     """Return what takes a model apart, and what makes one of its parts."""
-    return _taken(cls), _built(cls)
+    return _taker_of(cls), _builder_of(cls)
 
 
-def _taken(cls: Any) -> TAKEN:
+def _taker_of(cls: Any) -> TAKEN:
     fields = tuple(cls.__pydantic_fields__)
     get, count, all_set = getter(fields, itemgetter), len(fields), frozenset(fields)
 
@@ -59,7 +59,7 @@ def _taken(cls: Any) -> TAKEN:
     return take_apart
 
 
-def _built(cls: Any) -> BUILT:
+def _builder_of(cls: Any) -> BUILT:
     fields = tuple(cls.__pydantic_fields__)
     has_private = bool(cls.__private_attributes__)
     allows_extra = cls.model_config.get("extra") == "allow"
@@ -81,7 +81,7 @@ def _built(cls: Any) -> BUILT:
     return build
 
 
-def upgraded(cls: Any, stored: dict[str, Any], former: Sequence[str]) -> dict[str, Any]:
+def upgrade(cls: Any, stored: dict[str, Any], former: Sequence[str]) -> dict[str, Any]:
     """Return stored parts with the set of given fields said in full: fields that are new were not given."""
     if stored.get(SET) is None:
         stored = {**stored, SET: [name for name in former if name in cls.__pydantic_fields__]}

@@ -13,7 +13,7 @@ from sqlitedict_kv.codecs.codec import BYTES, JSON, PLAIN, TEXT, Codec
 from sqlitedict_kv.codecs.json_engine import exact_json
 from sqlitedict_kv.codecs.kinds import Kind
 from sqlitedict_kv.codecs.limits import too_large
-from sqlitedict_kv.codecs.outer_check import Check, check_of, shown
+from sqlitedict_kv.codecs.outer_check import Check, check_of, show
 from sqlitedict_kv.codecs.refusal import RefusalError
 from sqlitedict_kv.errors import CodecError, DecodeError, NotKeptHereError, TooLargeError
 
@@ -59,7 +59,7 @@ class Codecs:
         # What encodes the values of a class, and returns the content type too.
         self._by_type: dict[type, Callable[[Any], tuple[bytes, str]]] = {
             **{kind.cls: self._encode_allowed for kind in kinds},
-            **{cls: partial(self._encoded_by, codec) for codec in ordered.values() for cls in codec.types},
+            **{cls: partial(self._encode_by, codec) for codec in ordered.values() for cls in codec.types},
         }
         self._last = self._by_type.pop(object, None)
         # for Namespace.get, which calls them itself
@@ -133,7 +133,7 @@ class Codecs:
         """
         try:
             if content_type is not None:
-                return self._encoded(self._by_content_type[content_type], value), content_type
+                return self._encode_with(self._by_content_type[content_type], value), content_type
             if encode := self._by_type.get(type(value)):
                 return encode(value)
             body = exact_json(value)
@@ -153,20 +153,20 @@ class Codecs:
     def _encode_object(self, value: Any) -> tuple[bytes, str]:
         """Return a value that plain JSON cannot keep."""
         try:
-            return self._encoded_by_kind(value)
+            return self._encode_by_kind(value)
         except CodecError:
             if self._last is None:
                 raise
         return self._last(value)
 
-    def _encoded_by_kind(self, value: Any) -> tuple[bytes, str]:
+    def _encode_by_kind(self, value: Any) -> tuple[bytes, str]:
         """Return a value as its library does, as JSON of objects, as MessagePack or as a bundle, the first that can."""
         whole = scientific.content_type_of(type(value))
         refused = None
         if whole is not None:
             self._refuse_if_too_large(value, whole)
             try:
-                return self._encoded(self._by_content_type[whole], value), whole
+                return self._encode_with(self._by_content_type[whole], value), whole
             except CodecError as error:
                 refused = error  # what the library's format cannot hold, its parts may
         body = self._as_objects(value)
@@ -191,10 +191,10 @@ class Codecs:
         if type(size) is int and self._limit is not None and size > self._limit:
             raise TooLargeError(too_large(size, self._limit, content_type, least=True))
 
-    def _encoded_by(self, codec: Codec, value: Any) -> tuple[bytes, str]:
-        return self._encoded(codec, value), codec.content_type
+    def _encode_by(self, codec: Codec, value: Any) -> tuple[bytes, str]:
+        return self._encode_with(codec, value), codec.content_type
 
-    def _encoded(self, codec: Codec, value: Any) -> bytes:
+    def _encode_with(self, codec: Codec, value: Any) -> bytes:
         try:
             body = codec.encode(value)
         except CodecError:
@@ -258,7 +258,7 @@ class CheckedCodecs(Codecs):
         self._check: Check | None = None
         self._compiled = False
         self.decoders = {
-            content_type: partial(self._decoded, decoder) for content_type, decoder in self.decoders.items()
+            content_type: partial(self._decode_with, decoder) for content_type, decoder in self.decoders.items()
         }
 
     def unchecked(self) -> Codecs:
@@ -268,13 +268,13 @@ class CheckedCodecs(Codecs):
     def encode(self, value: Any, content_type: str | None = None) -> tuple[bytes, str]:
         """Return the bytes of a value of the type, and their content type; see :meth:`Codecs.encode`."""
         if not self._fits(value):
-            raise CodecError(f"{name_of(type(value))} cannot be kept here: this view keeps {shown(self._annotation)}")
+            raise CodecError(f"{name_of(type(value))} cannot be kept here: this view keeps {show(self._annotation)}")
         return super().encode(value, content_type)
 
-    def _decoded(self, decoder: Callable[[bytes], Any], body: bytes) -> Any:
+    def _decode_with(self, decoder: Callable[[bytes], Any], body: bytes) -> Any:
         value = decoder(body)
         if not self._fits(value):
-            raise NotKeptHereError(f"holds {name_of(type(value))}, and this view keeps {shown(self._annotation)}")
+            raise NotKeptHereError(f"holds {name_of(type(value))}, and this view keeps {show(self._annotation)}")
         return value
 
     def _fits(self, value: Any) -> bool:

@@ -15,13 +15,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlitedict_kv.codecs.library_kinds import LibraryKind
-from sqlitedict_kv.codecs.parts import buffer_of, checked_part, mapping_from, only_part, pairs_of
+from sqlitedict_kv.codecs.parts import buffer_of, check_part, mapping_from, only_part, pairs_of
 from sqlitedict_kv.errors import CodecError
 
 MAX_FRACTION_BITS = 2**17  # two numbers of this size are reduced in milliseconds; the time grows with the square
 
 
-def _ordered_from(parts: list[Any]) -> OrderedDict[Any, Any]:
+def _build_ordered(parts: list[Any]) -> OrderedDict[Any, Any]:
     return OrderedDict(mapping_from(parts))
 
 
@@ -33,7 +33,7 @@ def _counter_from(parts: list[Any]) -> Counter[Any]:
 
 def _deque_from(parts: list[Any]) -> deque[Any]:
     maxlen = parts.pop(0)
-    if maxlen is not None and (checked_part(maxlen, int) < len(parts)):
+    if maxlen is not None and (check_part(maxlen, int) < len(parts)):
         raise ValueError("a deque longer than its maxlen")
     return deque(parts, maxlen)
 
@@ -45,7 +45,7 @@ def _fraction_parts(value: Fraction) -> list[Any]:
 
 
 def _fraction_from(parts: list[Any]) -> Fraction:
-    numerator, denominator = (checked_part(part, int) for part in parts)
+    numerator, denominator = (check_part(part, int) for part in parts)
     if max(numerator.bit_length(), denominator.bit_length()) > MAX_FRACTION_BITS:
         raise ValueError("a Fraction of too many bits")
     return Fraction(numerator, denominator)
@@ -59,7 +59,7 @@ def _path_parts(value: pathlib.PurePath) -> list[Any]:
 def _path_builder(cls: Callable[[str], Any]) -> Callable[[list[Any]], Any]:
     def build(parts: list[Any]) -> Any:
         part = only_part(parts)
-        return cls(part.decode("utf-8", "surrogatepass") if type(part) is bytes else checked_part(part, str))
+        return cls(part.decode("utf-8", "surrogatepass") if type(part) is bytes else check_part(part, str))
 
     return build
 
@@ -68,7 +68,7 @@ def _text_builder(cls: Callable[[str], Any]) -> Callable[[list[Any]], Any]:
     """Return what builds of a text; an int would be taken for an address."""
 
     def build(parts: list[Any]) -> Any:
-        return cls(checked_part(only_part(parts), str))
+        return cls(check_part(only_part(parts), str))
 
     return build
 
@@ -83,8 +83,8 @@ def _array_parts(value: array.array[Any]) -> list[Any]:
 
 def _array_from(parts: list[Any]) -> array.array[Any]:
     typecode, itemsize, raw = parts
-    made: array.array[Any] = array.array(checked_part(typecode, str))
-    if made.itemsize != checked_part(itemsize, int):
+    made: array.array[Any] = array.array(check_part(typecode, str))
+    if made.itemsize != check_part(itemsize, int):
         raise ValueError(f"an array whose items take {itemsize} bytes, and {made.itemsize} on this machine")
     made.frombytes(buffer_of(raw))
     if sys.byteorder == "big":
@@ -95,7 +95,7 @@ def _array_from(parts: list[Any]) -> array.array[Any]:
 
 
 def _namespace_from(parts: list[Any]) -> SimpleNamespace:
-    return SimpleNamespace(**{checked_part(name, str): item for name, item in mapping_from(parts).items()})
+    return SimpleNamespace(**{check_part(name, str): item for name, item in mapping_from(parts).items()})
 
 
 def _namespace_parts(value: SimpleNamespace) -> list[Any]:
@@ -117,13 +117,13 @@ def _timezone_parts(value: datetime.timezone) -> list[Any]:
 
 def _timezone_from(parts: list[Any]) -> datetime.timezone:
     offset, name = parts
-    delta = checked_part(offset, datetime.timedelta)
-    return datetime.timezone(delta) if name is None else datetime.timezone(delta, checked_part(name, str))
+    delta = check_part(offset, datetime.timedelta)
+    return datetime.timezone(delta) if name is None else datetime.timezone(delta, check_part(name, str))
 
 
 # False: the parts are the user's, so none of them is a raw buffer
 BY_CLASS: dict[type, LibraryKind] = {
-    OrderedDict: LibraryKind("collections.OrderedDict", pairs_of, _ordered_from, False),
+    OrderedDict: LibraryKind("collections.OrderedDict", pairs_of, _build_ordered, False),
     Counter: LibraryKind("collections.Counter", pairs_of, _counter_from, False),
     deque: LibraryKind("collections.deque", lambda value: [value.maxlen, *value], _deque_from, False),
     Fraction: LibraryKind("fractions.Fraction", _fraction_parts, _fraction_from),

@@ -22,7 +22,7 @@ from sqlitedict_kv.codecs.builtin_kinds import MAP
 from sqlitedict_kv.codecs.library_kinds import LibraryKind
 from sqlitedict_kv.codecs.limits import too_large
 from sqlitedict_kv.codecs.objects import ObjectKind
-from sqlitedict_kv.codecs.parts import checked_part
+from sqlitedict_kv.codecs.parts import check_part
 from sqlitedict_kv.codecs.refusal import RefusalError
 from sqlitedict_kv.errors import CodecError, TooLargeError
 
@@ -204,7 +204,7 @@ def _read_table(table: bytes, kinds: Kinds) -> dict[bytes, Mark]:
     rows = unpackb(table, raw=False, use_list=True)
     marks = {}
     for number, row in enumerate(rows):
-        name, *fields = (checked_part(part, str) for part in checked_part(row, list))
+        name, *fields = (check_part(part, str) for part in check_part(row, list))
         marks[_index(number)] = kinds.mark_of(name, tuple(fields))
     if all(mark.lasting for mark in marks.values()):
         if len(kinds.tables) >= MAX_TABLES:
@@ -224,7 +224,7 @@ class _Unpacking:
     def value(self, packed: memoryview) -> Any:
         """Return the value of packed bytes."""
         value = unpackb(
-            packed, raw=False, use_list=True, strict_map_key=False, ext_hook=self._leaf, list_hook=self._built
+            packed, raw=False, use_list=True, strict_map_key=False, ext_hook=self._leaf, list_hook=self._build
         )
         if self._unused:
             raise ValueError("a kind or a buffer where there can be none")
@@ -240,7 +240,7 @@ class _Unpacking:
             return self._buffers[number]
         return msgpack.from_leaf(code, data)
 
-    def _built(self, parts: list[Any]) -> Any:
+    def _build(self, parts: list[Any]) -> Any:
         if not parts or type(parts[0]) is not Mark:
             return parts
         build, raw_parts, _ = parts.pop(0)

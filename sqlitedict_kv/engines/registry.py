@@ -20,7 +20,7 @@ GROUP = "sqlitedict_kv.engines"  # of entry points
 _BY_SCHEME: dict[str, EngineSpec] = {}  # those that were asked for
 
 
-def addressed() -> tuple[EngineSpec, ...]:
+def specs_with_addresses() -> tuple[EngineSpec, ...]:
     """Return the built-in engines of addresses."""
     from sqlitedict_kv.engines.valkey.spec import SPEC  # noqa: PLC0415 - a store in a file needs nothing of servers
 
@@ -34,15 +34,15 @@ def engine_of_scheme(scheme: str) -> EngineSpec | None:
         TypeError: the entry point of that name leads to something else.
     """
     if scheme not in _BY_SCHEME:
-        built_in = next((spec for spec in addressed() if scheme in spec.schemes), None)
-        found = built_in or _installed(scheme)
+        built_in = next((spec for spec in specs_with_addresses() if scheme in spec.schemes), None)
+        found = built_in or _find_installed(scheme)
         if found is None:
             return None
         _BY_SCHEME[scheme] = found
     return _BY_SCHEME[scheme]
 
 
-def _installed(scheme: str) -> EngineSpec | None:
+def _find_installed(scheme: str) -> EngineSpec | None:
     """Return the engine that an entry point names."""
     from importlib.metadata import entry_points  # noqa: PLC0415 - only for a scheme that is not built in
 
@@ -61,7 +61,7 @@ def engine_of(target: object) -> EngineSpec | None:
         return None if scheme is None else engine_of_scheme(scheme)
     if isinstance(target, os.PathLike):
         return None
-    return next((spec for spec in addressed() if spec.recognizes(target)), None)
+    return next((spec for spec in specs_with_addresses() if spec.recognizes(target)), None)
 
 
 def is_address(text: str) -> bool:

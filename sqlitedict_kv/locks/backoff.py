@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 from sqlitedict_kv.concurrency.backoff import Backoff
 from sqlitedict_kv.concurrency.deadline import Deadline
-from sqlitedict_kv.validation import checked_bool, checked_timeout
+from sqlitedict_kv.validation import check_bool, check_timeout
 
 BACKOFF = Backoff(0.001, 0.050)
 
 
-def checked_patience(timeout: object, blocking: object) -> float | None:
+def check_patience(timeout: object, blocking: object) -> float | None:
     """Return how many seconds to wait: 0 is not at all, None is without end."""
-    waits = checked_bool(blocking, "blocking")
-    seconds = None if timeout is None else checked_timeout(timeout)
+    waits = check_bool(blocking, "blocking")
+    seconds = None if timeout is None else check_timeout(timeout)
     if waits:
         return seconds
     if seconds is not None:

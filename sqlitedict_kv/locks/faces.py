@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.concurrency.lease import LeaseSpace
-from sqlitedict_kv.validation import checked_ttl
+from sqlitedict_kv.validation import check_ttl
 
 if TYPE_CHECKING:
     from sqlitedict_kv.concurrency.cancellation import InThread
@@ -27,7 +27,7 @@ class AwaitedSpace(Protocol):
         """Return what a function returns that may block."""
 
 
-def checked_space(namespace: object) -> tuple[LeaseSpace, InThread]:
+def check_space(namespace: object) -> tuple[LeaseSpace, InThread]:
     """Return a namespace for calls that may block, and how tasks make them; TypeError for anything else."""
     if isinstance(namespace, AwaitedSpace):
         return namespace.sync_namespace, namespace.in_thread
@@ -36,9 +36,9 @@ def checked_space(namespace: object) -> tuple[LeaseSpace, InThread]:
     return namespace, in_thread
 
 
-def checked_lease_ttl(ttl: object) -> float:
+def check_lease_ttl(ttl: object) -> float:
     """Return the time to live of a lease in seconds; None is refused, as a lease has to end some day."""
-    seconds = checked_ttl(ttl)
+    seconds = check_ttl(ttl)
     if seconds is None:
         raise TypeError("ttl must be a number of seconds, not None: what a dead process held would never be free")
     return seconds

@@ -17,9 +17,9 @@ from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.concurrency.lease import Lease, Leases, LeaseSpace
 from sqlitedict_kv.concurrency.sansio import Blocking, Pause, Steps, run
 from sqlitedict_kv.errors import KVError, LockLostError
-from sqlitedict_kv.locks.backoff import checked_patience, deadline_of
-from sqlitedict_kv.locks.faces import AwaitedSpace, checked_lease_ttl, checked_space
-from sqlitedict_kv.validation import Duration, checked_callable, checked_int, checked_key
+from sqlitedict_kv.locks.backoff import check_patience, deadline_of
+from sqlitedict_kv.locks.faces import AwaitedSpace, check_lease_ttl, check_space
+from sqlitedict_kv.validation import Duration, check_callable, check_int, check_key
 
 MAX_SLOTS = 10_000  # each is an entry, and a full semaphore is asked for all of them
 
@@ -63,12 +63,12 @@ class Semaphore:
         Raises:
             TypeError, ValueError: an argument is not as described.
         """
-        self._namespace, self.in_thread = checked_space(namespace)
-        self._key = checked_key(key)
-        self._slots = self._keys(checked_int(value, "value", lowest=1, highest=MAX_SLOTS))
-        self._ttl = checked_lease_ttl(ttl)
+        self._namespace, self.in_thread = check_space(namespace)
+        self._key = check_key(key)
+        self._slots = self._keys(check_int(value, "value", lowest=1, highest=MAX_SLOTS))
+        self._ttl = check_lease_ttl(ttl)
         self._kind = Leases(self._namespace, self._ttl)
-        self._clock: Callable[[], float] = checked_callable(clock, "clock")
+        self._clock: Callable[[], float] = check_callable(clock, "clock")
         # The leases of each owner, as often as it acquired them, the last one last. Weak, for a thread or task
         # may end without releasing; and by the object, for the number of a thread is used again.
         self._leases: WeakKeyDictionary[Owner, list[Lease]] = WeakKeyDictionary()
@@ -76,7 +76,7 @@ class Semaphore:
 
     def _keys(self, value: int) -> tuple[str, ...]:
         """Return the keys of the slots."""
-        checked_key(f"{self._key}#{value - 1}")
+        check_key(f"{self._key}#{value - 1}")
         return tuple(f"{self._key}#{slot}" for slot in range(value))
 
     def forget_after_fork(self) -> None:
@@ -105,7 +105,7 @@ class Semaphore:
         Raises:
             StoreBusyError: others held the lock of the whole file for the store's own timeout.
         """
-        return run(self.acquiring(checked_patience(timeout, blocking)))
+        return run(self.acquiring(check_patience(timeout, blocking)))
 
     async def acquire_async(  # as threading has it, False being no error
         self,
@@ -114,7 +114,7 @@ class Semaphore:
         blocking: bool = True,
     ) -> bool:
         """Take it as :meth:`acquire` does, for the task that runs; a cancelled wait leaves nothing behind."""
-        return await drive(self.acquiring(checked_patience(timeout, blocking)), self.in_thread)
+        return await drive(self.acquiring(check_patience(timeout, blocking)), self.in_thread)
 
     def acquiring(self, patience: float | None) -> Steps[bool]:
         """Take it within *patience* seconds and return whether it is ours; the flow of acquire."""
@@ -198,7 +198,7 @@ class Semaphore:
         return await drive(self._renewing(ttl), self.in_thread)
 
     def _renewing(self, ttl: Duration | None) -> Steps[int]:
-        seconds = self._ttl if ttl is None else checked_lease_ttl(ttl)
+        seconds = self._ttl if ttl is None else check_lease_ttl(ttl)
         leases = dict.fromkeys(self._mine())
         versions: list[int] = yield Blocking(lambda: [lease.renew(seconds) for lease in leases])
         return versions[-1]

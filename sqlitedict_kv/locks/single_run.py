@@ -11,10 +11,10 @@ from sqlitedict_kv.concurrency.async_driver import drive
 from sqlitedict_kv.concurrency.lease import LeaseSpace
 from sqlitedict_kv.concurrency.sansio import Invoke, Steps, run
 from sqlitedict_kv.errors import LockLostError, LockTimeoutError
-from sqlitedict_kv.locks.backoff import checked_patience
-from sqlitedict_kv.locks.faces import AwaitedSpace, checked_lease_ttl, checked_space
+from sqlitedict_kv.locks.backoff import check_patience
+from sqlitedict_kv.locks.faces import AwaitedSpace, check_lease_ttl, check_space
 from sqlitedict_kv.locks.lock import RLock, report
-from sqlitedict_kv.validation import Duration, checked_callable, checked_key
+from sqlitedict_kv.validation import Duration, check_callable, check_key
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,12 +37,12 @@ def single_run(
         LockTimeoutError: (from a call) others ran it for the whole timeout.
         LockLostError: (from a call) the function returned, but took longer than *ttl*.
     """
-    checked_space(namespace)
-    seconds, patience = checked_lease_ttl(ttl), checked_patience(timeout, True)
-    name = None if key is None else checked_key(key)
+    check_space(namespace)
+    seconds, patience = check_lease_ttl(ttl), check_patience(timeout, True)
+    name = None if key is None else check_key(key)
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        checked_callable(function, "function")
+        check_callable(function, "function")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError("function must not be a generator: it runs after the call, when the lock is gone")
         lock = RLock(namespace, _name_of(function) if name is None else name, ttl=seconds)

@@ -13,9 +13,9 @@ from sqlitedict_kv.concurrency.async_driver import drive
 from sqlitedict_kv.concurrency.lease import JSON, LeaseSpace
 from sqlitedict_kv.concurrency.sansio import Blocking, Pause, Steps, run
 from sqlitedict_kv.errors import ConflictError
-from sqlitedict_kv.locks.backoff import BACKOFF, checked_patience
-from sqlitedict_kv.locks.faces import AwaitedSpace, checked_space
-from sqlitedict_kv.validation import checked_callable, checked_int, checked_key, checked_number
+from sqlitedict_kv.locks.backoff import BACKOFF, check_patience
+from sqlitedict_kv.locks.faces import AwaitedSpace, check_space
+from sqlitedict_kv.validation import check_callable, check_int, check_key, check_number
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,18 +54,18 @@ class Throttle:
         Raises:
             TypeError, ValueError: an argument is not as described.
         """
-        self._namespace, self._in_thread = checked_space(namespace)
-        self._key = checked_key(key)
-        tokens = checked_int(count, "count", lowest=1)
-        period = checked_number(seconds, "seconds")
+        self._namespace, self._in_thread = check_space(namespace)
+        self._key = check_key(key)
+        tokens = check_int(count, "count", lowest=1)
+        period = check_number(seconds, "seconds")
         shortest = tokens / MICROSECONDS  # a million calls a second
         if not shortest <= period <= MAX_SECONDS:
             raise ValueError(f"seconds must be from {shortest} to {MAX_SECONDS}, not {period}")
         self._limit = f"{tokens} in {period} s"
         self._interval = math.ceil(period * MICROSECONDS / tokens)  # microseconds until there is one more token
         self._capacity = self._interval * tokens  # microseconds until an empty bucket is full
-        self._clock: Callable[[], float] = checked_callable(clock, "clock")
-        self._sleep = checked_callable(sleep, "sleep")
+        self._clock: Callable[[], float] = check_callable(clock, "clock")
+        self._sleep = check_callable(sleep, "sleep")
 
     def acquire(self, *, timeout: float | None = None, blocking: bool = True) -> bool:
         """Take a token, waiting until there is one; return whether it was taken.
@@ -74,7 +74,7 @@ class Throttle:
             timeout: seconds to wait; None is as long as it takes. Where that cannot be enough it returns at once.
             blocking: whether to wait at all.
         """
-        return run(self._acquiring(checked_patience(timeout, blocking)), self._sleep)
+        return run(self._acquiring(check_patience(timeout, blocking)), self._sleep)
 
     async def acquire_async(  # False is no error
         self,
@@ -83,7 +83,7 @@ class Throttle:
         blocking: bool = True,
     ) -> bool:
         """Take a token as :meth:`acquire` does; a task that is cancelled while it waits takes none."""
-        return await drive(self._acquiring(checked_patience(timeout, blocking)), self._in_thread)
+        return await drive(self._acquiring(check_patience(timeout, blocking)), self._in_thread)
 
     def _acquiring(self, patience: float | None) -> Steps[bool]:
         while pause := (yield Blocking(self._take)):
@@ -94,7 +94,7 @@ class Throttle:
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Return a function, ``async def`` if *function* is, that waits for a token before each call."""
-        checked_callable(function, "function")
+        check_callable(function, "function")
 
         @functools.wraps(function)
         async def throttled_async(*args: P.args, **kwargs: P.kwargs) -> Any:

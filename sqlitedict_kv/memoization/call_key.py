@@ -63,14 +63,14 @@ class CallKeys:
         target = self._bound.function
         self._key = None if isinstance(key, Mapping) else key
         self._parameters = self._all_parameters(target)
-        self._chosen = _checked_choices(key, self._parameters) if isinstance(key, Mapping) else {}
-        self._was = _checked_names(was)
+        self._chosen = _check_choices(key, self._parameters) if isinstance(key, Mapping) else {}
+        self._was = _check_names(was)
         chosen = name
         if name is None and self._bound.receiver and getattr(target, "__module__", None) is None:
             chosen = name_of_method(target, self._bound.receiver[0])
-        ignored = _checked_ignore(ignore)
+        ignored = _check_ignore(ignore)
         self.identity = FunctionIdentity(target, name=chosen, version=version, code=code, ignore=ignored)
-        self._ignored = self._checked_parameters(ignored)
+        self._ignored = self._check_parameters(ignored)
         self.name = self.identity.name
         self._form = make_form(typed=typed, key_functions=key_functions)
         self._slots = tuple((parameter.name, parameter.default) for parameter in self._parameters)
@@ -253,7 +253,7 @@ class CallKeys:
             return [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY), *parameters]
         return parameters
 
-    def _checked_parameters(self, ignored: frozenset[str]) -> frozenset[str]:
+    def _check_parameters(self, ignored: frozenset[str]) -> frozenset[str]:
         """Return the parameters that are ignored, where each name is that of one or of a variable closed over."""
         if not ignored:
             return ignored
@@ -272,7 +272,7 @@ class CallKeys:
         return chosen
 
 
-def _checked_ignore(ignore: object) -> frozenset[str]:
+def _check_ignore(ignore: object) -> frozenset[str]:
     if ignore == ():
         return frozenset()
     if isinstance(ignore, str) or not isinstance(ignore, Collection):
@@ -283,7 +283,7 @@ def _checked_ignore(ignore: object) -> frozenset[str]:
     return frozenset(ignore)
 
 
-def _checked_names(was: str | Collection[str]) -> tuple[str, ...]:
+def _check_names(was: str | Collection[str]) -> tuple[str, ...]:
     names = (was,) if isinstance(was, str) else tuple(was)
     for name in names:
         if not isinstance(name, str):
@@ -293,7 +293,7 @@ def _checked_names(was: str | Collection[str]) -> tuple[str, ...]:
     return tuple(map(shortened, names))
 
 
-def _checked_choices(
+def _check_choices(
     key: Mapping[str, Callable[[Any], Any]], parameters: list[inspect.Parameter]
 ) -> Mapping[str, Callable[[Any], Any]]:
     known = {parameter.name for parameter in parameters}

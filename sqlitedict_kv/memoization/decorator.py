@@ -15,9 +15,9 @@ from sqlitedict_kv.memoization.policy import (
     Policy,
     Undecodable,
     Unstorable,
-    checked_exceptions,
-    checked_lifetime,
-    checked_seconds,
+    check_exceptions,
+    check_lifetime,
+    check_seconds,
 )
 from sqlitedict_kv.memoization.result_store import ResultStore, for_results_of
 from sqlitedict_kv.memoization.results import Results
@@ -34,11 +34,11 @@ from sqlitedict_kv.validation import (
     DEFAULT,
     Default,
     Duration,
-    checked_bool,
-    checked_callable,
-    checked_choice,
-    checked_content_type,
-    checked_type,
+    check_bool,
+    check_callable,
+    check_choice,
+    check_content_type,
+    check_type,
 )
 
 __all__ = ["AsyncDecorator", "Decorator", "Memoize"]
@@ -178,28 +178,28 @@ class Memoize(Generic[D]):
                 raise TypeError("ttl is given twice, by position and by name")
             ttl, function = function, DEFAULT
         place = self._result_store(ns)
-        kind = type if type is DEFAULT or type is None else checked_type(type)
+        kind = type if type is DEFAULT or type is None else check_type(type)
         policy = Policy(
-            ttl=checked_lifetime(place.ttl if isinstance(ttl, Default) else ttl),
-            condition=None if condition is None else checked_callable(condition, "condition"),
-            cache_exceptions=checked_exceptions(cache_exceptions),
-            refresh_before=checked_seconds(refresh_before, "refresh_before"),
-            stale_if_error=checked_seconds(stale_if_error, "stale_if_error"),
-            unstorable=cast("Unstorable", checked_choice(unstorable, "unstorable", ("raise", "return"))),
-            on_error=cast("OnError", checked_choice(on_error, "on_error", ("compute", "raise"))),
-            undecodable=cast("Undecodable", checked_choice(undecodable, "undecodable", ("raise", "recompute"))),
-            lease=checked_seconds(lease, "lease") or LEASE_SECONDS,
-            content_type=checked_content_type(content_type, place.codecs) or place.content_type,
+            ttl=check_lifetime(place.ttl if isinstance(ttl, Default) else ttl),
+            condition=None if condition is None else check_callable(condition, "condition"),
+            cache_exceptions=check_exceptions(cache_exceptions),
+            refresh_before=check_seconds(refresh_before, "refresh_before"),
+            stale_if_error=check_seconds(stale_if_error, "stale_if_error"),
+            unstorable=cast("Unstorable", check_choice(unstorable, "unstorable", ("raise", "return"))),
+            on_error=cast("OnError", check_choice(on_error, "on_error", ("compute", "raise"))),
+            undecodable=cast("Undecodable", check_choice(undecodable, "undecodable", ("raise", "recompute"))),
+            lease=check_seconds(lease, "lease") or LEASE_SECONDS,
+            content_type=check_content_type(content_type, place.codecs) or place.content_type,
         )
         policy.check_together()
-        checked_bool(typed, "typed")
+        check_bool(typed, "typed")
         if key is not None and not isinstance(key, Mapping):
-            checked_callable(key, "key")
+            check_callable(key, "key")
 
         def decorator(function: Any, /) -> Any:
             if isinstance(function, classmethod | staticmethod):
                 return function.__class__(decorator(function.__func__))
-            checked = checked_function(function)
+            checked = check_function(function)
             if place.off_loop is not None and not is_async(checked):
                 raise TypeError("this store is awaited, and so is what it memoizes: an async def function")
             keys = CallKeys(
@@ -263,7 +263,7 @@ def _decorated(function: Callable[..., Any], keys: CallKeys, results: Results, p
     return wrapper
 
 
-def checked_function(function: object) -> Callable[..., Any]:
+def check_function(function: object) -> Callable[..., Any]:
     """Return what can be memoized; say what to do with what cannot."""
     if isinstance(function, property):
         raise TypeError("memoize goes below @property, next to the function")

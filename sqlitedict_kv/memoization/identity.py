@@ -78,9 +78,9 @@ class FunctionIdentity:
             TypeError, ValueError: an argument is not as memoize describes it, or the function has no name that lasts.
         """
         self.layers = function_forms.layers(function)
-        self.code = self._checked_code(code, version)
-        self.name = self._checked_name(function, name)
-        self.label = shortened(self.name if version is None else f"{self.name}@{_checked_version(version)}")
+        self.code = self._check_code(code, version)
+        self.name = self._check_name(function, name)
+        self.label = shortened(self.name if version is None else f"{self.name}@{_check_version(version)}")
         self._ignored = ignore
         if self.code:
             for layer in self.layers:
@@ -154,7 +154,7 @@ class FunctionIdentity:
             text = f"{text} {sorted(parts.items())!r}"
         return {**parts, "code": digest_of(text, CODE_DIGEST_BYTES)}
 
-    def _checked_code(self, code: CodeChoice, version: object) -> bool | Literal["deep"]:
+    def _check_code(self, code: CodeChoice, version: object) -> bool | Literal["deep"]:
         if code is not None and not isinstance(code, bool) and code != "deep":
             raise ValueError(f"code must be True, False or 'deep', not {code!r:.80}")
         if code and version is not None:
@@ -165,7 +165,7 @@ class FunctionIdentity:
             return "deep" if version is None and self.layers and is_of_main(self.layers[-1]) else False
         return code
 
-    def _checked_name(self, function: Callable[..., Any], name: str | None) -> str:
+    def _check_name(self, function: Callable[..., Any], name: str | None) -> str:
         if name is not None:
             if not isinstance(name, str):
                 raise TypeError(f"name must be a str, not {type(name).__name__}")
@@ -208,7 +208,7 @@ def shortened(name: str) -> str:
     return f"{head}#{digest}"
 
 
-def _checked_version(version: object) -> str:
+def _check_version(version: object) -> str:
     if isinstance(version, bool) or not isinstance(version, str | int):
         raise TypeError(f"version must be a str or an int, not {type(version).__name__}")
     if not VERSION.fullmatch(str(version)):

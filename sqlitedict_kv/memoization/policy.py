@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
-from sqlitedict_kv.validation import Duration, checked_duration, checked_ttl
+from sqlitedict_kv.validation import Duration, check_duration, check_ttl
 
 Unstorable = Literal["return", "raise"]
 OnError = Literal["compute", "raise"]
@@ -42,24 +42,24 @@ class Policy(NamedTuple):
         chosen: Any = self.ttl(value)
         if type(chosen) in (int, float, timedelta) and not chosen:
             return 0.0
-        return checked_ttl(chosen)
+        return check_ttl(chosen)
 
 
-def checked_lifetime(ttl: Any) -> Any:
+def check_lifetime(ttl: Any) -> Any:
     """Return the ttl of memoize: seconds, None, or a function that returns them."""
     if callable(ttl):
         if isinstance(ttl, type) or hasattr(ttl, "cache_key"):
             raise TypeError("ttl must be seconds, None, or a function of the result that returns them")
         return ttl
-    return checked_ttl(ttl)
+    return check_ttl(ttl)
 
 
-def checked_seconds(value: object, name: str) -> float | None:
+def check_seconds(value: object, name: str) -> float | None:
     """Return a duration in seconds; None is none."""
-    return None if value is None else checked_duration(value, name)
+    return None if value is None else check_duration(value, name)
 
 
-def checked_exceptions(named: object) -> dict[type[Exception], float | None]:
+def check_exceptions(named: object) -> dict[type[Exception], float | None]:
     """Return which exceptions are kept, each with its seconds."""
     if named is None:
         return {}
@@ -68,4 +68,4 @@ def checked_exceptions(named: object) -> dict[type[Exception], float | None]:
     for kind in named:
         if not isinstance(kind, type) or not issubclass(kind, Exception):
             raise TypeError(f"cache_exceptions must name subclasses of Exception, not {kind!r:.80}")
-    return {kind: checked_ttl(ttl) for kind, ttl in named.items()}
+    return {kind: check_ttl(ttl) for kind, ttl in named.items()}

@@ -9,7 +9,7 @@ from sqlitedict_kv.codecs.annotations import return_annotation
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.lease import LeaseSpace
 from sqlitedict_kv.engines.protocol import Layout
-from sqlitedict_kv.validation import DEFAULT, checked_namespace
+from sqlitedict_kv.validation import DEFAULT, check_namespace
 
 if TYPE_CHECKING:
     from sqlitedict_kv.concurrency.cancellation import InThread
@@ -109,7 +109,7 @@ def _is_plain(annotation: object) -> bool:
 
 def lease_namespace(results: str) -> str:
     """Return the name of the namespace that keeps the leases of a namespace of results."""
-    return checked_namespace(f"{results}.leases", "ns with .leases")
+    return check_namespace(f"{results}.leases", "ns with .leases")
 
 
 def note_namespace(results: str) -> str:

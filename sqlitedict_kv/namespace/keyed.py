@@ -13,7 +13,7 @@ from sqlitedict_kv.namespace.namespace import Namespace
 from sqlitedict_kv.operations.context import Defaults, Entry, StoreContext
 from sqlitedict_kv.operations.pagination import Page
 from sqlitedict_kv.operations.type_variables import K, V
-from sqlitedict_kv.validation import DEFAULT, Default, Duration, checked_mapping
+from sqlitedict_kv.validation import DEFAULT, Default, Duration, check_mapping
 
 
 class KeyedNamespace(Namespace[K, V]):
@@ -97,7 +97,7 @@ class KeyedNamespace(Namespace[K, V]):
 
     def set_many(self, mapping: Mapping[K, V], *, ttl: Duration | None | Default = DEFAULT) -> dict[K, int]:
         """Write all the values of a mapping, or none, and return their versions by key."""
-        given = checked_mapping(mapping, "mapping")
+        given = check_mapping(mapping, "mapping")
         texts: Any = self._key_type.encode_many(given)
         versions = super().set_many({text: given[key] for text, key in texts.items()}, ttl=ttl)
         return {key: versions[text] for text, key in texts.items()}

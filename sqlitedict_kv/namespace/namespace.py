@@ -14,7 +14,7 @@ from sqlitedict_kv.memoization.result_store import ResultStore, declare_layouts,
 from sqlitedict_kv.namespace.reader import NamespaceReader
 from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.operations.optional import data_version, declare
-from sqlitedict_kv.operations.prepare import Edits, collected
+from sqlitedict_kv.operations.prepare import Edits, collect
 from sqlitedict_kv.operations.read_modify_write import Verbs
 from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.transaction import Transaction
@@ -23,9 +23,9 @@ from sqlitedict_kv.validation import (
     MAX_KEY_BYTES,
     Default,
     Duration,
-    checked_key,
-    checked_number,
-    checked_optional_int,
+    check_key,
+    check_number,
+    check_optional_int,
 )
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
         context = self._context
         name: Any = key
         if type(name) is not str or len(name) > MAX_KEY_BYTES or not name.isascii():
-            name = checked_key(name)
+            name = check_key(name)
         if ttl is DEFAULT and content_type is None:
             seconds, encoding = self._defaults.ttl, self._defaults.content_type
         else:
@@ -130,7 +130,7 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
     def update(self, other: Any = (), /, **entries: Any) -> None:
         """Write all that dict.update would write, in one step: a mapping, an iterable of pairs, keywords."""
         # A namespace is copied by pages: dict would look each key up, and fail where another process removes one.
-        written: dict[Any, Any] = collected(other.copy() if isinstance(other, NamespaceReader) else other, entries)
+        written: dict[Any, Any] = collect(other.copy() if isinstance(other, NamespaceReader) else other, entries)
         self.set_many(written)
 
     def setdefault(self, key: K, default: Any = None) -> V:
@@ -156,7 +156,7 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
 
     def decr(self, key: K, delta: float = 1, *, default: float | None = 0) -> int | float:
         """Subtract from a number and return the difference; see :meth:`incr`."""
-        return self.incr(key, -checked_number(delta, "delta"), default=default)
+        return self.incr(key, -check_number(delta, "delta"), default=default)
 
     def modify(
         self,
@@ -262,7 +262,7 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
 
     def purge_expired(self, limit: int | None = None) -> int:
         """Remove entries that have expired, *limit* at most, and return how many."""
-        most = checked_optional_int(limit, "limit", lowest=1)
+        most = check_optional_int(limit, "limit", lowest=1)
         return self._engine.purge_expired(self._name, most, self._context.now())
 
     # -- results of functions

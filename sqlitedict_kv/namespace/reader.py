@@ -15,7 +15,7 @@ from sqlitedict_kv.operations.pagination import (
     Page,
     age_cursor,
     ages_of,
-    checked_bounds,
+    check_bounds,
     cursor_after,
     key_of,
 )
@@ -25,11 +25,11 @@ from sqlitedict_kv.operations.views import NamespaceItems, NamespaceKeys, Namesp
 from sqlitedict_kv.validation import (
     DEFAULT,
     MAX_KEY_BYTES,
-    checked_bool,
-    checked_content_type,
-    checked_int,
-    checked_key,
-    checked_keys,
+    check_bool,
+    check_content_type,
+    check_int,
+    check_key,
+    check_keys,
 )
 
 T = TypeVar("T")
@@ -96,10 +96,10 @@ class NamespaceReader(Mapping[K, V]):
         """
         if content_type is not None:
             return self._get_as(key, default, content_type)
-        # Flat, without checked_key and Codecs.decode: the calls cost 10 % of a get. Of an ASCII key, as nearly
+        # Flat, without check_key and Codecs.decode: the calls cost 10 % of a get. Of an ASCII key, as nearly
         # all are, the length is the size.
         if type(key) is not str or len(key) > MAX_KEY_BYTES or not key.isascii():
-            key = checked_key(key)
+            key = check_key(key)
         found = self._fetch(self._name, key)
         if found is None or (found[2] is not None and found[2] <= self._context.now()):  # as Record.is_live
             self._counters.misses += 1
@@ -111,7 +111,7 @@ class NamespaceReader(Mapping[K, V]):
             return self._decode(self._name, key, found[0], found[1])  # raises the error that names the entry
 
     def _get_as(self, key: Any, default: Any, content_type: str) -> Any:
-        wanted = checked_content_type(content_type, self._context.codecs)
+        wanted = check_content_type(content_type, self._context.codecs)
         record = self._context.read(self._name, key)
         if record is None or record.content_type != wanted:
             return default
@@ -141,7 +141,7 @@ class NamespaceReader(Mapping[K, V]):
         """Return whether there is an entry; it counts as no read. As in a dict, a key of another type is not there."""
         if not isinstance(key, str):
             return False
-        found = self._fetch(self._name, checked_key(key))
+        found = self._fetch(self._name, check_key(key))
         return found is not None and (found[2] is None or found[2] > self._context.now())
 
     def __len__(self) -> int:
@@ -154,7 +154,7 @@ class NamespaceReader(Mapping[K, V]):
 
     def _read_many(self, keys: Iterable[Any]) -> dict[str, Record]:
         """Return the live records of those keys that have one and count the reads."""
-        wanted = checked_keys(keys)
+        wanted = check_keys(keys)
         records = self._engine.read_many(self._name, wanted)
         now = self._context.now()
         live = {key: records[key] for key in wanted if key in records and records[key].is_live(now)}
@@ -181,7 +181,7 @@ class NamespaceReader(Mapping[K, V]):
 
     def walk(self, *, reverse: bool = False) -> Iterator[tuple[Any, Any]]:
         """Yield keys and values in the order of the keys, as ``items()`` does."""
-        for page in self._context.pages(KeyRange(self._name, reverse=checked_bool(reverse, "reverse"))):
+        for page in self._context.pages(KeyRange(self._name, reverse=check_bool(reverse, "reverse"))):
             for key, record in page:
                 yield key, self._value(key, record)
 
@@ -219,8 +219,8 @@ class NamespaceReader(Mapping[K, V]):
 
         A key that is there during the whole walk is returned exactly once.
         """
-        bounds, backwards = checked_bounds(prefix, start, stop), checked_bool(reverse, "reverse")
-        most = checked_int(limit, "limit", lowest=1, highest=1_000_000)
+        bounds, backwards = check_bounds(prefix, start, stop), check_bool(reverse, "reverse")
+        most = check_int(limit, "limit", lowest=1, highest=1_000_000)
         after = key_of(cursor, bounds.prefix, reverse=backwards)
         keys: Any = self._context.keys(self._name, bounds, after, most + 1, reverse=backwards)
         more = len(keys) > most
@@ -238,8 +238,8 @@ class NamespaceReader(Mapping[K, V]):
         by pages leaves out what is created after its first page. Each page passes over the entries that other
         namespaces of the file have between its own.
         """
-        backwards = checked_bool(reverse, "reverse")
-        most = checked_int(limit, "limit", lowest=1, highest=1_000_000)
+        backwards = check_bool(reverse, "reverse")
+        most = check_int(limit, "limit", lowest=1, highest=1_000_000)
         engine, now = require_aging(self._engine), self._context.now()
         age = AgeRange(self._name, reverse=backwards)
         if cursor is not None:
@@ -258,7 +258,7 @@ class NamespaceReader(Mapping[K, V]):
         self, prefix: K | str = "", *, start: K | None = None, stop: K | None = None, reverse: bool = False
     ) -> Iterator[tuple[K, Entry[V]]]:
         """Yield keys and their entries, in order, by pages; the arguments are those of :meth:`list`."""
-        bounds, backwards = checked_bounds(prefix, start, stop), checked_bool(reverse, "reverse")
+        bounds, backwards = check_bounds(prefix, start, stop), check_bool(reverse, "reverse")
         return self._scan(bounds, reverse=backwards)
 
     def _scan(self, bounds: KeyBounds, *, reverse: bool) -> Iterator[tuple[Any, Entry[Any]]]:

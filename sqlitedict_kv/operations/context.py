@@ -16,7 +16,7 @@ from sqlitedict_kv.errors import TooLargeError
 from sqlitedict_kv.lru import LRU
 from sqlitedict_kv.operations.pagination import KeyBounds
 from sqlitedict_kv.operations.type_variables import V
-from sqlitedict_kv.validation import Default, checked_content_type, checked_key, checked_ttl, checked_type
+from sqlitedict_kv.validation import Default, check_content_type, check_key, check_ttl, check_type
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KEYS_PER_PAGE = 500
@@ -152,11 +152,11 @@ class StoreContext:
         expected: int | None = None,
     ) -> Put:
         """Return the edit that writes a value, checked and encoded; *ttl* and *content_type* are checked already."""
-        name = checked_key(key)
-        body, encoded_as = self.encoded(value, content_type)
+        name = check_key(key)
+        body, encoded_as = self.encode(value, content_type)
         return Put(namespace, name, body, encoded_as, None if ttl is None else self.deadline(ttl), expected)
 
-    def encoded(self, value: Any, content_type: str | None) -> tuple[bytes, str]:
+    def encode(self, value: Any, content_type: str | None) -> tuple[bytes, str]:
         """Return the bytes of a value and their content type.
 
         Raises:
@@ -174,7 +174,7 @@ class StoreContext:
 
     def read(self, namespace: str, key: object) -> Record | None:
         """Return the live record of a key and count the read."""
-        record = self.engine.read(namespace, checked_key(key))
+        record = self.engine.read(namespace, check_key(key))
         if record is None or (record.expires_at is not None and not record.is_live(self.now())):
             self.counters.misses += 1
             return None
@@ -243,10 +243,10 @@ class Defaults(NamedTuple):
     codecs: Codecs | None = None  # those of values of one type; None is the store's
 
     @classmethod
-    def checked(cls, codecs: Codecs, ttl: object, content_type: object, kind: object = None) -> Defaults:
+    def of(cls, codecs: Codecs, ttl: object, content_type: object, kind: object = None) -> Defaults:
         """Return those of a view whose arguments are not checked yet; *kind* is the type of its values, if any."""
-        chosen = checked_content_type(content_type, codecs)
-        return cls(checked_ttl(ttl), chosen, None if kind is None else codecs.typed(checked_type(kind), checked=True))
+        chosen = check_content_type(content_type, codecs)
+        return cls(check_ttl(ttl), chosen, None if kind is None else codecs.typed(check_type(kind), checked=True))
 
     def apply(self, context: StoreContext) -> StoreContext:
         """Return the context of the view."""
@@ -254,8 +254,8 @@ class Defaults(NamedTuple):
 
     def choose(self, ttl: object, content_type: object, codecs: Codecs) -> tuple[float | None, str | None]:
         """Return the time to live and the content type of a write."""
-        chosen = self.ttl if isinstance(ttl, Default) else checked_ttl(ttl)
-        return chosen, checked_content_type(content_type, codecs) or self.content_type
+        chosen = self.ttl if isinstance(ttl, Default) else check_ttl(ttl)
+        return chosen, check_content_type(content_type, codecs) or self.content_type
 
 
 def meta_of(record: Record) -> Meta:

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from typing import Generic, NamedTuple
 
 from sqlitedict_kv.operations.type_variables import K
-from sqlitedict_kv.validation import checked_key, checked_prefix
+from sqlitedict_kv.validation import check_key, check_prefix
 
 FORWARD, REVERSE = "f", "r"
 AGE_CURSOR = re.compile(r"age:([fr]):(\d{1,19}):(\d{1,19})")
@@ -49,11 +49,11 @@ class KeyBounds(NamedTuple):
         return key is not None and self.stop is not None and key >= self.stop
 
 
-def checked_bounds(prefix: object, start: object, stop: object) -> KeyBounds:
+def check_bounds(prefix: object, start: object, stop: object) -> KeyBounds:
     """Return the limits of a listing, *start* and *stop* within those of the prefix."""
-    beginning = checked_prefix(prefix)
-    first = None if start is None else checked_key(start, "start")
-    end = None if stop is None else checked_key(stop, "stop")
+    beginning = check_prefix(prefix)
+    first = None if start is None else check_key(start, "start")
+    end = None if stop is None else check_key(stop, "stop")
     if first is not None and not first.startswith(beginning):
         if first > beginning:
             return KeyBounds(beginning, beginning, beginning)  # nothing

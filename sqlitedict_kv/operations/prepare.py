@@ -11,12 +11,12 @@ from sqlitedict_kv.errors import ConflictError
 from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.validation import (
     DEFAULT,
-    checked_key,
-    checked_keys,
-    checked_mapping,
-    checked_number,
-    checked_ttl,
-    checked_version,
+    check_key,
+    check_keys,
+    check_mapping,
+    check_number,
+    check_ttl,
+    check_version,
 )
 
 
@@ -41,11 +41,11 @@ class Edits:
 
     def put_at(self, key: object, value: Any, version: object, ttl: object, content_type: object) -> Put:
         """Return the edit that writes a value if the entry is at *version*; 0 is absent."""
-        return self.put(key, value, ttl, content_type, checked_version(version))
+        return self.put(key, value, ttl, content_type, check_version(version))
 
     def put_many(self, mapping: object, ttl: object) -> list[Put]:
         """Return the edits that write all the values of a mapping."""
-        entries = checked_mapping(mapping, "mapping")
+        entries = check_mapping(mapping, "mapping")
         chosen, content_type = self._defaults.choose(ttl, None, self._context.codecs)
         return [
             self._context.put(self._name, key, value, ttl=chosen, content_type=content_type)
@@ -54,16 +54,16 @@ class Edits:
 
     def delete(self, key: object, version: object = None, *, required: bool = False) -> Delete:
         """Return the edit that removes an entry, only at *version* if that is not None."""
-        name = checked_key(key)
-        return Delete(self._name, name, None if version is None else checked_version(version, lowest=1), required)
+        name = check_key(key)
+        return Delete(self._name, name, None if version is None else check_version(version, lowest=1), required)
 
     def delete_many(self, keys: object) -> list[Delete]:
         """Return the edits that remove entries."""
-        return [Delete(self._name, key) for key in checked_keys(keys)]
+        return [Delete(self._name, key) for key in check_keys(keys)]
 
     def touch(self, key: object, ttl: object) -> Touch:
         """Return the edit that changes when an entry expires."""
-        name, seconds = checked_key(key), checked_ttl(ttl)
+        name, seconds = check_key(key), check_ttl(ttl)
         return Touch(self._name, name, self._context.deadline(seconds))
 
     def renew(self, key: object, ttl: object) -> Touch:
@@ -74,20 +74,20 @@ class Edits:
 
     def check(self, key: object, version: object) -> Check:
         """Return the edit that demands a version; 0 is absent."""
-        return Check(self._name, checked_key(key), checked_version(version))
+        return Check(self._name, check_key(key), check_version(version))
 
     def incr(self, key: object, delta: object, default: object) -> tuple[Change, list[int | float]]:
         """Return the edit that adds to a number and where it leaves its sums; an engine may run it several times."""
         context, namespace, defaults = self._context, self._name, self._defaults
-        name, step = checked_key(key), checked_number(delta, "delta")
-        start = None if default is None else checked_number(default, "default")
+        name, step = check_key(key), check_number(delta, "delta")
+        start = None if default is None else check_number(default, "default")
         results: list[int | float] = []
 
         def change(record: Record | None) -> Put:
             number = start if record is None else _number(context, namespace, name, record)
             if number is None:
                 raise KeyError(name)
-            total = checked_number(number + step, "delta: the sum")
+            total = check_number(number + step, "delta: the sum")
             results.append(total)
             edit = context.put(namespace, name, total, ttl=defaults.ttl, content_type=defaults.content_type)
             return edit if record is None else edit._replace(expires_at=record.expires_at)
@@ -112,11 +112,11 @@ class Edits:
 
     def copy(self, value: Any) -> Any:
         """Return an equal object that shares nothing with *value*."""
-        body, content_type = self._context.encoded(value, self._defaults.content_type)
+        body, content_type = self._context.encode(value, self._defaults.content_type)
         return self._context.codecs.decode(self._name, "", body, content_type)
 
 
-def collected(other: Mapping[str, Any] | Iterable[Any], entries: dict[str, Any]) -> dict[str, Any]:
+def collect(other: Mapping[str, Any] | Iterable[Any], entries: dict[str, Any]) -> dict[str, Any]:
     """Return what ``dict.update(other, **entries)`` would write."""
     found = dict(other)
     found.update(entries)

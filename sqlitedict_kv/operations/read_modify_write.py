@@ -11,7 +11,7 @@ from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import ConflictError
 from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.prepare import Edits
-from sqlitedict_kv.validation import DEFAULT, Default, Duration, checked_callable
+from sqlitedict_kv.validation import DEFAULT, Default, Duration, check_callable
 
 
 class Verbs(NamedTuple):
@@ -56,7 +56,7 @@ class Verbs(NamedTuple):
         self, key: Any, function: Callable[[Any], Any], default: Any, ttl: Duration | None | Default
     ) -> Steps[Any]:
         """See :meth:`Namespace.modify`."""
-        checked_callable(function, "function")
+        check_callable(function, "function")
         while True:
             record = yield self.read(key)
             if record is not None:

@@ -17,7 +17,7 @@ from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.optional import highest, require_restorable
 from sqlitedict_kv.options import MEMORY
 from sqlitedict_kv.store import Store
-from sqlitedict_kv.validation import checked_bool, checked_callable, checked_namespace
+from sqlitedict_kv.validation import check_bool, check_callable, check_namespace
 
 ENTRIES_PER_PAGE = 1000
 BOOKMARKS = "sqlitedict_kv.copying"  # the namespace of a target that holds the progress of copies
@@ -81,9 +81,9 @@ def copy(
         StoreError: one of the stores failed.
     """
     reader, writer = _core_of(source, "source"), _core_of(target, "target")
-    chosen = None if namespaces is None else _checked_names(namespaces)
-    report = None if progress is None else checked_callable(progress, "progress")
-    checked_bool(afresh, "afresh")
+    chosen = None if namespaces is None else _check_names(namespaces)
+    report = None if progress is None else check_callable(progress, "progress")
+    check_bool(afresh, "afresh")
     if reader.engine is writer.engine:
         raise ValueError(f"source and target are the same store, {source!r}")
     names = _names_in(reader) if chosen is None else chosen
@@ -221,11 +221,11 @@ def _core_of(store: object, argument: str) -> StoreContext:
     return store._context  # noqa: SLF001 - it goes below the codecs, as no user of a store does
 
 
-def _checked_names(namespaces: object) -> list[str]:
+def _check_names(namespaces: object) -> list[str]:
     """Return names of namespaces in order, without repetitions."""
     if isinstance(namespaces, str | bytes) or not isinstance(namespaces, Iterable):
         raise TypeError(f"namespaces must be an iterable of str, not {type(namespaces).__name__}")
-    names = sorted({checked_namespace(name, "namespaces") for name in namespaces})
+    names = sorted({check_namespace(name, "namespaces") for name in namespaces})
     if BOOKMARKS in names:
         raise ValueError(f"namespaces must not have {BOOKMARKS!r}, which holds the progress of copies")
     return names

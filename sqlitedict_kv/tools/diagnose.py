@@ -68,7 +68,7 @@ def diagnose(path: str | os.PathLike[str]) -> Diagnosis:
     Raises:
         TypeError, ValueError: *path* is not the path of a file.
     """
-    text = validation.checked_path(path)
+    text = validation.check_path(path)
     if text == ":memory:":
         raise ValueError("path must be that of a file, not memory")
     if is_address(text):

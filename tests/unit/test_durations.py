@@ -9,7 +9,7 @@ import pytest
 from sqlitedict_kv import AsyncStore
 from sqlitedict_kv.adapters.support.fitting import fitting_ttl
 from sqlitedict_kv.locks import Lock, RLock, Semaphore, single_run
-from sqlitedict_kv.validation import MAX_TTL, checked_ttl
+from sqlitedict_kv.validation import MAX_TTL, check_ttl
 
 HALF_AN_HOUR = [1800, 1800.0, timedelta(minutes=30), "30 min", "30m", "0.5h", "1800 s", "29 minutes 60 seconds"]
 
@@ -24,7 +24,7 @@ HALF_AN_HOUR = [1800, 1800.0, timedelta(minutes=30), "30 min", "30m", "0.5h", "1
     ],
 )  # fmt: skip
 def test_text_says_how_long(text, seconds):
-    assert checked_ttl(text) == seconds
+    assert check_ttl(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -32,24 +32,24 @@ def test_text_says_how_long(text, seconds):
 )
 def test_text_that_is_not_a_duration_is_refused(text):
     with pytest.raises(ValueError, match=r"ttl must be text such as '90 s', .* or '1 day 12 hours', not"):
-        checked_ttl(text)
+        check_ttl(text)
 
 
 def test_a_number_as_text_has_no_unit():
     with pytest.raises(TypeError, match="or text with a unit, such as '30 min', not '60'"):
-        checked_ttl("60")
+        check_ttl("60")
 
 
 @pytest.mark.parametrize("ttl", ["0s", "0.0 min", timedelta(0), timedelta(-1), "40000 days", timedelta(days=40_000)])
 def test_what_is_not_more_than_nothing_or_longer_than_a_century_is_refused(ttl):
     with pytest.raises(ValueError, match="ttl must be more than 0 and at most"):
-        checked_ttl(ttl)
+        check_ttl(ttl)
 
 
 @pytest.mark.parametrize("ttl", [True, b"1h", [1], Fraction(1)])
 def test_anything_else_is_refused(ttl):
     with pytest.raises(TypeError, match="ttl must be a number of seconds, a timedelta or text such as '30 min'"):
-        checked_ttl(ttl)
+        check_ttl(ttl)
 
 
 def write_in_every_way(store, ttl):

@@ -15,12 +15,12 @@ from sqlitedict_kv.validation import (
     MAX_TTL,
     MIN_MAX_BYTES,
     Duration,
+    check_bool,
+    check_int,
+    check_namespace,
+    check_number,
     duration_seconds,
 )
-from sqlitedict_kv.validation import checked_bool as check_bool
-from sqlitedict_kv.validation import checked_int as check_int
-from sqlitedict_kv.validation import checked_namespace as check_namespace
-from sqlitedict_kv.validation import checked_number as check_number
 
 __all__ = [
     "MAX_KEY_BYTES",

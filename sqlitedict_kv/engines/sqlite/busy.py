@@ -57,9 +57,9 @@ class BusyTimeout(Deadline):
         if self._holders is not None:
             self._holders.refuse("write through the store")
         if not self.pause():
-            raise self.exhausted() from cause
+            raise self.busy_error() from cause
 
-    def exhausted(self) -> StoreBusyError:
+    def busy_error(self) -> StoreBusyError:
         """Return the error that says how long was waited for what."""
         return StoreBusyError(
             f"{self._label}: others held the lock for the whole timeout of {self.timeout:g} s; "

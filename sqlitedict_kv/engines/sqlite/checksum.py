@@ -63,7 +63,7 @@ def record_of(namespace: str, key: str, row: Row) -> Record:
         computed = crc(namespace, key, body, content_type, expires_at)
         if type(updated_at) is int and version > 0 and stored == checksum(version, seal(computed, updated_at)):
             return Record(body, content_type, version, expires_at, updated_at)
-    return _unchecked(namespace, key, row)
+    return _accept_unchecked(namespace, key, row)
 
 
 def is_checked(row: Row) -> bool:
@@ -72,7 +72,7 @@ def is_checked(row: Row) -> bool:
     return type(stored) is int and type(version) is int and stored >> 32 == version & VERSION_MASK
 
 
-def _unchecked(namespace: str, key: str, row: Row) -> Record:
+def _accept_unchecked(namespace: str, key: str, row: Row) -> Record:
     """Return a row that another program wrote; raise for one that nobody can have written."""
     body, content_type, version, expires_at, updated_at, stored = row
     if type(body) is str and not is_checked(row):  # a person, with the sqlite3 shell

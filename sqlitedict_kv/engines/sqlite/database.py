@@ -120,7 +120,7 @@ class Database:
         """
         self.require_writable()
 
-        def attached(cursor: sqlite3.Cursor) -> T:
+        def transact_if_attached(cursor: sqlite3.Cursor) -> T:
             self.require_attached()
             if self.observer is None:
                 return self.main.alone(lambda cursor: in_transaction(cursor, work))
@@ -131,15 +131,15 @@ class Database:
             return result
 
         if not aside or self._location is None:
-            return self.run(attached)
+            return self.run(transact_if_attached)
         with self.aside() as cursor:
 
-            def still_attached(cursor: sqlite3.Cursor) -> T:
+            def run_if_attached(cursor: sqlite3.Cursor) -> T:
                 result = work(cursor)
                 self.require_here(cursor)  # for others may have held the lock for long, and the work takes long too
                 return result
 
-            return self.patiently(lambda: in_transaction(cursor, still_attached))
+            return self.patiently(lambda: in_transaction(cursor, run_if_attached))
 
     def notify_observer(self, keys: Keys, before: bytes | None, *, changed: bool) -> None:
         """Notify the observer of a commit; the caller holds the main lock since before it."""
@@ -151,7 +151,7 @@ class Database:
                 after = None
             self.observer.notify_commit(keys, before, after, alone=changed and version.is_next(before, after))
 
-    def noted(self, cursor: sqlite3.Cursor) -> Noted:
+    def clear_notes(self, cursor: sqlite3.Cursor) -> Noted:
         """Return the empty dict in which statements of this cursor's connection note versions."""
         noted = self._connection_of(cursor).noted
         noted.clear()
@@ -221,20 +221,20 @@ class Database:
     def require_attached(self, *, by_path: bool = False) -> None:
         """Stop the store if the file is not the one that was opened; the caller holds the main lock."""
         if self.main.is_lost() if by_path else self.main.has_moved():
-            raise self._stop(self._detached())
+            raise self._stop(self._detached_error())
 
     def require_here(self, cursor: sqlite3.Cursor) -> None:
         """Do the same for the cursor of a connection beside the main one, by a look at the path."""
         if self._connection_of(cursor).is_lost():
             with self.main.lock:
-                raise self._stop(self._detached())
+                raise self._stop(self._detached_error())
 
     def require_sound(self) -> None:
         """Raise if the store had to stop; one that is being closed may end what it has begun."""
         if self._stopped is not None and not isinstance(self._stopped, StoreClosedError):
             raise again_of(self._stopped)
 
-    def _detached(self) -> StoreDetachedError:
+    def _detached_error(self) -> StoreDetachedError:
         return StoreDetachedError(
             f"{self.label}: the file or its log was deleted, replaced or lost its locks while it was open, so "
             f"nothing more is written; what was acknowledged before may be in the old file only"
@@ -242,7 +242,7 @@ class Database:
 
     def _attempt(self, work: Work[T], patience: BusyTimeout) -> T:
         if not self.main.lock.acquire(timeout=patience.remaining()):
-            raise patience.exhausted()
+            raise patience.busy_error()
         try:
             self._wake(self.main, patience)
             return work(self.main.cursor)
@@ -261,7 +261,7 @@ class Database:
             with self.main.lock:
                 with suppress(sqlite3.Error):  # the system may not tell now
                     if self.main.has_moved():  # a log without its file reads as damage, and the file may be sound
-                        ours = self._detached()
+                        ours = self._detached_error()
                 self._stop(ours)
         return ours
 
@@ -377,14 +377,14 @@ class Database:
         """Let the only thread in, or refuse every call if the parent was in the middle of one."""
         self._gate = Lock()
         if self._caught:
-            self._stopped = self._forked()
+            self._stopped = self._forked_error()
             self._opener.forbid(self._stopped)
         for connection in self._connections:
             connection.lock = Lock()
             if self._caught:
                 connection.freeze()
 
-    def _forked(self) -> ForkedStoreError:
+    def _forked_error(self) -> ForkedStoreError:
         return ForkedStoreError(
             f"{self.label}: this process was forked while a thread of its parent was inside a call, so it must not "
             f"touch the file; start it with the spawn method, or fork while the store is idle"

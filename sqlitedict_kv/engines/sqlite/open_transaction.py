@@ -73,9 +73,9 @@ class OpenTransaction:
 
         return self.run(within)
 
-    def noted(self, cursor: sqlite3.Cursor) -> Noted:
+    def clear_notes(self, cursor: sqlite3.Cursor) -> Noted:
         """Return the empty dict in which statements note versions."""
-        return self._database.noted(cursor)
+        return self._database.clear_notes(cursor)
 
     def settle(self) -> None:
         """Leave no statement open, and the transaction as it is."""

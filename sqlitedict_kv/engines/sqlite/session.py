@@ -55,7 +55,7 @@ class SQLiteSession(Protocol):
     def patiently(self, work: Callable[[], T]) -> T:
         """Call *work*, which uses such a cursor; again while others hold a lock."""
 
-    def noted(self, cursor: sqlite3.Cursor) -> Noted:
+    def clear_notes(self, cursor: sqlite3.Cursor) -> Noted:
         """Return the empty dict in which statements of this cursor's connection note versions."""
 
     def settle(self) -> None:

@@ -230,7 +230,7 @@ class SessionEngine:
         """Write entries with distinct keys of one namespace, all or none; return their versions."""
 
         def work(cursor: sqlite3.Cursor) -> dict[str, int]:
-            return put_rows(cursor, self._session.noted(cursor), edits, now)
+            return put_rows(cursor, self._session.clear_notes(cursor), edits, now)
 
         if not edits:
             return {}
@@ -261,7 +261,7 @@ class SessionEngine:
             nonlocal edits, now
             groups = claim()  # between BEGIN and the first write: the lock is ours
             edits, now = [edit for group in groups for edit in group], clock()
-            return apply_groups(cursor, groups, now, lambda: self._session.noted(cursor), self.label)
+            return apply_groups(cursor, groups, now, lambda: self._session.clear_notes(cursor), self.label)
 
         outcomes = self._session.transact(work, lambda _: names_of(edits))
         self._count(edits, now)

@@ -43,24 +43,24 @@ def _warn(engine: SQLiteEngine) -> None:
 
 
 def _check_durability(value: Any) -> object:
-    return validation.checked_choice(value, "durability", ("process", "power"))
+    return validation.check_choice(value, "durability", ("process", "power"))
 
 
 def _check_on_corrupt(value: Any) -> object:
-    return validation.checked_choice(value, "on_corrupt", ("raise", "quarantine"))
+    return validation.check_choice(value, "on_corrupt", ("raise", "quarantine"))
 
 
 SPEC = EngineSpec(
     name="a file",
     schemes=(),
     options={
-        "readonly": lambda value: validation.checked_bool(value, "readonly"),
+        "readonly": lambda value: validation.check_bool(value, "readonly"),
         "on_corrupt": _check_on_corrupt,
-        "max_bytes": lambda value: validation.checked_size(value, "max_bytes", lowest=validation.MIN_MAX_BYTES),
+        "max_bytes": lambda value: validation.check_size(value, "max_bytes", lowest=validation.MIN_MAX_BYTES),
         "durability": _check_durability,
-        "timeout": validation.checked_timeout,
-        "max_entries": lambda value: validation.checked_optional_int(value, "max_entries", lowest=1),
-        "allow_unsafe_filesystem": lambda value: validation.checked_bool(value, "allow_unsafe_filesystem"),
+        "timeout": validation.check_timeout,
+        "max_entries": lambda value: validation.check_optional_int(value, "max_entries", lowest=1),
+        "allow_unsafe_filesystem": lambda value: validation.check_bool(value, "allow_unsafe_filesystem"),
     },
     open=open_file,
     refusals={

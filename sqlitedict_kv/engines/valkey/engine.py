@@ -41,7 +41,7 @@ from sqlitedict_kv.engines.valkey.script_calls import (
 from sqlitedict_kv.engines.valkey.scripts import PUT
 from sqlitedict_kv.engines.valkey.server_info import dangers, server_of, used_memory
 from sqlitedict_kv.engines.valkey.tracking.feed import Tracking
-from sqlitedict_kv.engines.valkey.value_format import crc_of, packed, record_of
+from sqlitedict_kv.engines.valkey.value_format import crc_of, pack, record_of
 from sqlitedict_kv.errors import (
     LayoutError,
     ReadOnlyError,
@@ -167,7 +167,7 @@ class ValkeyEngine:
             while True:
                 space = self._registry.space(namespace)
                 slot, entries, order, expiry, clock, sessions = space.shard_of(name)
-                crc, tail = packed(crc32(name, space.crc), body, content_type, expires_at, now)
+                crc, tail = pack(crc32(name, space.crc), body, content_type, expires_at, now)
                 parts = (
                     *(b"5", sessions + session, order, expiry, clock, entries + name),
                     *(number, space.encoded, b"%d" % now, name, b"%d" % (expires_at or 0), b"%d" % crc, tail),

@@ -12,7 +12,7 @@ from sqlitedict_kv.engines.valkey.key_range import bounds_of
 from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
 from sqlitedict_kv.engines.valkey.resolve import Concrete, Failed, Guarded
 from sqlitedict_kv.engines.valkey.scripts import CLEAR, COMMIT, COUNT, PAGE, PUT_MANY, REMOVE, SCAN
-from sqlitedict_kv.engines.valkey.value_format import packed
+from sqlitedict_kv.engines.valkey.value_format import pack
 
 RequestSession = tuple[bytes, bytes]  # of the thread, and the number of its request
 
@@ -76,7 +76,7 @@ def put_call(space: Space, shard: Shard, puts: Sequence[Put], session: RequestSe
     arguments: list[bytes] = [session[1], space.encoded, b"%d" % now, b"%d" % above]
     for _, key, body, content_type, expires_at, _ in puts:
         name = key.encode()
-        crc, tail = packed(crc32(name, space.crc), body, content_type, expires_at, now)
+        crc, tail = pack(crc32(name, space.crc), body, content_type, expires_at, now)
         keys.append(shard.entries + name)
         arguments += (name, b"%d" % (expires_at or 0), b"%d" % crc, tail)
     keys.append(whole(shard))
@@ -151,7 +151,7 @@ def _parts_of(edit: Concrete, space: Space, shard: bytes, key: bytes, now: int) 
 def _put(
     put: Put, space: Space, shard: bytes, key: bytes, now: int, expected: bytes, deadline: bytes, guess: bytes
 ) -> list[bytes]:
-    crc, tail = packed(crc32(key, space.crc), put.body, put.content_type, put.expires_at, now)
+    crc, tail = pack(crc32(key, space.crc), put.body, put.content_type, put.expires_at, now)
     return [b"P", shard, key, expected, deadline, b"%d" % (put.expires_at or 0), b"%d" % crc, tail, guess]
 
 

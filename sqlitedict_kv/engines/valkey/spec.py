@@ -76,11 +76,11 @@ def _check_staleness(seconds: Any) -> float | None:
     """Return a number of seconds of more than 0, or None."""
     if seconds is None:
         return None
-    number = validation.checked_number(seconds, "lru_staleness")
+    number = validation.check_number(seconds, "lru_staleness")
     if not 0 < number <= validation.MAX_TTL:
         raise ValueError(
             f"lru_staleness must be more than 0 and at most {validation.MAX_TTL:.0f} seconds, "
-            f"not {validation.shown(number)}; None serves no stale value"
+            f"not {validation.show_number(number)}; None serves no stale value"
         )
     return float(number)
 
@@ -89,10 +89,10 @@ SPEC = EngineSpec(
     name="servers",
     schemes=SCHEMES,
     options={
-        "readonly": lambda value: validation.checked_bool(value, "readonly"),
-        "timeout": validation.checked_timeout,
+        "readonly": lambda value: validation.check_bool(value, "readonly"),
+        "timeout": validation.check_timeout,
         "prefix": _check_prefix,
-        "confirm": lambda value: validation.checked_int(value, "confirm", lowest=0, highest=MAX_CONFIRM),
+        "confirm": lambda value: validation.check_int(value, "confirm", lowest=0, highest=MAX_CONFIRM),
         "lru_staleness": _check_staleness,
     },
     open=open_servers,

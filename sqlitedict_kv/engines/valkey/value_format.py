@@ -53,7 +53,7 @@ def crc_of(namespace: str) -> int:
     return crc32(f"{namespace}\0".encode())
 
 
-def packed(crc: int, body: bytes, content_type: str, expires_at: int | None, updated_at: int) -> tuple[int, bytes]:
+def pack(crc: int, body: bytes, content_type: str, expires_at: int | None, updated_at: int) -> tuple[int, bytes]:
     """Return the checksum of an entry, and all of the string that comes behind the seal.
 
     Args:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqlitedict_kv.engines.valkey.value_format import FORMAT, HEADER, TYPES, crc_of, packed, record_of
+from sqlitedict_kv.engines.valkey.value_format import FORMAT, HEADER, TYPES, crc_of, pack, record_of
 from sqlitedict_kv.errors import DamagedEntryError, TooLargeError
 
 VERSIONS = st.integers(1, 2**53 - 2**33)
@@ -20,7 +20,7 @@ def crc(namespace="ns", key="k"):
 
 def stored(body, content_type, expires_at, updated_at, version, at=None):
     """Return the string that the scripts make of what the client sends."""
-    checksum, tail = packed(crc() if at is None else at, body, content_type, expires_at, updated_at)
+    checksum, tail = pack(crc() if at is None else at, body, content_type, expires_at, updated_at)
     total = version + updated_at + (expires_at or 0)
     return struct.pack(">BQI", FORMAT, version, (checksum + total + total // 2**32) % 2**32) + tail
 
@@ -82,6 +82,6 @@ def test_what_a_later_release_wrote_is_said_to_be_that():
 
 def test_a_value_that_no_server_takes_is_refused_before_it_is_sent(monkeypatch):
     monkeypatch.setattr("sqlitedict_kv.engines.valkey.value_format.MAX_BODY_BYTES", 10)
-    packed(0, bytes(10), "application/json", None, 1)
+    pack(0, bytes(10), "application/json", None, 1)
     with pytest.raises(TooLargeError, match="11 bytes"):
-        packed(0, bytes(11), "application/json", None, 1)
+        pack(0, bytes(11), "application/json", None, 1)

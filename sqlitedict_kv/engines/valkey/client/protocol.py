@@ -87,7 +87,7 @@ class Link(Protocol):
         ...
 
 
-def packed(call: Call, *, source: bool = False) -> bytes:
+def pack(call: Call, *, source: bool = False) -> bytes:
     """Return a call as bytes, with the *source* of the script where the server does not have it."""
     script = call.script
     if script is None:

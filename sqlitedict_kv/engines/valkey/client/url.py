@@ -154,13 +154,13 @@ def _options(query: str, scheme: str, *, tls: bool, mode: Mode) -> dict[str, str
             )
         if name in options:
             raise ValueError(f"{scheme}://...: the option {name} is there twice")
-        options[name] = _checked(name, value, scheme)
+        options[name] = _check_parameter(name, value, scheme)
     if options.get("ssl_cert_reqs") == "none":
         options["ssl_check_hostname"] = False  # redis-py 6 demands that it is said
     return options
 
 
-def _checked(name: str, value: str, scheme: str) -> str | bool:
+def _check_parameter(name: str, value: str, scheme: str) -> str | bool:
     if name == "ssl_cert_reqs":
         word = value.lower().removeprefix("cert_")
         if word not in ("none", "optional", "required"):
