@@ -32,7 +32,9 @@ class Keeper:
 
     def forget_after_fork(self) -> None:
         """Renew nothing: the leases and the thread are the parent's."""
-        self._changed = threading.Condition()
+        # The lock is entered by itself: that of a condition is entered in Python, where an interrupt may come between.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._held: dict[object, _Renewal] = {}  # by ticket
         self._thread: threading.Thread | None = None
         self._wakes_at = 0.0
@@ -44,7 +46,7 @@ class Keeper:
         and after MOST_SKIPPED times there never is one again.
         """
         ticket, due = object(), time.monotonic() + every
-        with self._changed:
+        with self._lock:
             self._held[ticket] = _Renewal(due, every, call, wanted)
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="sqlitedict_kv leases", daemon=True)
@@ -57,12 +59,12 @@ class Keeper:
 
     def drop(self, ticket: object) -> None:
         """End the calls of a ticket."""
-        with self._changed:
+        with self._lock:
             self._held.pop(ticket, None)
 
     def _run(self) -> None:
         while True:
-            with self._changed:
+            with self._lock:
                 now = time.monotonic()
                 due = [(ticket, renewal) for ticket, renewal in self._held.items() if renewal.due <= now]
                 if not due and not self._sleep(now):
@@ -90,7 +92,7 @@ class Keeper:
             again = False
         except KVError:  # busy, or closed meanwhile; the lease ends by itself if this goes on
             again = True
-        with self._changed:
+        with self._lock:
             if self._held.pop(ticket, None) is not None and again:
                 self._held[ticket] = renewal._replace(due=time.monotonic() + renewal.every, skipped=skipped)
 

@@ -143,7 +143,7 @@ class Flow:
         try:
             with waiting(carrier, flight):
                 for seconds in WATCH.pauses():
-                    if (yield self._driver.wait(arrival, seconds)):
+                    if (yield self._driver.wait(arrival, seconds)) or flight.has_landed():
                         return
                     self._watch(flight, carrier)
         except BaseException:

@@ -60,6 +60,10 @@ class Flight:
         for listener in listeners:
             listener()
 
+    def has_landed(self) -> bool:
+        """Return whether it has landed; an interrupt may keep its listeners from being called."""
+        return self._landed
+
     def when_landed(self, listener: Callable[[], None]) -> None:
         """Call *listener* from the thread in which it lands; at once if it has."""
         with self._lock:

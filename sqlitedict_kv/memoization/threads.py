@@ -82,15 +82,16 @@ class Threads:
         """Return this thread."""
         return threading.current_thread()
 
-    def arrival(self, flight: Flight) -> threading.Event:
-        """Return an event for threads."""
-        landed = threading.Event()
-        flight.when_landed(landed.set)
+    def arrival(self, flight: Flight) -> threading.Lock:
+        """Return a lock that is released at the landing; an Event can be left locked by an interrupt."""
+        landed = threading.Lock()
+        landed.acquire()
+        flight.when_landed(landed.release)
         return landed
 
-    def wait(self, arrival: threading.Event, seconds: float) -> Any:
+    def wait(self, arrival: threading.Lock, seconds: float) -> Any:
         """Block for at most *seconds*."""
-        return Invoke(arrival.wait, (seconds,))
+        return Invoke(arrival.acquire, (True, seconds))
 
     def leave(self, flight: Flight) -> None:
         """Wait no longer."""
