@@ -53,7 +53,7 @@ MUTANTS = {
     "a page skips keys": Mutant('span.after + "\\0"', 'span.after + "a"'),
     "a page begins with the last key of the one before": Mutant("low = span.after +", "low = span.after #"),
     "a prefix finds nothing": Mutant("ord(stem[-1]) + 1", "ord(stem[-1])"),
-    "tuples come back as lists": Mutant("{TUPLE: tuple", "{TUPLE: list"),
+    "tuples come back as lists": Mutant('"tuple", list, tuple', '"tuple", list, list'),
     "the memory in front is stale": Mutant("for name in keys:", "for name in list(keys)[1:]:"),
 }  # fmt: skip
 
