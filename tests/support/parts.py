@@ -73,7 +73,9 @@ def pytest_itemcollected(item):
 def _needs_servers(item):
     if any(map(SERVER_FIXTURE.match, getattr(item, "fixturenames", ()))):
         return True
-    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    parameters = {"engine": getattr(item.cls, "engine", None)} | (
+        item.callspec.params if hasattr(item, "callspec") else {}
+    )
     return any(name in SERVER_PARAMETERS and SERVER.search(str(value)) for name, value in parameters.items())
 
 

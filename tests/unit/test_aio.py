@@ -413,6 +413,7 @@ def test_the_loop_goes_on_while_another_process_holds_the_lock(path):
             say("locked")
             hear()
             connection.execute("ROLLBACK")
+            connection.close()
             """
             with Worker(holder, path) as worker:
                 assert worker.hear() == "locked"

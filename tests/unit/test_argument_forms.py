@@ -17,7 +17,7 @@ from tests import kinds
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),  # of np.matrix, by scipy
-    pytest.mark.filterwarnings("ignore:.*unicode.*:DeprecationWarning"),  # of array.array("u")
+    pytest.mark.filterwarnings("ignore:The 'u' type code is deprecated:DeprecationWarning"),  # of array.array("u")
 ]
 
 # What is equal to another kind of the list: a C type of the same size, and a flag that is no content.

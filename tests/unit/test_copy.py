@@ -265,6 +265,7 @@ def test_a_namespace_is_made_as_the_target_declared_it(new_store, kind):
     assert bodies_of(back, "n") == bodies_of(source, "n")
 
 
+@pytest.mark.servers
 def test_a_namespace_without_order_is_refused_before_anything_is_copied(new_store):
     source, target = new_store("valkey"), new_store("file")
     source.ns("a")["k"] = 1
@@ -275,6 +276,7 @@ def test_a_namespace_without_order_is_refused_before_anything_is_copied(new_stor
     assert copy(source, target, ["a"]).copied == 1
 
 
+@pytest.mark.servers
 def test_a_namespace_without_order_can_be_made(new_store):
     source, target = new_store("file"), new_store("valkey")
     values = fill(source, "n", 20)
@@ -325,6 +327,7 @@ def test_one_file_under_two_names_is_the_same_store(new_place, make_store, tmp_p
     assert store.namespaces() == []
 
 
+@pytest.mark.servers
 def test_two_prefixes_of_one_server_are_two_stores(new_store):
     one, two = new_store("valkey"), new_store("valkey")
     one.ns("n")["k"] = 1

@@ -12,7 +12,7 @@ from tests.support.exact import assert_same
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),  # of np.matrix, by scipy
-    pytest.mark.filterwarnings("ignore:.*unicode.*:DeprecationWarning"),  # of array.array("u")
+    pytest.mark.filterwarnings("ignore:The 'u' type code is deprecated:DeprecationWarning"),  # of array.array("u")
 ]
 WANTED = 170
 

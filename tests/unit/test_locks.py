@@ -274,7 +274,7 @@ def test_a_late_release_frees_nothing_even_where_versions_begin_again(make_store
     kind(second, "k").acquire()
     assert second.get_with_meta("k").meta.version == lock.version
 
-    lock.lease._space = second
+    lock.lease.space = second
     with pytest.raises(LockLostError):
         lock.release()
     assert "k" in second

@@ -119,17 +119,14 @@ class TestFullProtocolOnFile(WithStrKeys, mapping_tests.TestMappingProtocol):
     engine = "file"
 
 
-@pytest.mark.servers
 class TestFullProtocolOnValkey(WithStrKeys, mapping_tests.TestMappingProtocol):
     engine = "valkey"
 
 
-@pytest.mark.servers
 class TestFullProtocolOnCluster(WithStrKeys, mapping_tests.TestMappingProtocol):
     engine = "cluster"
 
 
-@pytest.mark.servers
 class TestFullProtocolOnRedis(WithStrKeys, mapping_tests.TestMappingProtocol):
     engine = "redis"
 

@@ -23,8 +23,9 @@ from sqlitedict_kv import (
     TooLargeError,
 )
 from sqlitedict_kv.engines.protocol import Change, Delete, KeyRange, Put, Touch
-from sqlitedict_kv.engines.sqlite import SQLiteEngine, location, session_engine
+from sqlitedict_kv.engines.sqlite import SQLiteEngine, session_engine
 from sqlitedict_kv.engines.sqlite.error_mapping import translate
+from sqlitedict_kv.engines.sqlite.files import location
 from tests.support.processes import run
 
 NOW = 1_700_000_000_000

@@ -11,6 +11,8 @@ import redis
 from tests.conftest import redis_binary
 from tests.support.servers import SLOTS, Server, until
 
+pytestmark = pytest.mark.servers
+
 
 def answers(port):
     try:
