@@ -1,6 +1,7 @@
 """Shape of the package: small modules, short functions, and one word for one thing."""
 
 import ast
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -89,3 +90,9 @@ def test_the_core_can_be_read_in_one_sitting():
     names = {path.relative_to(PACKAGE).as_posix() for path in core} - BESIDE_THE_CORE
     lines = {name: lines_of(name) for name in names}
     assert sum(lines.values()) <= MAX_CORE_LINES, lines
+
+
+def test_no_two_modules_of_tests_have_one_name():
+    """Pytest imports them by their last name."""
+    names = Counter(path.name for path in Path(__file__).parents[1].rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
