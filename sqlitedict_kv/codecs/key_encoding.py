@@ -187,8 +187,11 @@ def _encode_time(key: time) -> str:
 def _encode_other(key: Any) -> str:
     try:
         return PACKED + pack(key).decode("latin-1")
-    except CodecError as error:
-        raise TypeError(f"a key of type {type(key).__name__} cannot be kept: {error}") from None
+    except CodecError:
+        raise TypeError(
+            f"a {type(key).__name__} cannot be a key, or holds what cannot; take str, numbers, bytes, times, "
+            f"UUIDs, or tuples and frozensets of these"
+        ) from None
 
 
 def _decode_items(body: str) -> tuple[Any, ...]:

@@ -195,7 +195,28 @@ def _struct(cls: Any) -> Family:
     def build(parts: list[Any]) -> Any:
         return cls(**dict(zip(names, parts, strict=True)))  # a Struct is made by its constructor alone
 
-    return names, (take_apart, build), defaults
+    take = _unchanged(cls, take_apart, build) if hasattr(cls, "__post_init__") else take_apart
+    return names, (take, build), defaults
+
+
+def _unchanged(cls: Any, take_apart: TAKEN, build: BUILT) -> TAKEN:
+    """Return what takes a Struct apart, if its __post_init__ makes nothing else of its parts."""
+
+    def take_checked(value: Any) -> Sequence[Any]:
+        parts = take_apart(value)
+        try:
+            again = take_apart(build(deepcopy(list(parts))))
+            same = list(map(type, parts)) == list(map(type, again)) and list(parts) == list(again)
+        except Exception:  # whatever __post_init__ or a comparison raises
+            same = False
+        if not same:
+            raise CodecError(
+                f"{cls.__qualname__} has a __post_init__ that makes something else of its fields when it is read; "
+                f"give Kind({cls.__name__}, encode=..., decode=...)"
+            )
+        return parts
+
+    return take_checked
 
 
 def _named_tuple(cls: Any) -> Family:

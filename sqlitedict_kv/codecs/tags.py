@@ -220,6 +220,7 @@ class _Unpacking:
         self._marks = marks
         self._buffers = buffers
         self._unused = 0
+        self._next = 0  # each buffer stands once, in their order: one that stood twice would be copied twice
 
     def value(self, packed: memoryview) -> Any:
         """Return the value of packed bytes."""
@@ -228,6 +229,8 @@ class _Unpacking:
         )
         if self._unused:
             raise ValueError("a kind or a buffer where there can be none")
+        if self._next != len(self._buffers):
+            raise ValueError("a buffer that belongs to nothing")
         return value
 
     def _leaf(self, code: int, data: bytes) -> Any:
@@ -237,6 +240,9 @@ class _Unpacking:
         if code == BUFFER:
             self._unused += 1
             (number,) = INDEX.unpack(data)
+            if number != self._next:
+                raise ValueError("a buffer that is not the next one")
+            self._next += 1
             return self._buffers[number]
         return msgpack.from_leaf(code, data)
 

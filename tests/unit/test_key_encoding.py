@@ -249,3 +249,8 @@ def test_a_text_of_another_type_is_refused():
 def test_a_type_that_cannot_be_a_key_is_refused(declared):
     with pytest.raises(TypeError, match="keys must be str, int"):
         KeyType(declared)
+
+
+def test_the_error_of_a_key_that_cannot_be_kept_gives_advice_that_works():
+    with pytest.raises(TypeError, match=r"a range cannot be a key, .* take str, numbers, .* tuples and frozensets"):
+        encode_key(range(3))

@@ -624,3 +624,21 @@ def test_an_exception_that_is_kept_is_no_value_of_the_type():
             with pytest.raises(LookupError):
                 fail(1)
         assert fail.cache_info().computed == 1
+
+
+def test_a_struct_that_its_constructor_would_change_is_refused():
+    msgspec = pytest.importorskip("msgspec")
+
+    def double(struct):
+        struct.tags += struct.tags
+
+    doubled = msgspec.defstruct("Doubled", [("tags", list)], namespace={"__post_init__": double})
+    checked = msgspec.defstruct("Checked", [("tags", list)], namespace={"__post_init__": lambda struct: None})
+    value = doubled(["a"])
+    with Store(types=[Kind(doubled, name="doubled"), Kind(checked, name="checked")]) as store:
+        with pytest.raises(CodecError, match=r"Doubled has a __post_init__ .* give Kind\(Doubled, encode"):
+            store.ns("n")["k"] = [value]
+        assert value.tags == ["a", "a"]
+        assert "k" not in store.ns("n")
+        store.ns("n")["k"] = checked(["a"])
+        assert store.ns("n")["k"] == checked(["a"])

@@ -271,6 +271,10 @@ BUNDLES = {
     "a buffer in a tuple": bundle.pack(body_of([["tuple"]], [tag(), BUFFER]), [memoryview(bytes(10))]),
     "a buffer in a list": bundle.pack(body_of([["tuple"]], [BUFFER, [tag()]]), [memoryview(bytes(10))]),
     "a buffer in a list of a kind": bundle.pack(body_of([["bytearray"]], [tag(), [BUFFER]]), [memoryview(bytes(10))]),
+    "a buffer that is taken twice": bundle.pack(
+        body_of([["bytearray"]], [[tag(), BUFFER], [tag(), BUFFER]]), [memoryview(bytes(2000))]
+    ),
+    "a buffer that is left out": bundle.pack(body_of([["bytearray"]], [tag(), BUFFER]), [memoryview(b"ab")] * 2),
     "a buffer as a key": bundle.pack(body_of([["dict"]], [tag(), BUFFER, 1]), [memoryview(bytes(10))]),
 }
 CASES = [(MSGPACK, body) for body in HOSTILE.values()] + [(BUNDLE, body) for body in BUNDLES.values()]
