@@ -160,7 +160,7 @@ def _attrs(cls: Any) -> Family:
 
     defaults: dict[str, Callable[[], Any]] = {}
     for field in cls.__attrs_attrs__:
-        if isinstance(field.default, Factory):  # type: ignore[arg-type] # it is a class at run time
+        if isinstance(field.default, Factory):
             if not field.default.takes_self:
                 defaults[field.name] = field.default.factory
         elif field.default is not NOTHING:
