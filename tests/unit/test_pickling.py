@@ -105,6 +105,7 @@ def test_an_address_without_a_password_is_pickled_as_it_is():
     assert address_to_pickle(check_options("valkey://host:6380/1", {}))[0] == "valkey://host:6380/1"
 
 
+@pytest.mark.frameworks
 def test_a_memoized_function_of_a_notebook_works_in_another_process(store, path):
     cloudpickle = pytest.importorskip("cloudpickle")
     space = {"__name__": "__main__", "store": store}
