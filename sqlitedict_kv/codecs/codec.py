@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sqlitedict_kv.codecs.json_engine import exact_json, loads
+from sqlitedict_kv.codecs.msgpack import LONE_SURROGATE
 from sqlitedict_kv.errors import CodecError
 
 JSON = "application/json"
@@ -49,7 +50,10 @@ def encode_text(value: Any) -> bytes:
     """Return the UTF-8 of a str."""
     if type(value) is not str:
         raise CodecError(f"{TEXT} keeps str, not {type(value).__name__}")
-    return value.encode()
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        raise CodecError(LONE_SURROGATE) from None
 
 
 PLAIN = (

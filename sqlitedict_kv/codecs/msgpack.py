@@ -28,6 +28,10 @@ LEAVES = frozenset(
 )  # fmt: skip
 COMPLEX_FORMAT = struct.Struct(">dd")
 MAX_BIG_INT_BYTES = 2**20
+LONE_SURROGATE = (
+    "a str with a lone surrogate cannot be kept, for it has no UTF-8 form; "
+    "encode it some other way, such as text.encode('utf-8', 'surrogatepass')"
+)
 
 
 def pack(value: Any) -> bytes:
@@ -38,6 +42,8 @@ def pack(value: Any) -> bytes:
         exact = _pack(unpack(body)) == body
     except CodecError:
         raise
+    except UnicodeEncodeError:
+        raise CodecError(LONE_SURROGATE) from None
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise CodecError(f"msgpack cannot keep this {type(value).__name__} ({type(error).__name__})") from None
     if not exact:

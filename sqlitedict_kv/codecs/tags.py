@@ -82,13 +82,16 @@ def pack(value: Any, kinds: Kinds, *, limit: int | None = None, inline: bool = F
     try:
         tree = packing.tree(value)
         packed: bytes = Packer(strict_types=True, default=msgpack.to_extension, buf_size=PACKER_BYTES).pack(tree)
+        head = _with_table(packing.rows, packed)
     except (CodecError, TooLargeError):
         raise
     except RecursionError:
         raise CodecError(f"this {type(value).__name__} is nested too deeply, or holds itself") from None
+    except UnicodeEncodeError:
+        raise CodecError(msgpack.LONE_SURROGATE) from None
     except (TypeError, ValueError, OverflowError) as error:
         raise CodecError(f"msgpack cannot keep this {type(value).__name__} ({type(error).__name__})") from None
-    return Packed(_with_table(packing.rows, packed), packing.buffers)
+    return Packed(head, packing.buffers)
 
 
 def _with_table(rows: list[list[str]], packed: bytes) -> bytes:

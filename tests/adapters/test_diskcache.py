@@ -1,5 +1,6 @@
 """The adapter does what diskcache does: the same calls on both, with the same results."""
 
+import dataclasses
 import io
 import math
 import pickle
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sqlitedict_kv import Codec, CodecError, DecodeError, Store, StoreError, TooLargeError
+from sqlitedict_kv import Codec, CodecError, DecodeError, NotKeptHereError, Store, StoreError, TooLargeError
 from sqlitedict_kv.adapters import diskcache as ours
 
 theirs = pytest.importorskip("diskcache")
@@ -28,6 +29,13 @@ TAGS = st.sampled_from([None, "red", "blue", 7, b"t"])
 EXPIRES = st.sampled_from([None, None, 3, 10])
 SIDES = st.sampled_from(["front", "back"])
 PREFIXES = st.sampled_from([None, "b", "q"])
+
+
+@dataclasses.dataclass
+class User:
+    name: str
+    friends: list = dataclasses.field(default_factory=list)
+
 
 OPERATIONS = st.one_of(
     st.tuples(st.just("set"), KEYS, VALUES, EXPIRES, st.just(False), TAGS),
@@ -294,6 +302,55 @@ def test_a_codec_of_the_user_keeps_values_of_his_types(tmp_path):
         cache["p"] = Point(3)
         cache.set("tagged", Point(4), tag="t")
         assert (cache["p"], cache["tagged"]) == (Point(3), Point(4))
+
+
+def test_objects_of_allowed_classes_are_kept_with_and_without_a_tag(tmp_path):
+    with ours.Cache(tmp_path, types=[User], lru_bytes="1 MB") as cache:
+        cache["ada"] = User("Ada", [User("Grace")])
+        cache.set("tagged", {"u": User("Alan")}, tag="t")
+        cache["x" * 5000] = User("Kurt")
+        cache.push(User("Edsger"))
+        assert cache["ada"] == User("Ada", [User("Grace")])
+        assert cache.get("tagged", tag=True) == ({"u": User("Alan")}, "t")
+        assert cache["x" * 5000] == User("Kurt")
+        assert cache.pull()[1] == User("Edsger")
+        assert cache.memoize()(User)("Barbara") == cache.memoize()(User)("Barbara") == User("Barbara")
+        assert pickle.loads(pickle.dumps(cache))["ada"] == User("Ada", [User("Grace")])
+    with Store(tmp_path / "kv.db", types=[User]) as store:
+        assert store.ns("cache").get_with_meta("2ada").meta.content_type == "application/json; as=objects"
+    with ours.Cache(tmp_path) as strict:
+        for key in ("ada", "tagged", "x" * 5000):
+            with pytest.raises(NotKeptHereError, match="User"):
+                strict[key]
+        for tag in (None, "t"):
+            with pytest.raises(CodecError, match=r"types=\[User\]"):
+                strict.set("refused", User("Ada"), tag=tag)
+    with pytest.raises(TypeError, match="types must"):
+        ours.Cache(tmp_path / "other", types=User)
+
+
+def test_objects_are_kept_in_shards_and_in_what_is_below_them(tmp_path):
+    with ours.FanoutCache(tmp_path, shards=2, types=[User]) as cache:
+        cache["ada"] = User("Ada")
+        cache.cache("c")["k"] = User("Alan")
+        cache.index("i")["k"] = User("Grace")
+        cache.deque("d").append(User("Kurt"))
+        again = pickle.loads(pickle.dumps(cache))
+        assert again["ada"] == User("Ada")
+        assert again.cache("c")["k"] == User("Alan")
+        assert again.index("i")["k"] == User("Grace")
+        assert list(again.deque("d")) == [User("Kurt")]
+        again.close()
+
+
+def test_objects_are_kept_in_an_index_and_a_deque_of_a_cache_that_allows_them(tmp_path):
+    with ours.Cache(tmp_path / "i", eviction_policy="none", types=[User]) as cache:
+        index = ours.Index.fromcache(cache, ada=User("Ada"))
+        assert dict(index) == {"ada": User("Ada")}
+    with ours.Cache(tmp_path / "d", eviction_policy="none", types=[User]) as cache:
+        deque = ours.Deque.fromcache(cache, [User("Ada"), User("Alan")])
+        deque.rotate(1)
+        assert list(deque) == [User("Alan"), User("Ada")]
 
 
 def test_json_disk_keeps_what_json_keeps_and_refuses_the_rest(tmp_path):

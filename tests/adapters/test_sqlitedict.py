@@ -1,6 +1,7 @@
 """The adapter does what sqlitedict does: the same calls on both, and its own suite."""
 
 import collections
+import dataclasses
 import json
 import pickle
 import shutil
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sqlitedict_kv import CodecError, ForeignDatabaseError, Store, StoreBusyError
+from sqlitedict_kv import CodecError, ForeignDatabaseError, NotKeptHereError, Store, StoreBusyError
 from sqlitedict_kv.adapters import sqlitedict as ours
 from sqlitedict_kv.adapters.sqlitedict import SqliteDict, move
 from tests.adapters.suites import failures_in, report, run_pytest, source_of, version_of
@@ -31,6 +32,12 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("update"), st.dictionaries(KEYS, VALUES, max_size=3)),
     st.tuples(st.sampled_from(["commit", "sync", "clear", "__len__", "__bool__", "reopen"])),
 )
+
+
+@dataclasses.dataclass
+class User:
+    name: str
+    friends: list = dataclasses.field(default_factory=list)
 
 
 def outcome(mapping, name, *arguments):
@@ -508,3 +515,19 @@ def test_what_fails_of_sqlitedicts_own_tests_is_what_differs_by_design(tmp_path)
     report("sqlitedict", version, counts)
     assert set(failures_in(log)) == FAILING.keys()
     assert counts.passed >= 80
+
+
+def test_objects_of_allowed_classes_are_kept_pending_and_committed(tmp_path):
+    path = tmp_path / "kv.db"
+    with SqliteDict(path, types=[User]) as table:
+        table["ada"] = User("Ada", [User("Grace")])
+        assert table["ada"] == User("Ada", [User("Grace")])
+        table.commit()
+        assert dict(table) == {"ada": User("Ada", [User("Grace")])}
+    with SqliteDict(path) as strict:
+        with pytest.raises(NotKeptHereError, match="User"):
+            strict["ada"]
+        with pytest.raises(CodecError, match=r"types=\[User\]"):
+            strict["alan"] = User("Alan")
+    with pytest.raises(TypeError, match="types must"):
+        SqliteDict(tmp_path / "other.db", types=User)

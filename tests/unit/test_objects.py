@@ -143,6 +143,11 @@ VALUES = [
 ]
 
 
+def test_the_error_of_a_lone_surrogate_in_an_object_says_what_to_do(users):
+    with pytest.raises(CodecError, match=r"^a str with a lone surrogate .*'surrogatepass'\)$"):
+        users["k"] = {"of": [User("Ada", Address("\ud800"))]}
+
+
 @pytest.mark.parametrize("number", range(len(VALUES)))
 def test_an_object_comes_back_with_the_same_types_at_every_depth(users, number):
     assert_same(VALUES[number], kept(users, VALUES[number]))

@@ -160,6 +160,21 @@ def test_the_error_says_the_way_to_what_is_refused():
         pack({"secret": [(object(),)]})
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["\ud800", ["\ud800"], ("\ud800",), {"\ud800": 1}, {("\ud800",): 1}, types.SimpleNamespace(**{"\ud800": 1})],
+    ids=["alone", "in a list", "in a tuple", "a key", "in a key of a dict", "a name of an attribute"],
+)
+def test_the_error_of_a_lone_surrogate_says_what_to_do(value):
+    with Store() as store, pytest.raises(CodecError, match=r"^a str with a lone surrogate .*'surrogatepass'\)$"):
+        store.ns("n")["k"] = value
+
+
+def test_the_error_of_a_lone_surrogate_is_the_same_for_plain_text():
+    with Store() as store, pytest.raises(CodecError, match=r"^a str with a lone surrogate .*'surrogatepass'\)$"):
+        store.ns("n").set("k", "\ud800", content_type="text/plain; charset=utf-8")
+
+
 def test_deep_and_cyclic_values_come_back_or_are_refused():
     for around in (lambda value: (value,), lambda value: [value], lambda value: {1: value}):
         value = 1

@@ -71,8 +71,11 @@ def text_of(key: object) -> str:
         return BYTES + key.decode("latin-1")
     try:
         return PACKED + (_packed_flat(key) or pack(key)).decode("latin-1")
-    except CodecError as error:
-        raise TypeError(f"a key of type {kind.__name__} cannot be kept: {error}") from None
+    except CodecError:
+        raise TypeError(
+            f"a key of type {kind.__name__} cannot be kept, or holds what cannot; take None, str, numbers, bytes, "
+            f"times, UUIDs, or tuples, lists, dicts and sets of these"
+        ) from None
 
 
 def _packed_flat(key: Any) -> bytes | None:

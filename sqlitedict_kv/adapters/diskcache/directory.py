@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlitedict_kv import (
     Codec,
+    Kind,
     Namespace,
     NewerFormatError,
     NotADatabaseError,
@@ -58,6 +59,7 @@ class CacheDirectory:
         settings: dict[str, Any],
         *,
         codecs: Sequence[Codec],
+        types: Sequence[type | Kind],
         pickles: bool,
         lru_bytes: int | str | None,
         takes: Takes,
@@ -66,7 +68,7 @@ class CacheDirectory:
         self.directory = directory_of(directory)
         self.timeout = timeout
         self._takes = takes
-        self._codecs = codecs_for(codecs, pickles=pickles)
+        self._codecs, self._types = codecs_for(codecs, types, pickles=pickles), types
         self._lru_bytes = lru_bytes
         self._opening = ForkLock()
         self._open: OpenStore | None = None
@@ -110,6 +112,7 @@ class CacheDirectory:
                     durability=durability_of(self.settings),
                     max_bytes=None if self._unlimited else limit_of(self.settings),
                     codecs=self._codecs,
+                    types=self._types,
                     clock=lambda: time.time(),  # noqa: PLW0108 - looked up at each call, so that it can be replaced
                     lru_bytes=self._lru_bytes,
                 )

@@ -10,7 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from sqlitedict_kv import Codec
+from sqlitedict_kv import Codec, Kind
 from sqlitedict_kv.adapters._compat.key_encoding import Name, name_of
 from sqlitedict_kv.adapters.diskcache.directory import CacheDirectory, OpenStore
 from sqlitedict_kv.adapters.diskcache.disk import PREFIX, Disk, check_disk, takes_setting
@@ -37,6 +37,7 @@ class DirectoryCache:
         disk: type[Disk] = Disk,
         *,
         codecs: Sequence[Codec] = (),
+        types: Sequence[type | Kind] = (),
         dangerously_allow_pickle: bool = False,
         lru_bytes: int | str | None = None,
         **settings: Any,
@@ -48,6 +49,7 @@ class DirectoryCache:
             timeout: seconds to wait while others write.
             disk: ``Disk``, ``JSONDisk`` for values that JSON keeps exactly and no others, or a subclass of your own.
             codecs: for values of your own types; see :class:`sqlitedict_kv.Store`.
+            types: the classes whose objects may be kept; see :class:`sqlitedict_kv.Store`.
             dangerously_allow_pickle: pickle the values that no codec keeps, and unpickle them: anyone who can write to
                 the directory can then run code in every process that reads it.
             lru_bytes: memory for values that were read before; see :class:`sqlitedict_kv.Store`.
@@ -61,14 +63,22 @@ class DirectoryCache:
         takes = partial(takes_setting, kind)
         given = check_settings(settings, takes=takes)
         self._pickles = check_bool(dangerously_allow_pickle, "dangerously_allow_pickle")
+        self._directory = CacheDirectory(
+            directory,
+            timeout,
+            given,
+            codecs=codecs,
+            types=types,
+            pickles=self._pickles,
+            lru_bytes=lru_bytes,
+            takes=takes,
+        )
         self._options: dict[str, Any] = {
             "codecs": tuple(codecs),
+            "types": tuple(types),
             "dangerously_allow_pickle": self._pickles,
             "lru_bytes": lru_bytes,
         }
-        self._directory = CacheDirectory(
-            directory, timeout, given, codecs=codecs, pickles=self._pickles, lru_bytes=lru_bytes, takes=takes
-        )
         self._disk = kind(self._directory.directory, **self._disk_arguments())
         self._statistics = Statistics(self._directory)
         self._form = form_of(self._disk)

@@ -43,6 +43,7 @@ class FanoutCache:
         disk: type[Disk] = Disk,
         *,
         codecs: Collection[Any] = (),
+        types: Collection[Any] = (),
         dangerously_allow_pickle: bool = False,
         lru_bytes: int | None = None,
         **settings: Any,
@@ -55,6 +56,7 @@ class FanoutCache:
             timeout: seconds to wait while others write to a shard.
             disk: as for :class:`Cache`; its ``hash`` chooses the shard of a key.
             codecs: as for :class:`Cache`.
+            types: as for :class:`Cache`.
             dangerously_allow_pickle: as for :class:`Cache`.
             lru_bytes: as for :class:`Cache`, for each shard.
             settings: as for :class:`Cache`; ``size_limit`` is that of all shards together.
@@ -64,6 +66,7 @@ class FanoutCache:
         self._disk = disk
         self._options: dict[str, Any] = {
             "codecs": tuple(codecs),
+            "types": tuple(types),
             "dangerously_allow_pickle": dangerously_allow_pickle,
             "lru_bytes": lru_bytes,
         }

@@ -6,8 +6,8 @@ import pickle
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlitedict_kv import Codec, CodecError
-from sqlitedict_kv.adapters.support import Codecs, pack, unpack
+from sqlitedict_kv import Codec, CodecError, Kind
+from sqlitedict_kv.adapters.support import MEMORY, check_store_options, pack, unpack
 
 ITEM = "application/vnd.sqlitedict-kv.diskcache"
 PICKLE = "application/x-python-pickle"
@@ -44,11 +44,17 @@ class Item(NamedTuple):
     mode: int = MODE_RAW  # what a disk of the program's own says about the value
 
 
-def codecs_for(custom: Sequence[Codec], *, pickles: bool) -> tuple[Codec, ...]:
-    """Return the codecs of a store of the adapter: the user's, that of items and perhaps that of pickles."""
+def codecs_for(custom: Sequence[Codec], types: Sequence[type | Kind], *, pickles: bool) -> tuple[Codec, ...]:
+    """Return the codecs of a store of the adapter: the user's, that of items and perhaps that of pickles.
+
+    Args:
+        custom: the user's.
+        types: the classes whose objects items may hold.
+        pickles: whether what nothing else keeps is pickled.
+    """
     # S301: nobody gets this codec without dangerously_allow_pickle=True.
     loose = (Codec(PICKLE, pickle.dumps, pickle.loads),) if pickles else ()
-    inner = Codecs((*custom, *loose))
+    inner = check_store_options(MEMORY, {"codecs": (*custom, *loose), "types": types})
 
     def encode(item: Item) -> bytes:
         try:
@@ -62,7 +68,7 @@ def codecs_for(custom: Sequence[Codec], *, pickles: bool) -> tuple[Codec, ...]:
 
     def decode(body: bytes) -> Item:
         tag, key, content_type, inside, *mode = unpack(body)
-        return Item(inner.decode("", "", inside, content_type), tag, key, *mode)
+        return Item(inner.decoders[content_type](inside), tag, key, *mode)
 
     return (*custom, *loose, Codec(ITEM, encode, decode, types=(Item,)))
 

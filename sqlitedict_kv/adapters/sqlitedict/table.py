@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, ClassVar, Self
 from weakref import finalize
 
-from sqlitedict_kv import ForeignDatabaseError, Namespace, Store, StoreNotFoundError
+from sqlitedict_kv import ForeignDatabaseError, Kind, Namespace, Store, StoreNotFoundError
 from sqlitedict_kv.adapters._compat.forklock import ForkLock
 from sqlitedict_kv.adapters.sqlitedict.coders import Coder, decode, encode, identity
-from sqlitedict_kv.adapters.support import MEMORY, Codecs, check_bool
+from sqlitedict_kv.adapters.support import MEMORY, check_bool, check_store_options
 
 TABLES = "sqlitedict.tables"  # the namespace of the tables' names: a namespace without entries is not listed
 JOURNAL_MODES = ("DELETE", "TRUNCATE", "PERSIST", "MEMORY", "WAL", "OFF")
 COMPANIONS = ("", "-wal", "-shm")
 KEYS_PER_PAGE = 500
 GONE = object()  # there is no entry
-CODECS = Codecs()
 
 
 class SqliteDict(MutableMapping[str, Any]):
@@ -42,6 +41,8 @@ class SqliteDict(MutableMapping[str, Any]):
         decode_key: Coder = identity,
         timeout: float = 5,
         outer_stack: bool = True,
+        *,
+        types: Sequence[type | Kind] = (),
     ) -> None:
         """Open a table of a file.
 
@@ -60,6 +61,7 @@ class SqliteDict(MutableMapping[str, Any]):
             decode_key: makes a key of a str.
             timeout: seconds to wait while others write.
             outer_stack: has no effect: an error is raised where it happens.
+            types: the classes whose objects may be kept; see :class:`sqlitedict_kv.Store`.
 
         Raises:
             RuntimeError: the flag is unknown, the directory or the table to read does not exist.
@@ -82,6 +84,7 @@ class SqliteDict(MutableMapping[str, Any]):
         self.autocommit = check_bool(autocommit, "autocommit")
         self.encode, self.decode, self.encode_key, self.decode_key = encode, decode, encode_key, decode_key
         self._timeout = timeout
+        self._types, self._codecs = types, check_store_options(MEMORY, {"types": types})
         if self.in_temp:
             finalize(self, _unlink, self.filename)
         self._lock = ForkLock()
@@ -98,7 +101,7 @@ class SqliteDict(MutableMapping[str, Any]):
 
     def _open(self) -> None:
         try:
-            store = Store(self.filename, readonly=self.flag == "r", timeout=self._timeout)
+            store = Store(self.filename, readonly=self.flag == "r", timeout=self._timeout, types=self._types)
         except StoreNotFoundError as error:
             raise RuntimeError(f"there is no {self.filename} to read") from error
         except ForeignDatabaseError as error:
@@ -213,7 +216,7 @@ class SqliteDict(MutableMapping[str, Any]):
         with self._lock:
             self._opened()
             # Encoded now: a value that cannot be kept is refused here, and one that is changed later is not.
-            encoded = {self._text(key): CODECS.encode(_plain(self.encode(value)), None) for key, value in pairs}
+            encoded = {self._text(key): self._codecs.encode(_plain(self.encode(value)), None) for key, value in pairs}
             for text, pending in encoded.items():
                 self._pending.pop(text, None)
                 self._pending[text] = pending
@@ -222,7 +225,7 @@ class SqliteDict(MutableMapping[str, Any]):
     def _stored(self, text: str) -> Any:
         """Return what a pending write gives to read, or GONE."""
         pending = self._pending[text]
-        return GONE if pending is None else CODECS.decode(self.tablename, text, *pending)
+        return GONE if pending is None else self._codecs.decode(self.tablename, text, *pending)
 
     def __delitem__(self, key: Any) -> None:
         """Remove an entry; raise KeyError if there is none."""
