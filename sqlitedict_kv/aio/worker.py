@@ -154,10 +154,10 @@ class Worker:
     def _start(self, calls: list[WorkerCall]) -> None:
         with self._lock:
             if self._thread is None:
-                thread = Thread(target=self._run, name=self._name, daemon=True)
                 try:
+                    thread = Thread(target=self._run, name=self._name, daemon=True)
                     thread.start()
-                except RuntimeError as error:  # no memory, or the interpreter is about to end
+                except RuntimeError as error:  # no memory, the interpreter is about to end, or has no daemon threads
                     for call in calls:
                         call.state, call.error = WITHDRAWN, error
                         call.deliver()

@@ -49,8 +49,9 @@ class Keeper:
         with self._lock:
             self._held[ticket] = _Renewal(due, every, call, wanted)
             if self._thread is None:
-                thread = threading.Thread(target=self._run, name="sqlitedict_kv leases", daemon=True)
-                with suppress(RuntimeError):  # the interpreter is about to end: too late to renew anything
+                # Not where the interpreter is about to end, nor in an isolated one, which has no daemon threads.
+                with suppress(RuntimeError):
+                    thread = threading.Thread(target=self._run, name="sqlitedict_kv leases", daemon=True)
                     thread.start()
                     self._thread = thread
             elif due < self._wakes_at:

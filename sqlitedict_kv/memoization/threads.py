@@ -108,11 +108,11 @@ class Threads:
             return
         target = copy_context().run
         name = f"sqlitedict_kv refresh {flight.key}"
-        thread = threading.Thread(target=target, args=(run, steps), name=name, daemon=True)
-        flight.owner = ThreadOwner(thread)
         try:
+            thread = threading.Thread(target=target, args=(run, steps), name=name, daemon=True)
+            flight.owner = ThreadOwner(thread)
             thread.start()
-        except RuntimeError:  # the interpreter is about to end
+        except RuntimeError:  # the interpreter is about to end, or is an isolated one, without daemon threads
             self._cancel(flight)
 
     def _cancel(self, flight: Flight) -> None:
