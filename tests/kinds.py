@@ -671,6 +671,15 @@ def shapely() -> dict[str, Maker]:
     }
 
 
+def django() -> dict[str, Maker]:
+    from django.utils.safestring import mark_safe
+
+    return {
+        "SafeString": lambda: mark_safe("<b>é</b>"),
+        "dict of SafeStrings": lambda: {mark_safe("<b>"): [mark_safe("")]},
+    }
+
+
 SECTIONS: dict[str, tuple[tuple[str, ...], Callable[[], dict[str, Maker]]]] = {
     "python": ((), python),
     "times": ((), times),
@@ -688,6 +697,7 @@ SECTIONS: dict[str, tuple[tuple[str, ...], Callable[[], dict[str, Maker]]]] = {
     "torch": (("torch",), torch),
     "pillow": (("PIL",), pillow),
     "shapely": (("shapely",), shapely),
+    "django": (("django",), django),
 }
 
 # Each of these stands in each container too.
@@ -704,6 +714,7 @@ IMPORTANT = {
     "torch": ("tensor",),
     "pillow": ("image",),
     "shapely": ("point",),
+    "django": ("SafeString",),
 }
 CONTAINERS: dict[str, Callable[[Maker], Any]] = {
     "list": lambda make: [make(), 1, make()],

@@ -35,6 +35,7 @@ def _ellipsis_from(parts: list[Any]) -> EllipsisType:
 
 
 MAP = LibraryKind("dict", pairs_of, mapping_from, raw_parts=False)  # a dict of which a key is not plain
+LIST = LibraryKind("list", list, list, raw_parts=False)  # a list of a library, which comes back as a plain one
 BY_CLASS: dict[type, LibraryKind] = {
     tuple: LibraryKind("tuple", list, tuple, raw_parts=False),
     set: LibraryKind("set", _set_parts, set, raw_parts=False),
@@ -46,4 +47,4 @@ BY_CLASS: dict[type, LibraryKind] = {
     slice: LibraryKind("slice", lambda value: [value.start, value.stop, value.step], _slice_from, raw_parts=False),
     EllipsisType: LibraryKind("Ellipsis", lambda _: [], _ellipsis_from),
 }
-BY_NAME = {kind.name: kind for kind in (MAP, *BY_CLASS.values())}
+BY_NAME = {kind.name: kind for kind in (MAP, LIST, *BY_CLASS.values())}

@@ -12,11 +12,13 @@ STDLIB = ("array", "collections", "datetime", "fractions", "ipaddress", "pathlib
 MODULES = {
     **dict.fromkeys(STDLIB, "stdlib_kinds"),
     "PIL": "pillow_kinds",
+    "django": "django_kinds",
     "numpy": "numpy_kinds",
     "pandas": "pandas_kinds",
     "polars": "polars_kinds",
     "pyarrow": "arrow_kinds",
     "pytz": "timezone_kinds",
+    "rest_framework": "rest_framework_kinds",
     "scipy": "scipy_kinds",
     "shapely": "shapely_kinds",
     "sklearn": "sklearn_kinds",

@@ -17,8 +17,9 @@ Writer = Callable[[Any, Form], str]
 
 
 def find(kind: type) -> Writer | None:
-    """Return how values of a library's class are written, by the first word of its module."""
-    return LIBRARIES.get(kind.__module__.partition(".")[0])
+    """Return how values of a library's class are written, by its module, or the first word of that."""
+    module = kind.__module__
+    return LIBRARIES.get(module.partition(".")[0]) or LIBRARIES.get(module)
 
 
 # -- numpy
@@ -136,5 +137,6 @@ LIBRARIES: dict[str, Writer] = {
     "PIL": _pillow_form,
     "sklearn": parts_form,
     "shapely": parts_form,
+    "django.utils.safestring": parts_form,  # other classes of Django are objects like any
     "pytz": parts_form,
 }

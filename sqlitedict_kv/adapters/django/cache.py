@@ -36,6 +36,7 @@ class SQLiteCache(BaseCache):
       nothing and keeps the limit approximately. Without one of these options there is no limit.
     - ``namespace``: which one of the file keeps the cache, ``"django"`` unless it is given; caches of the same file
       and namespace are the same cache, apart from KEY_PREFIX and VERSION.
+    - ``types``: that of the store; classes may be given by their dotted names, ``"shop.models.Order.Status"``.
     - ``allow_pickle_signed_with_secret_key``: see :mod:`sqlitedict_kv.adapters.django.values`.
 
     All instances of one process share one store per file, so :meth:`close`, which Django calls after each request,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -26,8 +27,18 @@ def take_own_options(location: str | os.PathLike[str], options: dict[str, Any]) 
     if unknown := options.keys() - STORE_OPTIONS:
         known = ", ".join(sorted(STORE_OPTIONS | {"MAX_ENTRIES", "CULL_FREQUENCY", "namespace", ALLOW_PICKLE}))
         raise InvalidCacheBackendError(f"OPTIONS has {', '.join(sorted(unknown))}, and may have {known}")
+    if isinstance(options.get("types"), list | tuple):
+        options["types"] = [_named(part) if isinstance(part, str) else part for part in options["types"]]
     add_codecs(options, pickled=pickled)
     return pickled
+
+
+def _named(name: str) -> Any:
+    """Return the class of a dotted name, as settings name what cannot be imported yet."""
+    try:
+        return pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidCacheBackendError(f"OPTIONS['types'] has {name!r}, which cannot be imported ({error})") from error
 
 
 def is_readable(entries: Namespace, name: str) -> bool:
