@@ -7,12 +7,14 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import sqlitedict_kv
 from sqlitedict_kv import Namespace, Store, TransactionNamespace, errors
+from tests.support.exact import assert_same
 from tests.support.programs import blocks, promised_output
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +33,11 @@ def anchors(page):
     """Return what a link to a heading of a page may name, as GitHub writes it."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def section(name, heading):
+    """Return what stands under a heading of the second level of a page."""
+    return PAGES[name].partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
 def without_code(page):
@@ -106,6 +113,37 @@ def test_all_programs_of_a_page_run_one_after_the_other_and_print_what_they_say(
             store.close()
     assert programs
     assert stores
+
+
+LIBRARIES = {
+    "numpy": "import numpy as np",
+    "pandas": "import numpy as np, pandas as pd",
+    "polars": "import polars as pl",
+    "pyarrow": "import pyarrow as pa",
+    "scipy": "from scipy import sparse",
+    "scikit-learn": "from sklearn.linear_model import LinearRegression",
+    "torch": "import torch",
+    "Pillow": "from PIL import Image",
+    "shapely": "import shapely",
+}
+EXAMPLES = dict(
+    re.findall(r"^\| ([\w-]+) \| `([^`]+)` \|", section("docs/guide/values.md", "Library by library"), re.MULTILINE)
+)
+
+
+def test_the_page_of_values_has_an_example_of_each_library():
+    assert list(EXAMPLES) == list(LIBRARIES)
+
+
+@pytest.mark.frameworks
+@pytest.mark.parametrize("library", [name for name in LIBRARIES if name != "torch" or find_spec("torch")])
+def test_the_example_of_a_library_comes_back_as_it_was(library):
+    names = {}
+    exec(LIBRARIES[library], names)
+    value = eval(EXAMPLES[library], names)
+    with Store() as store:
+        store.ns("n")["k"] = value
+        assert_same(value, store.ns("n")["k"])
 
 
 def test_a_codec_is_registered_in_three_lines():
