@@ -161,10 +161,6 @@ def _plain(body: bytes) -> Any:
     return _unpack(body, _from_no_extension)
 
 
-def _pack_sequence(value: tuple[Any, ...]) -> bytes:
-    return _pack(list(value))
-
-
 def _pack_set(value: set[Any] | frozenset[Any]) -> bytes:
     """Return the elements in the order of their bytes, so that equal sets are equal bytes."""
     items = sorted(_pack(item) for item in value)
@@ -179,12 +175,7 @@ def _pack_big_int(value: int) -> bytes:
     return value.to_bytes(size, "big", signed=True)
 
 
-def _pack_datetime(value: datetime.datetime) -> bytes:
-    naive = value.replace(tzinfo=None, fold=0).isoformat()
-    return _pack([naive, value.fold, _zone(value.tzinfo)])
-
-
-def _pack_time(value: datetime.time) -> bytes:
+def _pack_time(value: datetime.datetime | datetime.time) -> bytes:
     naive = value.replace(tzinfo=None, fold=0).isoformat()
     return _pack([naive, value.fold, _zone(value.tzinfo)])
 
@@ -236,13 +227,13 @@ def _unpack_timedelta(body: bytes) -> datetime.timedelta:
 
 
 ENCODERS: dict[type, tuple[int, Callable[[Any], bytes]]] = {
-    tuple: (TUPLE, _pack_sequence),
+    tuple: (TUPLE, lambda value: _pack(list(value))),
     set: (SET, _pack_set),
     frozenset: (FROZENSET, _pack_set),
     complex: (COMPLEX, lambda value: COMPLEX_FORMAT.pack(value.real, value.imag)),
     Decimal: (DECIMAL, lambda value: str(value).encode()),
     uuid.UUID: (UUID, lambda value: value.bytes),
-    datetime.datetime: (DATETIME, _pack_datetime),
+    datetime.datetime: (DATETIME, _pack_time),
     datetime.date: (DATE, lambda value: value.isoformat().encode()),
     datetime.time: (TIME, _pack_time),
     datetime.timedelta: (TIMEDELTA, _pack_timedelta),
