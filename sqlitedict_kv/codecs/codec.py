@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sqlitedict_kv.codecs.json_engine import exact_json, loads
-from sqlitedict_kv.codecs.msgpack import LONE_SURROGATE
+from sqlitedict_kv.codecs.limits import LONE_SURROGATE
 from sqlitedict_kv.errors import CodecError
 
 JSON = "application/json"

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import msgpack
 
+from sqlitedict_kv.codecs.limits import not_packed
 from sqlitedict_kv.errors import CodecError
 
 TUPLE, SET, FROZENSET, COMPLEX, DECIMAL, UUID, DATETIME, DATE, TIME, TIMEDELTA, BIG_INT = range(1, 12)
@@ -28,10 +29,6 @@ LEAVES = frozenset(
 )  # fmt: skip
 COMPLEX_FORMAT = struct.Struct(">dd")
 MAX_BIG_INT_BYTES = 2**20
-LONE_SURROGATE = (
-    "a str with a lone surrogate cannot be kept, for it has no UTF-8 form; "
-    "encode it some other way, such as text.encode('utf-8', 'surrogatepass')"
-)
 
 
 def pack(value: Any) -> bytes:
@@ -42,10 +39,8 @@ def pack(value: Any) -> bytes:
         exact = _pack(unpack(body)) == body
     except CodecError:
         raise
-    except UnicodeEncodeError:
-        raise CodecError(LONE_SURROGATE) from None
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise CodecError(f"msgpack cannot keep this {type(value).__name__} ({type(error).__name__})") from None
+        raise CodecError(not_packed(value, error)) from None
     if not exact:
         raise CodecError(f"msgpack cannot keep this {type(value).__name__} exactly")
     return body
@@ -164,8 +159,7 @@ def _plain(body: bytes) -> Any:
 def _pack_set(value: set[Any] | frozenset[Any]) -> bytes:
     """Return the elements in the order of their bytes, so that equal sets are equal bytes."""
     items = sorted(_pack(item) for item in value)
-    header: bytes = msgpack.Packer().pack_array_header(len(items))
-    return header + b"".join(items)
+    return b"".join((msgpack.Packer().pack_array_header(len(items)), *items))
 
 
 def _pack_big_int(value: int) -> bytes:

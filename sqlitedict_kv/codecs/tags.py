@@ -20,7 +20,7 @@ from msgpack import ExtType, Packer, unpackb
 from sqlitedict_kv.codecs import msgpack
 from sqlitedict_kv.codecs.builtin_kinds import MAP
 from sqlitedict_kv.codecs.library_kinds import LibraryKind
-from sqlitedict_kv.codecs.limits import too_large
+from sqlitedict_kv.codecs.limits import not_packed, too_large
 from sqlitedict_kv.codecs.objects import ObjectKind
 from sqlitedict_kv.codecs.parts import check_part
 from sqlitedict_kv.codecs.refusal import RefusalError
@@ -87,10 +87,8 @@ def pack(value: Any, kinds: Kinds, *, limit: int | None = None, inline: bool = F
         raise
     except RecursionError:
         raise CodecError(f"this {type(value).__name__} is nested too deeply, or holds itself") from None
-    except UnicodeEncodeError:
-        raise CodecError(msgpack.LONE_SURROGATE) from None
     except (TypeError, ValueError, OverflowError) as error:
-        raise CodecError(f"msgpack cannot keep this {type(value).__name__} ({type(error).__name__})") from None
+        raise CodecError(not_packed(value, error)) from None
     return Packed(head, packing.buffers)
 
 
