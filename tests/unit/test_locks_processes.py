@@ -200,8 +200,9 @@ def test_what_a_killed_process_held_is_taken_until_its_ttl_is_over(open_store, w
 
 
 @on_some
-def test_a_process_that_slept_through_its_ttl_frees_nothing_and_writes_nothing(open_store, where, clock, beside):
+def test_a_process_that_slept_through_its_ttl_frees_nothing_and_writes_nothing(store, open_store, where, clock, beside):
     place = beside("locks", "results")
+    store.ns(place)["made"] = "here, so that other stores and processes find it beside the locks"
     code = """
 lock, results = Lock(locks, "k", ttl=60), store.ns(sys.argv[3])
 clock.seconds = float(sys.argv[2])
