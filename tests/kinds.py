@@ -795,6 +795,6 @@ def refused() -> dict[str, tuple[Maker, str]]:
         "subclass of str": (lambda: Text("x"), "Text"),
         "subclass of str in a list": (lambda: [Text("x")], "Text"),
         "defaultdict of a lambda": (lambda: collections.defaultdict(lambda: 0), "defaultdict"),
-        "str that is not Unicode": (lambda: ["\ud800"], "list"),
+        "str that is not Unicode": (lambda: ["\ud800"], "lone surrogate"),
         "function in a dict": (lambda: {"f": numbers}, "function"),
     }

@@ -122,7 +122,7 @@ def test_what_no_replica_confirmed_may_be_lost_and_its_versions_are_not_given_ag
 def test_nothing_is_acknowledged_that_no_replica_confirmed(cluster):
     primary = cluster.node_of_slot(SLOT)
     replica = cluster.replica_of(primary)
-    with Store(cluster.url, timeout=30, confirm=1) as sure, Store(cluster.url, timeout=0.5, confirm=1) as store:
+    with Store(cluster.url, timeout=30, confirm=1) as sure, Store(cluster.url, timeout=2, confirm=1) as store:
         sure.ns(NAMESPACE)["k"] = "before"
         cut_off(primary, replica)
 
