@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from sqlitedict_kv.cli import run
+from sqlitedict_kv.cli import main
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(main())

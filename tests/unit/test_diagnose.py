@@ -287,11 +287,14 @@ def test_the_command_prints_the_page_and_its_code_says_whether_all_is_well(close
     done = command(tmp_path / "none.db")
     assert (done.returncode, done.stderr) == (1, "")
     assert "missing" in done.stdout
-    for wrong in ((), (closed, closed), ("--help",), ("",)):
+    for wrong in ((), (closed, closed), ("",)):
         done = command(*wrong)
         assert done.returncode == 2
         assert done.stdout == ""
         assert done.stderr
+    done = command("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usage: sqlitedict-kv diagnose" in done.stdout
 
 
 def test_it_is_imported_only_when_it_is_asked_for():
