@@ -236,6 +236,9 @@ def check_codecs(codecs: object) -> tuple[Codec, ...]:
             raise ValueError(f"codecs must not replace {codec.content_type}, which is built in; choose another name")
         check_callable(codec.encode, "codecs: encode")
         check_callable(codec.decode, "codecs: decode")
+        for name, function in (("parts", codec.parts), ("view", codec.view)):
+            if function is not None:
+                check_callable(function, f"codecs: {name}")
         if not isinstance(codec.types, tuple) or not all(isinstance(kind, type) for kind in codec.types):
             raise TypeError("codecs must give their types as a tuple of classes")
     if len({codec.content_type for codec in chosen}) < len(chosen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,8 @@ from sqlitedict_kv.codecs.parts import require
 from sqlitedict_kv.errors import CodecError
 
 FIRST_SAFE = (14, 0, 1)  # older ones unpickle what an extension type in a stream holds: CVE-2023-47248
+END_MARK = b"ARROW1"
+FILE_MARK = b"ARROW1\0\0"
 COLUMN = ""  # the name of the one column of an array
 
 
@@ -27,13 +30,54 @@ def require_safe_release(version: str) -> None:
 # -- streams
 
 
-def write_stream(table: pa.Table) -> pa.Buffer:
-    """Return a table as an Arrow IPC stream."""
+class _Pieces:
+    """A file object that keeps what is written to it, without a copy of the memory of a table."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.buffers: list[Any] = []
+
+    def write(self, piece: Any) -> None:
+        self.buffers.append(piece)
+
+    def flush(self) -> None:
+        """Do nothing, as nothing is held back."""
+
+
+def stream_parts(table: pa.Table) -> list[Any]:
+    """Return the pieces of an Arrow IPC stream of a table: metadata, and the table's own buffers."""
+    return _write(table, pa.ipc.new_stream)
+
+
+def file_parts(table: pa.Table) -> list[Any]:
+    """Return the pieces of an Arrow IPC file, which other programs can map."""
+    return _write(table, pa.ipc.new_file)
+
+
+def _write(table: pa.Table, open_writer: Callable[..., Any]) -> list[Any]:
     require_safe_release(pa.__version__)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
+    pieces = _Pieces()
+    with open_writer(pieces, table.schema) as writer:
         writer.write_table(table)
-    return sink.getvalue()
+    return pieces.buffers
+
+
+def write_stream(table: pa.Table) -> bytes:
+    """Return a table as an Arrow IPC stream."""
+    return b"".join(stream_parts(table))
+
+
+def read_table(body: bytes | memoryview) -> pa.Table:
+    """Return the table of an Arrow IPC stream or file; its buffers are slices of the body, which is checked in full.
+
+    A file is a stream between two marks, with a footer that says again what lies where. Nobody reads the footer: what
+    it says may be wrong.
+    """
+    if body[: len(FILE_MARK)] == FILE_MARK:
+        require(body[-len(END_MARK) :] == END_MARK)
+        return read_stream(memoryview(body)[len(FILE_MARK) :])
+    return read_stream(body)
 
 
 def read_stream(body: bytes | memoryview) -> pa.Table:
@@ -97,7 +141,7 @@ def build_table(parts: list[Any]) -> pa.Table:
     """Return a table that owns its memory."""
     (content,) = parts
     require(type(content) in (bytes, memoryview))
-    return read_stream(bytes(content))
+    return read_stream(bytes(content) if memoryview(content).readonly else content)
 
 
 def take_batch(value: pa.RecordBatch) -> list[Any]:

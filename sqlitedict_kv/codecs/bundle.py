@@ -16,6 +16,11 @@ ALIGNMENT = 64
 
 def pack(head: bytes, buffers: Sequence[memoryview]) -> bytes:
     """Return the bundle of a head and its buffers, which are contiguous."""
+    return b"".join(parts(head, buffers))
+
+
+def parts(head: bytes, buffers: Sequence[memoryview]) -> list[bytes | memoryview]:
+    """Return what the bundle of a head and its buffers consists of: a header, then the buffers and what aligns them."""
     sizes = [buffer.nbytes for buffer in buffers]
     pieces: list[bytes | memoryview] = [
         FIXED.pack(MAGIC, len(buffers), len(head)),
@@ -27,10 +32,10 @@ def pack(head: bytes, buffers: Sequence[memoryview]) -> bytes:
         pieces.append(bytes(-end % ALIGNMENT))
         pieces.append(buffer)
         end += -end % ALIGNMENT + buffer.nbytes
-    return b"".join(pieces)
+    return pieces
 
 
-def unpack(body: bytes) -> tuple[bytes, list[memoryview]]:
+def unpack(body: bytes | memoryview) -> tuple[bytes, list[memoryview]]:
     """Return the head and the buffers, which are views of *body*; raise ValueError if it is malformed."""
     if len(body) < FIXED.size:
         raise ValueError("a bundle that is cut off")
@@ -39,7 +44,7 @@ def unpack(body: bytes) -> tuple[bytes, list[memoryview]]:
     if magic != MAGIC or end + length > len(body):
         raise ValueError("not a bundle, or one that is cut off")
     sizes = struct.unpack_from(f"<{count}Q", body, FIXED.size)
-    head, view = body[end : end + length], memoryview(body)
+    head, view = bytes(body[end : end + length]), memoryview(body)
     end += length
     buffers = []
     for size in sizes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from sqlitedict_kv.codecs.json_engine import exact_json, loads
@@ -23,12 +23,19 @@ class Codec(NamedTuple):
         decode: makes an equal value of the same types from those bytes.
         types: the exact types whose values are encoded so when no content type is asked for; ``object`` stands
             for all that no other codec of the store keeps.
+        parts: yields what ``encode`` would return as buffers in a row, such as a header and then the memory of the
+            value, so that a large value is written without a copy of all of it. It is called in place of ``encode``
+            where there is one; the buffers of a small value are joined.
+        view: makes the value over a buffer that belongs to it alone, without a copy: a memoryview of bytes that may
+            be changed, which begins at a multiple of 64. Without one, ``decode`` makes the value of bytes.
     """
 
     content_type: str
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
     types: tuple[type, ...] = ()
+    parts: Callable[[Any], Iterable[Any]] | None = None
+    view: Callable[[memoryview], Any] | None = None
 
 
 def encode_json(value: Any) -> bytes:

@@ -6,11 +6,11 @@ import ast
 import io
 import math
 import struct
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from sqlitedict_kv.codecs.numpy_kinds import describe_dtype
+from sqlitedict_kv.codecs.numpy_kinds import describe_dtype, own
 from sqlitedict_kv.codecs.parts import require
 from sqlitedict_kv.errors import CodecError
 
@@ -19,8 +19,8 @@ LENGTHS = {1: struct.Struct("<H"), 2: struct.Struct("<I"), 3: struct.Struct("<I"
 MAX_HEADER = 10_000  # characters, as numpy has it: Python's parser is not made for hostile ones
 
 
-def encode(value: np.ndarray[Any, Any]) -> bytes:
-    """Return an array in the NPY format; raise CodecError for a dtype that it cannot hold exactly."""
+def parts(value: np.ndarray[Any, Any]) -> tuple[bytes, memoryview]:
+    """Return header and memory of an array in the NPY format; raise CodecError for a dtype that it cannot hold."""
     describe_dtype(value.dtype)
     header = np.lib.format.header_data_from_array_1_0(value)
     made: Any = np.lib.format.descr_to_dtype(header["descr"])
@@ -33,11 +33,14 @@ def encode(value: np.ndarray[Any, Any]) -> bytes:
         raise CodecError(f"the NPY format cannot keep the dtype {value.dtype}") from None
     order = "F" if header["fortran_order"] else "C"
     flat = np.asarray(value, order=order).reshape(-1, order=order)
-    return b"".join((head.getvalue(), memoryview(flat.view(np.uint8))))
+    return head.getvalue(), memoryview(flat.view(np.uint8))
 
 
-def decode(body: bytes) -> np.ndarray[Any, Any]:
-    """Return the array of an NPY body, one that the caller may change; nothing is allocated that is not in it."""
+def decode(body: bytes | memoryview) -> np.ndarray[Any, Any]:
+    """Return the array of an NPY body, one that the caller may change; nothing is allocated that is not in it.
+
+    A body that may be changed belongs to the array alone, which then is a view of it.
+    """
     require(body[:6] == MAGIC)
     version = body[6]
     layout = LENGTHS[version]
@@ -45,12 +48,13 @@ def decode(body: bytes) -> np.ndarray[Any, Any]:
     start = 8 + layout.size
     require(length <= MAX_HEADER)
     encoding = "utf-8" if version == 3 else "latin-1"  # noqa: PLR2004 - the first that allows it
-    header = ast.literal_eval(body[start : start + length].decode(encoding))
-    shape, order = header["shape"], "F" if header["fortran_order"] else "C"
+    header = ast.literal_eval(str(body[start : start + length], encoding))
+    order: Literal["C", "F"] = "F" if header["fortran_order"] else "C"
+    shape = header["shape"]
     dtype: Any = np.lib.format.descr_to_dtype(header["descr"])
     require(not dtype.hasobject and all(type(size) is int and size >= 0 for size in shape))
     content = memoryview(body)[start + length :]
     require(math.prod(shape) * dtype.itemsize == len(content) and (dtype.itemsize or math.prod(shape) <= len(body)))
     if not len(content):
         return np.zeros(shape, dtype, order=order)
-    return np.ndarray(shape, dtype, content, order=order).copy(order)
+    return own(np.ndarray(shape, dtype, content, order=order), order)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from sqlitedict_kv.errors import CodecError
 DTYPE = re.compile(r"[<>|][a-zA-Z]\d{0,9}(\[\d{0,9}[a-zA-Z]{1,2}\])?")
 BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 BUFFER, WORDS = 4, 624  # numbers that Philox and MT19937 draw at once
+SMALLEST_VIEW = 2**16  # bytes of an array that is not copied out of a buffer of its own
 MAX_POOL = 64  # words of entropy that a seed mixes; numpy's default is 4
 
 
@@ -117,7 +118,18 @@ def build_array(parts: list[Any]) -> np.ndarray[Any, Any]:
     require(type(content) in (bytes, memoryview))
     dtype = make_dtype(description)
     require(math.prod(shape) * dtype.itemsize == len(content))
-    return np.ndarray(tuple(shape), dtype, content, order=order).copy(order)
+    return own(np.ndarray(tuple(shape), dtype, content, order=order), order)
+
+
+def own(array: np.ndarray[Any, Any], order: Literal["C", "F"]) -> np.ndarray[Any, Any]:
+    """Return an array over a buffer as one that the caller may change.
+
+    A buffer that may be changed belongs to the value alone. A small array is copied out of it nonetheless: it would
+    keep all of it in memory when it is the last that is needed of the value.
+    """
+    if array.flags.writeable and array.flags.aligned and array.nbytes >= SMALLEST_VIEW:
+        return array
+    return array.copy(order)
 
 
 def _fill(items: list[Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:

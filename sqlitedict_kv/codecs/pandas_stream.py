@@ -17,25 +17,25 @@ EXACT_CELLS = ({str}, {bytes}, {datetime.date})  # of object columns, beside Non
 REFUSAL = "Arrow cannot keep this DataFrame exactly; leave the content type to the store"
 
 
-def encode(value: pd.DataFrame) -> bytes:
-    """Return a frame as an Arrow stream; raise CodecError if it would come back changed."""
+def exact_table(value: pd.DataFrame) -> pa.Table:
+    """Return a frame as a table; raise CodecError if it would come back changed."""
     if not _may_be_exact(value):
         raise CodecError(REFUSAL)
     try:
-        body: bytes = arrow_kinds.write_stream(pa.Table.from_pandas(value)).to_pybytes()
-        exact = _is_exact(decode(body), value)
+        table = pa.Table.from_pandas(value)
+        exact = _is_exact(decode(arrow_kinds.write_stream(table)), value)
     except CodecError:
         raise
     except Exception:  # a column of a type that Arrow does not have, or that does not come back
         exact = False
     if not exact:
         raise CodecError(REFUSAL)
-    return body
+    return table
 
 
-def decode(body: bytes) -> pd.DataFrame:
-    """Return the frame of an Arrow stream."""
-    table = arrow_kinds.read_stream(body)
+def decode(body: bytes | memoryview) -> pd.DataFrame:
+    """Return the frame of an Arrow stream or file."""
+    table = arrow_kinds.read_table(body)
     arrow_kinds.require_bounded(table, len(body))
     return table.to_pandas()
 

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from sqlitedict_kv.codecs import bundle, json_objects, scientific, tags
 from sqlitedict_kv.codecs.annotations import NOWHERE, Reach, Scope
+from sqlitedict_kv.codecs.body_parts import BodyParts
 from sqlitedict_kv.codecs.catalog import Catalog, name_of
 from sqlitedict_kv.codecs.codec import BYTES, JSON, PLAIN, TEXT, Codec
+from sqlitedict_kv.codecs.decoding import make_value
 from sqlitedict_kv.codecs.json_engine import exact_json
 from sqlitedict_kv.codecs.kinds import Kind
 from sqlitedict_kv.codecs.limits import too_large
+from sqlitedict_kv.codecs.object_codecs import BUNDLE, MSGPACK, OBJECTS, codecs_of_kinds
 from sqlitedict_kv.codecs.outer_check import Check, check_of, show
 from sqlitedict_kv.codecs.refusal import RefusalError
 from sqlitedict_kv.errors import CodecError, DecodeError, NotKeptHereError, TooLargeError
 
-__all__ = ["BUNDLE", "BYTES", "JSON", "MSGPACK", "OBJECTS", "TEXT", "Codec", "Codecs"]
+__all__ = ["BUNDLE", "BYTES", "JSON", "MSGPACK", "OBJECTS", "TEXT", "BodyParts", "Codec", "Codecs"]
 
-OBJECTS = "application/json; as=objects"
-MSGPACK = "application/msgpack"
-BUNDLE = "application/vnd.sqlitedict-kv.bundle"
+Body = bytes | BodyParts
 
-BUILT_IN = (
-    *PLAIN,
-    Codec(scientific.NPY, scientific.encode_array, scientific.decode_array),
-    Codec(scientific.ARROW, scientific.encode_table, scientific.decode_table),
-    Codec(scientific.ARROW_PANDAS, scientific.encode_frame, scientific.decode_frame),
-)
+BUILT_IN = (*PLAIN, *scientific.CODECS)
 
 
 class Codecs:
@@ -41,6 +37,7 @@ class Codecs:
         limit: int | None = None,
         *,
         catalog: Catalog | None = None,
+        files_above: int | None = None,
     ) -> None:
         """Put *custom* codecs beside the built-in ones.
 
@@ -49,57 +46,30 @@ class Codecs:
             kinds: the classes whose objects are allowed.
             limit: the most bytes of a value; None is no limit.
             catalog: what is allowed, for a view of these codecs; None is *kinds*.
+            files_above: the most bytes of a value that is kept in a row; None is no limit.
         """
         self._custom = custom
         self._kinds = kinds
         self._limit = limit
+        self._files_above = files_above
         self._catalog = Catalog(kinds) if catalog is None else catalog
-        ordered = {codec.content_type: codec for codec in (*BUILT_IN, *self._of_kinds(), *custom)}
+        ordered = {codec.content_type: codec for codec in (*BUILT_IN, *codecs_of_kinds(self._catalog, limit), *custom)}
         self._by_content_type = ordered
         # What encodes the values of a class, and returns the content type too.
-        self._by_type: dict[type, Callable[[Any], tuple[bytes, str]]] = {
+        self._by_type: dict[type, Callable[[Any], tuple[Body, str]]] = {
             **{kind.cls: self._encode_allowed for kind in kinds},
             **{cls: partial(self._encode_by, codec) for codec in ordered.values() for cls in codec.types},
         }
         self._last = self._by_type.pop(object, None)
         # for Namespace.get, which calls them itself
         self.decoders = {content_type: codec.decode for content_type, codec in ordered.items()}
+        # what needs no bytes of its own to make a value of
+        self.views = {codec.content_type: codec.view for codec in ordered.values() if codec.view is not None}
 
     @property
     def key_functions(self) -> dict[type, Callable[[Any], Any]]:
         """What stands for objects in the keys of memoized calls, by class."""
         return {kind.cls: kind.key for kind in self._kinds if kind.key is not None}
-
-    def _of_kinds(self) -> tuple[Codec, ...]:
-        """Return the codecs of values of any kind that is allowed."""
-        catalog, limit = self._catalog, self._limit
-
-        def write_objects(value: Any) -> bytes:
-            body = json_objects.encode(value, catalog)
-            if body is None:
-                raise CodecError(
-                    f"{OBJECTS} cannot keep this {type(value).__name__}; leave the content type to the store"
-                )
-            return body
-
-        def pack(value: Any) -> bytes:
-            return tags.pack(value, catalog, limit=limit, inline=True).head
-
-        def unpack(body: bytes) -> Any:
-            return tags.unpack(body, catalog)
-
-        def pack_bundle(value: Any) -> bytes:
-            return bundle.pack(*tags.pack(value, catalog, limit=limit))
-
-        def unpack_bundle(body: bytes) -> Any:
-            head, buffers = bundle.unpack(body)
-            return tags.unpack(head, catalog, buffers)
-
-        return (
-            Codec(OBJECTS, write_objects, partial(json_objects.decode, catalog)),
-            Codec(MSGPACK, pack, unpack),
-            Codec(BUNDLE, pack_bundle, unpack_bundle),
-        )
 
     def __contains__(self, content_type: object) -> bool:
         """Return whether there is a codec for a content type."""
@@ -115,8 +85,19 @@ class Codecs:
         """
         catalog = self._catalog.within(Reach(annotation, scope))
         if checked:
-            return CheckedCodecs(self._custom, self._kinds, self._limit, catalog, annotation, scope)
-        return Codecs(self._custom, self._kinds, self._limit, catalog=catalog)
+            return CheckedCodecs(
+                self._custom,
+                self._kinds,
+                self._limit,
+                catalog=catalog,
+                files_above=self._files_above,
+                annotation=annotation,
+                scope=scope,
+            )
+        return self._with(catalog)
+
+    def _with(self, catalog: Catalog) -> Codecs:
+        return Codecs(self._custom, self._kinds, self._limit, catalog=catalog, files_above=self._files_above)
 
     def unchecked(self) -> Codecs:
         """Return these codecs without the check of a view; they allow the same classes."""
@@ -125,7 +106,14 @@ class Codecs:
     # -- encoding
 
     def encode(self, value: Any, content_type: str | None = None) -> tuple[bytes, str]:
-        """Return the bytes of a value and their content type, chosen by the value unless one is asked for.
+        """Return the bytes of a value and their content type; see :meth:`encode_parts`."""
+        body, encoded_as = self.encode_parts(value, content_type)
+        return body.join() if isinstance(body, BodyParts) else body, encoded_as
+
+    def encode_parts(self, value: Any, content_type: str | None = None) -> tuple[Body, str]:
+        """Return a value encoded, and its content type, chosen by the value unless one is asked for.
+
+        What is larger than *files_above* may come as :class:`BodyParts`, or as bytes where there are no parts.
 
         Raises:
             CodecError: the value would not come back as it is.
@@ -141,7 +129,7 @@ class Codecs:
         except RefusalError as refusal:
             raise refusal.as_codec_error() from None
 
-    def _encode_allowed(self, value: Any) -> tuple[bytes, str]:
+    def _encode_allowed(self, value: Any) -> tuple[Body, str]:
         """Return an object of an allowed class."""
         known = self._catalog.object_of(type(value))
         try:
@@ -150,7 +138,7 @@ class Codecs:
             body = None
         return self._encode_object(value) if body is None else (body, OBJECTS)
 
-    def _encode_object(self, value: Any) -> tuple[bytes, str]:
+    def _encode_object(self, value: Any) -> tuple[Body, str]:
         """Return a value that plain JSON cannot keep."""
         try:
             return self._encode_by_kind(value)
@@ -159,12 +147,12 @@ class Codecs:
                 raise
         return self._last(value)
 
-    def _encode_by_kind(self, value: Any) -> tuple[bytes, str]:
+    def _encode_by_kind(self, value: Any) -> tuple[Body, str]:
         """Return a value as its library does, as JSON of objects, as MessagePack or as a bundle, the first that can."""
         whole = scientific.content_type_of(type(value))
         refused = None
         if whole is not None:
-            self._refuse_if_too_large(value, whole)
+            whole = self._fitting(value, whole)
             try:
                 return self._encode_with(self._by_content_type[whole], value), whole
             except CodecError as error:
@@ -178,7 +166,7 @@ class Codecs:
             head, buffers = tags.pack(value, self._catalog, limit=self._limit)
         except RefusalError as refusal:
             raise (refusal if refused is None or refusal.within else refused) from None
-        return (bundle.pack(head, buffers), BUNDLE) if buffers else (head, MSGPACK)
+        return (self._body_of(bundle.parts(head, buffers)), BUNDLE) if buffers else (head, MSGPACK)
 
     def _as_objects(self, value: Any) -> bytes | None:
         try:
@@ -186,17 +174,26 @@ class Codecs:
         except CodecError:
             return None  # tags say where it is in the value
 
-    def _refuse_if_too_large(self, value: Any, content_type: str) -> None:
+    def _fitting(self, value: Any, content_type: str) -> str:
+        """Return the content type for a library's value of its size; raise TooLargeError if it is over the limit."""
         size = getattr(value, "nbytes", None)
         if type(size) is int and self._limit is not None and size > self._limit:
             raise TooLargeError(too_large(size, self._limit, content_type, least=True))
+        if self._files_above is None or content_type not in scientific.AS_FILE:
+            return content_type
+        return scientific.AS_FILE[content_type] if scientific.size_of(value) > self._files_above else content_type
 
-    def _encode_by(self, codec: Codec, value: Any) -> tuple[bytes, str]:
+    def _body_of(self, parts: Iterable[Any]) -> Body:
+        """Return the parts of a body as they are if they go to a file, else joined."""
+        body = BodyParts(parts)
+        return body.join() if self._files_above is None or len(body) <= self._files_above else body
+
+    def _encode_by(self, codec: Codec, value: Any) -> tuple[Body, str]:
         return self._encode_with(codec, value), codec.content_type
 
-    def _encode_with(self, codec: Codec, value: Any) -> bytes:
+    def _encode_with(self, codec: Codec, value: Any) -> Body:
         try:
-            body = codec.encode(value)
+            body = self._body_of(codec.parts(value)) if codec.parts is not None else codec.encode(value)
         except CodecError:
             raise
         except Exception as error:
@@ -204,7 +201,7 @@ class Codecs:
             raise CodecError(
                 f"the codec of {codec.content_type} cannot encode this {type(value).__name__}: {type(error).__name__}"
             ) from None
-        if type(body) is not bytes:
+        if type(body) is not bytes and type(body) is not BodyParts:
             raise CodecError(f"the codec of {codec.content_type} made {type(body).__name__} instead of bytes")
         return body
 
@@ -217,26 +214,31 @@ class Codecs:
             DecodeError: its content type is unknown here, its bytes do not decode, or it holds what is not allowed.
             MemoryError: there is not enough memory for it.
         """
-        entry = f"the entry {key!r} in namespace {namespace!r}"
         try:
             decoder = self.decoders[content_type]
         except KeyError:
             raise DecodeError(
-                f"{entry} has the content type {content_type!r}, for which "
+                f"the entry {key!r} in namespace {namespace!r} has the content type {content_type!r}, for which "
                 f"this store has no codec; open it with Store(..., codecs=[...])"
             ) from None
-        try:
-            return decoder(body)
-        except NotKeptHereError as error:
-            raise type(error)(f"{entry} {error}") from None
-        except MemoryError:
-            raise MemoryError(f"{entry} takes more memory than there is; it may be intact") from None
-        except Exception as error:
-            # from None: a parser's message may quote the value.
-            raise DecodeError(
-                f"{entry} does not decode as {content_type} "
-                f"({type(error).__name__}); overwrite it, or read it with the codec that wrote it"
-            ) from None
+        return make_value(namespace, key, content_type, decoder, body)
+
+    def view(self, namespace: str, key: str, buffer: memoryview, content_type: str) -> Any:
+        """Return the value of an entry over memory that belongs to it alone, without a copy where there can be none.
+
+        Args:
+            namespace: for messages.
+            key: for messages.
+            buffer: the body, as bytes that may be changed, beginning at a multiple of 64.
+            content_type: how the body is encoded; where :attr:`views` has no function for it, bytes are made of it.
+
+        Raises:
+            DecodeError, MemoryError: see :meth:`decode`.
+        """
+        viewer = self.views.get(content_type)
+        if viewer is None:
+            return self.decode(namespace, key, bytes(buffer), content_type)
+        return make_value(namespace, key, content_type, viewer, buffer)
 
 
 class CheckedCodecs(Codecs):
@@ -247,31 +249,32 @@ class CheckedCodecs(Codecs):
         custom: Sequence[Codec],
         kinds: Sequence[Kind],
         limit: int | None,
+        *,
         catalog: Catalog,
+        files_above: int | None,
         annotation: Any,
         scope: Scope,
     ) -> None:
         """Refuse what is not of the type *annotation*, which is resolved when the first value is met."""
-        super().__init__(custom, kinds, limit, catalog=catalog)
+        super().__init__(custom, kinds, limit, catalog=catalog, files_above=files_above)
         self._annotation = annotation
         self._scope = scope
         self._check: Check | None = None
         self._compiled = False
-        self.decoders = {
-            content_type: partial(self._decode_with, decoder) for content_type, decoder in self.decoders.items()
-        }
+        self.decoders = {kept_as: partial(self._decode_with, decode) for kept_as, decode in self.decoders.items()}
+        self.views = {kept_as: partial(self._decode_with, view) for kept_as, view in self.views.items()}
 
     def unchecked(self) -> Codecs:
         """Return these codecs without the check of the view."""
-        return Codecs(self._custom, self._kinds, self._limit, catalog=self._catalog)
+        return self._with(self._catalog)
 
-    def encode(self, value: Any, content_type: str | None = None) -> tuple[bytes, str]:
-        """Return the bytes of a value of the type, and their content type; see :meth:`Codecs.encode`."""
+    def encode_parts(self, value: Any, content_type: str | None = None) -> tuple[Body, str]:
+        """Return a value of the type encoded, and its content type; see :meth:`Codecs.encode_parts`."""
         if not self._fits(value):
             raise CodecError(f"{name_of(type(value))} cannot be kept here: this view keeps {show(self._annotation)}")
-        return super().encode(value, content_type)
+        return super().encode_parts(value, content_type)
 
-    def _decode_with(self, decoder: Callable[[bytes], Any], body: bytes) -> Any:
+    def _decode_with(self, decoder: Callable[[Any], Any], body: bytes | memoryview) -> Any:
         value = decoder(body)
         if not self._fits(value):
             raise NotKeptHereError(f"holds {name_of(type(value))}, and this view keeps {show(self._annotation)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
+from sqlitedict_kv.codecs.scientific import is_same_type
 from sqlitedict_kv.engines.protocol import AgeRange, KeyRange, Value
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import KVError
@@ -113,7 +114,7 @@ class NamespaceReader(Mapping[K, V]):
     def _get_as(self, key: Any, default: Any, content_type: str) -> Any:
         wanted = check_content_type(content_type, self._context.codecs)
         record = self._context.read(self._name, key)
-        if record is None or record.content_type != wanted:
+        if record is None or not is_same_type(record.content_type, wanted):
             return default
         return self._value(key, record)
 
