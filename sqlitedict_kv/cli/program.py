@@ -20,7 +20,7 @@ VERSION_LINE = "%(prog)s %(version)s"
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Look": ("ls", "keys", "get", "stats"),
     "Write": ("set", "rm", "ttl"),
-    "Whole stores": ("purge", "drop", "check", "vacuum", "backup", "restore", "copy", "diagnose"),
+    "Whole stores": ("purge", "drop", "check", "vacuum", "backup", "restore", "copy", "export", "import", "diagnose"),
     "This program": ("completion",),
 }
 IN_ORDER = [name for names in SECTIONS.values() for name in names]

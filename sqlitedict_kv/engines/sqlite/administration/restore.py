@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlitedict_kv.engines.protocol import Put
+from sqlitedict_kv.engines.record import Record
+from sqlitedict_kv.engines.sqlite.checksum import batches, checksum, crc, seal
 from sqlitedict_kv.engines.sqlite.database import Database
 from sqlitedict_kv.engines.sqlite.maintenance import RAISE_FLOOR
-from sqlitedict_kv.engines.sqlite.mutations import MAX_INTEGER, floor_of, names_of, of_each_length, write_rows
+from sqlitedict_kv.engines.sqlite.mutations import (
+    ENTRIES_PER_WRITE,
+    MAX_INTEGER,
+    floor_of,
+    names_of,
+    of_each_length,
+    write_rows,
+)
 from sqlitedict_kv.errors import UnsupportedError
 
 # An entry that is copied gets a version above those of its source; what is inserted has one.
@@ -40,3 +49,23 @@ def restore_entries(
         write_rows(cursor, RESTORE_MANY, puts, floor_of(cursor, namespace) + 1, now)
 
     database.transact(work, lambda _: names_of(puts), aside=aside)
+
+
+def import_records(database: Database, namespace: str, records: Mapping[str, Record], now: int) -> None:
+    """Write records of a namespace, all or none, at their versions and with the times of their updates.
+
+    Where the namespace may have given such a version before, an entry gets the lowest one above. A record without a
+    time of update, 0, is updated *now*.
+    """
+
+    def work(cursor: sqlite3.Cursor) -> None:
+        lowest = floor_of(cursor, namespace) + 1
+        for batch in batches(sorted(records.items()), ENTRIES_PER_WRITE):
+            values: list[object] = []
+            for key, (body, content_type, version, expires_at, updated_at) in batch:
+                given, written = max(version, lowest), updated_at or now
+                summed = checksum(given, seal(crc(namespace, key, body, content_type, expires_at), written))
+                values += (namespace, key, body, content_type, given, expires_at, written, summed)
+            cursor.execute(RESTORE_MANY[len(batch)], values)
+
+    database.transact(work, lambda _: [(namespace, key) for key in records])
