@@ -20,7 +20,7 @@ from threading import Thread
 from sqlitedict_kv import KVError, OpenError, Store, StoreIOError, StoreNotFoundError
 from sqlitedict_kv.engines.sqlite import checkpoint, database, opening
 from tests.faults.campaign import Campaign, Round
-from tests.faults.disk import Disk
+from tests.faults.disk import Disk, Found, lay_out
 from tests.faults.syscalls import Event, arm, fired, lines_of, note, read_trace, watched
 from tests.faults.workload import NAMESPACES, SIZES, Content, Key, Step, content_of, do, states_of, steps_of, value_of
 
@@ -277,12 +277,9 @@ def fast_directory() -> Iterator[Path]:
         yield Path(name)
 
 
-def judge(round_: Round, files: dict[str, bytes], record: Record, promise: Promise, directory: Path) -> None:
+def judge(round_: Round, files: Found, record: Record, promise: Promise, directory: Path) -> None:
     """Open what is left and raise FaultError unless it is what was promised."""
-    for name in os.listdir(directory):
-        os.unlink(directory / name)
-    for name, content in files.items():
-        (directory / name).write_bytes(content)
+    lay_out(files, directory)
     allowed = [place for place in record.found_at.get(_found(round_, promise, directory), ()) if place in promise]
     if not allowed:
         round_.fail("what is left was never the state of the store: a hole, or half a transaction")

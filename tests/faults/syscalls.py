@@ -24,12 +24,15 @@ from typing import NamedTuple
 from tests.faults.campaign import UnavailableError
 from tests.support.processes import PACKAGE_PARENT, Worker
 
-SOURCE = Path(__file__).with_name("syscalls.c")
+SOURCES = [str(Path(__file__).with_name(name)) for name in ("syscalls.c", "syscalls_names.c")]
 # With which a worker finds the package under test, and these modules.
 PATHS = {"PYTHONPATH": f"{PACKAGE_PARENT}:{Path(__file__).parents[2]}"}
 
 
-OPERATIONS = ("read", "write", "sync", "dirsync", "truncate", "map", "lock", "open", "unlink", "stat", "rename")
+OPERATIONS = (
+    *("read", "write", "sync", "dirsync", "truncate", "map", "lock", "open", "unlink", "stat", "rename"),
+    *("link", "mkdir", "list"),
+)
 EVERYTHING = frozenset(OPERATIONS)
 HALF = -1  # times a code: a write does half of its work before it fails
 
@@ -39,22 +42,25 @@ HEADER = Struct("=cbhiqqq")
 class Event(NamedTuple):
     """One call that succeeded, or a note of the process itself."""
 
-    kind: str  # create, write, truncate, sync, dirsync, unlink, rename, note
+    kind: str  # one of KINDS
     failed: bool  # of a sync only
     inode: int
     offset: int  # of a write; of a truncate the size; of a note the process
-    text: str  # the path, or the note
-    data: bytes  # of a write; of a rename the new path
+    text: str  # the path from the directory on, which itself is ""; or the note
+    data: bytes  # of a write; of a rename the new path, from the directory on
 
 
 KINDS = {
     b"c": "create",
+    b"o": "create nameless",  # O_TMPFILE; the path is that of its directory
     b"w": "write",
     b"t": "truncate",
     b"s": "sync",
     b"d": "dirsync",
     b"u": "unlink",
     b"r": "rename",
+    b"l": "link",
+    b"m": "mkdir",
     b"n": "note",
 }
 
@@ -69,7 +75,7 @@ def library() -> str:
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     path = f"{directory}/syscalls.so"
     done = subprocess.run(
-        [compiler, "-O2", "-shared", "-fPIC", "-o", path, str(SOURCE), "-ldl", "-lpthread"],
+        [compiler, "-O2", "-shared", "-fPIC", "-o", path, *SOURCES, "-ldl", "-lpthread"],
         capture_output=True,
         text=True,
         check=False,
@@ -112,7 +118,7 @@ def read_trace(path: Path) -> Iterator[Event]:
 @functools.cache
 def _loaded() -> ctypes.CDLL:
     loaded = ctypes.CDLL(None)
-    loaded.faults_fired.restype = loaded.faults_calls.restype = ctypes.c_long
+    loaded.faults_fired.restype = loaded.faults_seen.restype = loaded.faults_calls.restype = ctypes.c_long
     loaded.faults_arm.argtypes = [ctypes.c_uint, ctypes.c_long, ctypes.c_int, ctypes.c_uint, ctypes.c_char_p]
     return loaded
 
@@ -123,10 +129,13 @@ def note(text: str) -> None:
 
 
 def arm(
-    operations: set[str] | frozenset[str], number: int, code: int, later: set[str] | frozenset[str], suffix: str = ""
+    operations: set[str] | frozenset[str], number: int, code: int, later: set[str] | frozenset[str], pattern: str = ""
 ) -> None:
-    """Fail the *number*-th call among *operations* from now on with *code*, and every one of *later* after it."""
-    _loaded().faults_arm(_bits(operations), number, code, _bits(later), suffix.encode())
+    """Fail the *number*-th call among *operations* from now on with *code*, and every one of *later* after it.
+
+    With a *pattern*, as of `fnmatch` for whole paths, only calls on such paths count.
+    """
+    _loaded().faults_arm(_bits(operations), number, code, _bits(later), pattern.encode())
 
 
 def disarm() -> None:
@@ -137,6 +146,11 @@ def disarm() -> None:
 def fired() -> int:
     """Return how many calls have failed since the library was armed."""
     return int(_loaded().faults_fired())
+
+
+def seen() -> int:
+    """Return how many calls have counted since then."""
+    return int(_loaded().faults_seen())
 
 
 def calls() -> dict[str, int]:
