@@ -1,4 +1,4 @@
-"""Values where the modules in C cannot be imported: orjson, msgspec and msgpack's own, as in a subinterpreter."""
+"""Values where the modules in C cannot be imported: orjson, msgspec, isal and msgpack's own, as in a subinterpreter."""
 
 import os
 import subprocess
@@ -61,7 +61,7 @@ with Store("kv.db", types=[User], lru_bytes="1 MB") as store:
 with open("done", "w") as file:
     print(installed_engine().name, msgpack.Packer.__module__, file=file)
 """
-BLOCKED = "import sys\nsys.modules['orjson'] = sys.modules['msgspec'] = None\n"
+BLOCKED = "import sys\nsys.modules['orjson'] = sys.modules['msgspec'] = sys.modules['isal'] = None\n"
 IN_A_SUBINTERPRETER = f"""
 import _interpreters
 created = _interpreters.create("isolated")

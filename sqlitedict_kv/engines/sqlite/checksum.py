@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any, TypeVar
 from zlib import crc32
 
+from sqlitedict_kv.engines.crc32 import SMALL, crc32_of_large
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import DamagedEntryError
 
@@ -24,7 +25,6 @@ T = TypeVar("T")
 VERSION_MASK = 0x7FFF_FFFF  # of the version's bits, those above the seal: SQLite's integers have a sign
 SEAL_MASK = 0xFFFF_FFFF
 HALF_WAY = 0x4000_0000
-SMALL = 2**16  # bytes that are cheaper to copy than to pass to crc32 in a second call
 
 READ = "SELECT value, content_type, version, expires_at, updated_at, checksum FROM kv WHERE ns = ? AND key = ?"
 # What `crc` returns, if the checksum is that of the row's own version, else NULL.
@@ -39,7 +39,7 @@ Row = tuple[Any, Any, Any, Any, Any, Any]
 def crc(namespace: str, key: str, body: bytes, content_type: str, expires_at: int | None) -> int:
     """Return the crc32 over all that a row means but its version and the time of its update."""
     head = f"{namespace}\0{key}\0{content_type}\0{expires_at}".encode()
-    return crc32(head + body) if len(body) <= SMALL else crc32(body, crc32(head))
+    return crc32(head + body) if len(body) <= SMALL else crc32_of_large(body, crc32(head))
 
 
 def seal(crc: int, updated_at: int) -> int:

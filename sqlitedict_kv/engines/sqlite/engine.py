@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from threading import get_ident
 from zlib import crc32
 
+from sqlitedict_kv.engines.crc32 import SMALL, crc32_of_large
 from sqlitedict_kv.engines.optional import CommitObserver, Quarantine
 from sqlitedict_kv.engines.protocol import Capabilities, Change, CheckReport, Decode, Edit, Figures, Put, Value
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.sqlite.administration.backup import write_backup
 from sqlitedict_kv.engines.sqlite.administration.restore import restore_entries
 from sqlitedict_kv.engines.sqlite.administration.verification import verify
-from sqlitedict_kv.engines.sqlite.checksum import EXPECTED_CRC, READ, SEAL_MASK, SMALL, Row, batches, record_of
+from sqlitedict_kv.engines.sqlite.checksum import EXPECTED_CRC, READ, SEAL_MASK, Row, batches, record_of
 from sqlitedict_kv.engines.sqlite.connection import AsleepError
 from sqlitedict_kv.engines.sqlite.database import Database, OnCorrupt
 from sqlitedict_kv.engines.sqlite.error_mapping import UndecodableTextError, is_busy
@@ -114,7 +115,7 @@ class SQLiteEngine(SessionEngine):
         body, content_type, expires_at, expected = row
         if type(body) is bytes:
             head = f"{namespace}\0{key}\0{content_type}\0{expires_at}".encode()
-            if expected == (crc32(head + body) if len(body) <= SMALL else crc32(body, crc32(head))):
+            if expected == (crc32(head + body) if len(body) <= SMALL else crc32_of_large(body, crc32(head))):
                 return row
         record = self.read(namespace, key)  # raises, unless another program wrote the row
         return record and (record.body, record.content_type, record.expires_at, None)
@@ -155,7 +156,7 @@ class SQLiteEngine(SessionEngine):
         # Flat, without _write, Put and rows.seal: the calls would cost 5 % of a small write.
         database, main = self._database, self._main
         head = f"{namespace}\0{key}\0{content_type}\0{expires_at}".encode()
-        summed = crc32(head + body) if len(body) <= SMALL else crc32(body, crc32(head))
+        summed = crc32(head + body) if len(body) <= SMALL else crc32_of_large(body, crc32(head))
         sealed = summed + now + (now >> 32) & SEAL_MASK
         values = (namespace, key, body, content_type, namespace, expires_at, now, namespace, sealed)
         error = None
