@@ -20,7 +20,19 @@ VERSION_LINE = "%(prog)s %(version)s"
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Look": ("ls", "keys", "get", "stats"),
     "Write": ("set", "rm", "ttl"),
-    "Whole stores": ("purge", "drop", "check", "vacuum", "backup", "restore", "copy", "export", "import", "diagnose"),
+    "Whole stores": (
+        "purge",
+        "drop",
+        "check",
+        "vacuum",
+        "backup",
+        "restore",
+        "copy",
+        "move",
+        "export",
+        "import",
+        "diagnose",
+    ),
     "This program": ("completion",),
 }
 IN_ORDER = [name for names in SECTIONS.values() for name in names]

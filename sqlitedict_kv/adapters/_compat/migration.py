@@ -19,6 +19,7 @@ from sqlitedict_kv.adapters._compat.table_rows import Gap
 
 Unpickle = Literal["plain"] | bool
 Loads = Callable[[bytes], Any]
+Progress = Callable[[int, int | None], object]  # how many were looked at, and how many there are
 
 SHOWN = 80  # characters of a key in a report
 DANGER = (

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from sqlitedict_kv import CodecError, Store, StoreError, TooLargeError
-from sqlitedict_kv.adapters._compat.migration import Loads, Moved, Unpickle, UnreadableError, choose_loads
+from sqlitedict_kv.adapters._compat.migration import (
+    Loads,
+    Moved,
+    Progress,
+    Unpickle,
+    UnreadableError,
+    choose_loads,
+)
 from sqlitedict_kv.adapters._compat.table_rows import Gap
 from sqlitedict_kv.adapters.diskcache.cache import Cache
 from sqlitedict_kv.adapters.diskcache.directory import FILE, ORIGINAL_FILE
@@ -45,6 +52,7 @@ def move(
     *,
     disk: type[Disk] | None = None,
     unpickle: Unpickle = False,
+    progress: Progress | None = None,
 ) -> Moved:
     """Copy all entries of a directory of diskcache, in their order, with their tags and times of expiry.
 
@@ -60,6 +68,8 @@ def move(
             str, bytes, lists, tuples, dicts, sets, dates and times, Decimal, Fraction, UUID, paths, OrderedDict, deque,
             Counter) and skips the others; no code can run. True reads them all, **which runs whatever code they
             contain**; what no codec of the target keeps is skipped then.
+        progress: called after each transaction with how many entries of a cache, a shard or what is below it were
+            looked at, and how many it has, None if that cannot be told.
 
     Returns:
         what was moved, and what was not and why.
@@ -73,7 +83,7 @@ def move(
         raise ValueError(
             f"{source} is not a directory of diskcache: neither it nor a shard below it has a {ORIGINAL_FILE}"
         )
-    migration = _Migration(disk, choose_loads(unpickle))
+    migration = _Migration(disk, choose_loads(unpickle), progress)
     given = target if isinstance(target, Cache | FanoutCache) else None
     root = Path(target.directory if isinstance(target, Cache | FanoutCache) else os.fspath(target))
     migration.move(shards or [source], given, root, len(shards))
@@ -92,9 +102,10 @@ def _below(source: Path) -> Iterator[Path]:
 class _Migration:
     """One run of :func:`move`: how pickles and JSON are read, and the report."""
 
-    def __init__(self, disk: type[Disk] | None, loads: Loads | None) -> None:
+    def __init__(self, disk: type[Disk] | None, loads: Loads | None, progress: Progress | None) -> None:
         """Read keys and values as *disk* wrote them, and pickles by *loads*."""
         self.report = Moved()
+        self._progress = progress
         self._disk = disk
         self._loads = loads
 
@@ -116,7 +127,8 @@ class _Migration:
 
     def _copy(self, found: OriginalDirectory, cache: Cache | FanoutCache, place: str) -> None:
         as_json = found.looks_like_json() if self._disk is None else issubclass(self._disk, JSONDisk)
-        rows = found.rows()
+        rows, done = found.rows(), 0
+        total = None if self._progress is None else found.count()
         while batch := list(islice(rows, AT_ONCE)):
             with cache.transact(retry=True):
                 for row in batch:
@@ -124,6 +136,9 @@ class _Migration:
                         self.report.skip_gap(place, row)
                     else:
                         self._try_row(found, row, cache, place, as_json=as_json)
+            done += len(batch)
+            if self._progress is not None:
+                self._progress(done, total)
 
     def _try_row(
         self, found: OriginalDirectory, row: Row, cache: Cache | FanoutCache, place: str, *, as_json: bool

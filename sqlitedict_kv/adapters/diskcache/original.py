@@ -25,6 +25,7 @@ ROWS = """
     SELECT rowid, key, raw, expire_time, tag, mode, filename, size, value FROM Cache
     WHERE rowid >= ? ORDER BY rowid LIMIT ?
 """
+COUNT = "SELECT count(*) FROM Cache"
 SAMPLED = 100  # keys
 LARGEST_JSON = 128 * 2**20  # bytes, decompressed; a few kilobytes can become any number of them
 
@@ -63,6 +64,14 @@ class OriginalDirectory:
         """Yield all rows in the order in which they were inserted, and gaps in place of those that are damaged."""
         for row in TableRows(self._connection, ROWS):
             yield row if isinstance(row, Gap) else Row(*row)
+
+    def count(self) -> int | None:
+        """Return how many rows there are; None if the pages that tell are damaged."""
+        try:
+            (rows,) = self._connection.execute(COUNT).fetchone()
+        except sqlite3.DatabaseError:
+            return None
+        return int(rows)
 
     def looks_like_json(self) -> bool:
         """Return whether the keys are those of a JSONDisk: compressed JSON."""

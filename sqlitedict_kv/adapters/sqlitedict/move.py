@@ -16,6 +16,7 @@ from sqlitedict_kv import CodecError, TooLargeError
 from sqlitedict_kv.adapters._compat.migration import (
     Loads,
     Moved,
+    Progress,
     Unpickle,
     UnreadableError,
     choose_loads,
@@ -39,6 +40,7 @@ ORIGINAL_TABLES = """
           = 'key TEXT 1,value BLOB 0'
     ORDER BY rowid
 """
+COUNT = "SELECT count(*) FROM {}"
 ROWS = "SELECT rowid, key, value FROM {} WHERE rowid >= ? ORDER BY rowid LIMIT ?"
 
 # What can be wrong with one entry; the others are moved all the same.
@@ -70,6 +72,7 @@ def move(
     outer_stack: bool = True,
     *,
     unpickle: Unpickle = False,
+    progress: Progress | None = None,
 ) -> Moved:
     """Copy the tables of a file of sqlitedict to a store, in the order of their entries.
 
@@ -100,6 +103,8 @@ def move(
             str, bytes, lists, tuples, dicts, sets, dates and times, Decimal, Fraction, UUID, paths, OrderedDict, deque,
             Counter) and skips the others; no code can run. True reads them all, **which runs whatever code they
             contain**; what no codec keeps is skipped then.
+        progress: called after each transaction with how many entries of a table were looked at, and how many it has,
+            None if that cannot be told.
 
     Returns:
         what was moved, and what was not and why.
@@ -118,6 +123,7 @@ def move(
         _value_reader(encode, decode, loads := choose_loads(unpickle)),
         _key_reader(encode_key, decode_key, loads),
         timeout,
+        progress,
     )
     if target is None or (os.path.exists(target) and os.path.samefile(source, target)):
         _move_in_place(source, migration)
@@ -147,7 +153,12 @@ class _Migration:
     """One run of :func:`move`: the tables, how keys and values are read, and the report."""
 
     def __init__(
-        self, tablename: str | None, read_value: Callable[[Any], Any], read_key: Callable[[Any], Any], timeout: float
+        self,
+        tablename: str | None,
+        read_value: Callable[[Any], Any],
+        read_key: Callable[[Any], Any],
+        timeout: float,
+        progress: Progress | None,
     ) -> None:
         """Move *tablename*, or all tables if it is None."""
         self.report = Moved()
@@ -155,6 +166,7 @@ class _Migration:
         self._read_value = read_value
         self._read_key = read_key
         self._timeout = timeout
+        self._progress = progress
 
     def move(self, source: Path, target: Path) -> None:
         """Copy tables of *source* to *target*."""
@@ -180,7 +192,8 @@ class _Migration:
 
     def _copy_table(self, connection: sqlite3.Connection, name: str, table: SqliteDict) -> None:
         quoted = '"{}"'.format(name.replace('"', '""'))
-        rows = iter(TableRows(connection, ROWS.format(quoted)))
+        rows, done = iter(TableRows(connection, ROWS.format(quoted))), 0
+        total = None if self._progress is None else _count(connection, quoted)
         while batch := list(islice(rows, MOVED_AT_ONCE)):
             for row in batch:
                 if isinstance(row, Gap):
@@ -192,6 +205,9 @@ class _Migration:
                 except UNKEPT as error:
                     self.report.skip(name, key, error)
             table.commit()
+            done += len(batch)
+            if self._progress is not None:
+                self._progress(done, total)
 
     def _copy_entry(self, key: Any, stored: Any, table: SqliteDict) -> None:
         text = self._read_key(key)
@@ -200,6 +216,15 @@ class _Migration:
             return
         table[text] = self._read_value(stored)
         self.report.moved += 1
+
+
+def _count(connection: sqlite3.Connection, quoted: str) -> int | None:
+    """Return how many rows a table has; None if the pages that tell are damaged."""
+    try:
+        (rows,) = connection.execute(COUNT.format(quoted)).fetchone()
+    except sqlite3.DatabaseError:
+        return None
+    return int(rows)
 
 
 def _value_reader(encode: Coder | None, decode: Coder | None, loads: Loads | None) -> Callable[[Any], Any]:
