@@ -18,22 +18,12 @@ VERSION_LINE = "%(prog)s %(version)s"
 
 # The commands by what they are for, in the order of the help; the module of each has its name.
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Look": ("ls", "keys", "get", "stats"),
+    "Look": ("ls", "keys", "get", "stats", "memo", "watch"),
     "Write": ("set", "rm", "ttl"),
-    "Whole stores": (
-        "purge",
-        "drop",
-        "check",
-        "vacuum",
-        "backup",
-        "restore",
-        "copy",
-        "move",
-        "export",
-        "import",
-        "diagnose",
-    ),
-    "This program": ("completion",),
+    "Clean up": ("purge", "evict", "drop", "vacuum"),
+    "Keep safe": ("check", "diagnose", "backup", "restore"),
+    "Carry over": ("copy", "move", "export", "import"),
+    "This program": ("bench", "completion"),
 }
 IN_ORDER = [name for names in SECTIONS.values() for name in names]
 KEYWORDS = ("import",)  # which no module can be called
