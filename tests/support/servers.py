@@ -24,7 +24,7 @@ import redis
 
 HOST = "127.0.0.1"
 SLOTS = 16_384
-PATIENCE = 30.0  # seconds that anything may take on a machine that is busy
+PATIENCE = 60.0  # seconds that anything may take on a machine that is busy
 PORTS = range(10_000, 32_000)  # below those that outgoing connections get, so that nobody takes that of a killed server
 QUIET = ("--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0", "--daemonize", "no")
 
@@ -171,10 +171,10 @@ class Server:
         client.response_callbacks.clear()
         return client
 
-    def start(self):
-        """Start the process and wait until it answers."""
+    def start(self, *options):
+        """Start the process, with more words of the command line for this time, and wait until it answers."""
         assert not self.is_running
-        command = [self.binary, *self._arguments()]
+        command = [self.binary, *self._arguments(), *options]
         if (setpriv := shutil.which("setpriv")) is not None:
             command = [setpriv, "--pdeathsig", "KILL", *command]
         _running.add(self)
@@ -254,16 +254,17 @@ class Replicated:
 
     name = "main"
 
-    def __init__(self, binary=None, *options, down_after=1000, password=None):
+    # A primary that a busy machine stops for *down_after* milliseconds is replaced: no test should mean that.
+    def __init__(self, binary=None, *options, down_after=3000, password=None):
         self.servers, self.sentinels = [], []
         try:
             self.servers.append(Server(binary, *options, password=password))
-            link = ("--replicaof", f"{HOST} {self.servers[0].port}")
-            self.servers.append(Server(binary, *options, *link, password=password))
+            self.servers.append(Server(binary, *options, *_follow(self.servers[0]), password=password))
             settings = (
                 f"sentinel monitor {self.name} {HOST} {self.servers[0].port} 2\n"
                 f"sentinel down-after-milliseconds {self.name} {down_after}\n"
-                f"sentinel failover-timeout {self.name} {10 * down_after}\n"
+                # After twice as long they vote again, if no one of them got the votes of the others.
+                f"sentinel failover-timeout {self.name} {2 * down_after}\n"
             ) + (f"sentinel auth-pass {self.name} {password}\n" if password else "")
             self.sentinels += [Server(binary, sentinel=settings) for _ in range(3)]
             self.password = password
@@ -291,6 +292,15 @@ class Replicated:
     def client(self, **options):
         """Return a plain client of the primary."""
         return self.primary().client(**options)
+
+    def rejoin(self, server):
+        """Start a server that was killed, and has nothing, as a replica; wait until it has what the primary has.
+
+        As a primary it would stand there, empty, until the Sentinels tell it (10 s and more). If the new primary is
+        stopped for *down_after* meanwhile, they choose the empty one, and all entries are gone.
+        """
+        server.start(*_follow(self.primary()))
+        self.wait_until_healthy()
 
     def wait_until_healthy(self):
         """Wait until the Sentinels know each other and all replicas, and the replicas that run follow the primary."""
@@ -321,6 +331,10 @@ class Replicated:
 
 def _primary_port(sentinel, name):
     return int(sentinel.ask("SENTINEL GET-MASTER-ADDR-BY-NAME", name)[1])
+
+
+def _follow(primary):
+    return "--replicaof", f"{HOST} {primary.port}"
 
 
 def _pairs(words):

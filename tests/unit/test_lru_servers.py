@@ -39,7 +39,7 @@ def engine(request):
 @pytest.fixture
 def open_at(make_store):
     """Open stores with an LRU."""
-    return lambda url: quick(make_store(url, lru_bytes="1 MB"))
+    return lambda url, **options: quick(make_store(url, lru_bytes="1 MB", **options))
 
 
 @pytest.fixture
@@ -835,7 +835,7 @@ def test_a_child_sees_what_its_parent_writes_later(store):
 
 def test_a_failover_of_sentinels_leaves_nothing_stale(start_replicated, open_at, make_store):
     servers = start_replicated()
-    store, other = open_at(servers.url), make_store(servers.url)
+    store, other = open_at(servers.url, timeout=60), make_store(servers.url, timeout=60)
     n, m = store.ns("n"), other.ns("n")
     n["k"] = "old"
     informed(store)
@@ -852,7 +852,7 @@ def test_a_failover_of_sentinels_leaves_nothing_stale(start_replicated, open_at,
 
 def test_a_failover_leaves_nothing_stale(start_cluster, open_at, make_store):
     cluster = start_cluster()
-    store, other = open_at(cluster.url), make_store(cluster.url)
+    store, other = open_at(cluster.url, timeout=60), make_store(cluster.url, timeout=60)
     n, m = store.ns("n"), other.ns("n")
     n["k"] = "old"
     informed(store)
@@ -872,7 +872,7 @@ def test_a_failover_leaves_nothing_stale(start_cluster, open_at, make_store):
 def test_a_slot_that_moves_leaves_nothing_stale(start_cluster, open_at, make_store):
     """While it moves, a script waits if one of its keys is nowhere; so there it is a plain client that writes."""
     cluster = start_cluster()
-    store, other = open_at(cluster.url), make_store(cluster.url)
+    store, other = open_at(cluster.url, timeout=60), make_store(cluster.url, timeout=60)
     n, m = store.ns("n"), other.ns("n")
     key = b"kv:d{n:0}k"
     slot = redis.crc.key_slot(key)

@@ -150,11 +150,34 @@ def test_a_store_goes_on_when_the_sentinels_choose_another_primary(start_replica
         primary = servers.primary()
         primary.kill()
         until(lambda: servers.primary() is not primary, "a failover")
-        primary.start()
-        servers.wait_until_healthy()
+        servers.rejoin(primary)
 
     load.assert_nothing_was_lost_or_done_twice(servers.url)
     record("outage in seconds", f"{load.outage:.2f}")
+
+
+def test_sentinels_may_choose_a_primary_that_came_back_empty(start_replicated):
+    """What docs/servers.md warns of; if it fails because they no longer do, the page can lose a paragraph."""
+    servers = start_replicated()
+    with Store(servers.url, timeout=60, confirm=1) as store:
+        store.ns(NAMESPACE)["k"] = "confirmed"
+        first, second = servers.primary(), servers.replica()
+        first.kill()
+        until(lambda: servers.primary() is second, "a failover")
+
+        first.start()
+        until(lambda: _sees(servers, first), "the return of the first one")
+        second.pause()
+        until(lambda: servers.primary() is first, "another failover")
+        second.resume()
+
+        assert store.ns(NAMESPACE).get("k") is None
+
+
+def _sees(servers, server):
+    """Return whether each Sentinel calls a replica well."""
+    told = [sentinel.ask("SENTINEL REPLICAS", servers.name)[0] for sentinel in servers.sentinels]
+    return all(dict(zip(words[::2], words[1::2], strict=True))["flags"] == "slave" for words in told)
 
 
 # -- servers that forget
