@@ -76,7 +76,7 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
             OffLoop(awaited.get, awaited.get_with_meta, self.in_thread),
             self._results_by,
             LazyNamespace(lazy, note_namespace(self._name), Defaults(None, None)),
-            data_version=lambda: optional.data_version(lazy.open().context.engine),
+            change_mark=lambda key: optional.change_mark(lazy.open().context.engine, lease_namespace(self._name), key),
         )
 
     async def set(

@@ -202,3 +202,13 @@ class InvalidatingEngine(Engine, Protocol):
 
         *staleness* is how many seconds ago a change may have been acknowledged that it was not told of yet.
         """
+
+
+class MarkingEngine(Engine, Protocol):
+    """An engine that tells somebody who waits for a change of an entry that there was one."""
+
+    def change_mark(self, namespace: str, key: str) -> Callable[[], object]:
+        """Return a function that returns another object soon after each change of an entry; it does not wait.
+
+        None is unknown: nobody tells, or not yet.
+        """

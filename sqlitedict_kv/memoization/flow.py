@@ -29,7 +29,7 @@ Outcome = tuple[Any, Any]  # the result, and what those who wait get; see Result
 Computation = Callable[[str, Args, Kwargs], Steps[Outcome]]
 
 WATCH = Backoff(0.05, 1.0)  # between two looks whether a wait can end
-LONGEST_BLINK = 0.005  # seconds between two looks whether anything was committed
+LONGEST_BLINK = 0.005  # seconds between two looks whether anything has changed
 FAILED: Final = object()  # instead of what a step in the store would give
 
 
@@ -195,6 +195,10 @@ class Flow:
             if value is not MISSING:
                 return value, KEPT
             yield from self._await_holder(key)
+            # Most often the result is there; to take a lease only to find that out costs two writes.
+            value = yield from self._try(key, self._driver.read(partial(self._results.look, key)))
+            if value is not MISSING and value is not FAILED:
+                return value, KEPT
 
     def _await_holder(self, key: str) -> Steps[None]:
         """Wait while the owner of a lease computes, here or in another process."""
@@ -214,10 +218,10 @@ class Flow:
 
     def _look_at_holder(self, key: str, wait: LeaseWait) -> Steps[None]:
         look = self._driver.read(partial(self._results.leases.holder, key))
-        version, pauses = self._results.data_version(), BACKOFF.pauses()
+        mark, pauses = self._results.change_mark(key), BACKOFF.pauses()
         watched_at = time.monotonic() + WATCH.shortest
         while True:
-            seen = version()
+            seen = mark()
             holder = yield from self._try(key, look, None)
             if holder is None:
                 return
@@ -228,14 +232,15 @@ class Flow:
                 if (cycle := (yield Blocking(partial(wait.cycle, key, holder)))) is not None:
                     raise deadlock(cycle)
             with wait.noted_here(holder):
-                yield from self._pause(next(pauses), version, seen)
+                yield from self._pause(next(pauses), mark, seen)
 
-    def _pause(self, seconds: float, version: Callable[[], object], seen: object) -> Steps[None]:
-        """Wait before the next look; where commits are seen, until there is one, but not for long."""
-        yield Pause(seconds)
+    def _pause(self, seconds: float, mark: Callable[[], object], seen: object) -> Steps[None]:
+        """Wait before the next look; where changes are seen, until there is one, but not for long."""
+        blink = seconds if seen is None else min(seconds, LONGEST_BLINK)
+        yield Pause(blink)
         until = time.monotonic() + WATCH.shortest
-        while seen is not None and version() == seen and time.monotonic() < until:
-            yield Pause(min(seconds, LONGEST_BLINK))
+        while seen is not None and mark() == seen and time.monotonic() < until:
+            yield Pause(blink)
 
     def _obtain_again(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
         """Compute what is kept and does not decode; a store that is read-only stays as it is."""

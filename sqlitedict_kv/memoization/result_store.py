@@ -67,7 +67,8 @@ class ResultStore(NamedTuple):
         recoded: returns the same place for results that other codecs encode.
         notes: the namespace of the notes which bodies of a function were used.
         successor: returns the same place in a store that was opened later at the same address, None if there is none.
-        data_version: returns a function that returns another object after each commit, None if there is none.
+        change_mark: takes the key of a lease and returns a function that returns another object once that changed, and
+            None while it does not know; or None if there is no such function.
     """
 
     store: int
@@ -81,7 +82,7 @@ class ResultStore(NamedTuple):
     off_loop: OffLoop | None = None
     recoded: Callable[[Codecs], ResultStore] | None = None
     notes: NoteSpace | None = None
-    data_version: Callable[[], Callable[[], object] | None] = lambda: None
+    change_mark: Callable[[str], Callable[[], object] | None] = lambda _: None
     successor: Callable[[], ResultStore | None] = lambda: None
 
 

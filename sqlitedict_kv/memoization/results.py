@@ -136,9 +136,9 @@ class Results:
             and expires_at.timestamp() - before <= self._result_store.clock()
         )
 
-    def data_version(self) -> Callable[[], object]:
-        """Return a function that returns another object after each commit; always None if that is not known."""
-        return self._result_store.data_version() or (lambda: None)
+    def change_mark(self, key: str) -> Callable[[], object]:
+        """Return a function that returns another object once a lease changed; None while that is not known."""
+        return self._result_store.change_mark(key) or (lambda: None)
 
     # -- after the call
 

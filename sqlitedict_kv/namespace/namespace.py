@@ -13,7 +13,7 @@ from sqlitedict_kv.memoization.decorator import Decorator, Memoize
 from sqlitedict_kv.memoization.result_store import ResultStore, declare_layouts, lease_namespace, note_namespace
 from sqlitedict_kv.namespace.reader import NamespaceReader
 from sqlitedict_kv.operations.context import Defaults, StoreContext
-from sqlitedict_kv.operations.optional import data_version, declare
+from sqlitedict_kv.operations.optional import change_mark, declare
 from sqlitedict_kv.operations.prepare import Edits, collect
 from sqlitedict_kv.operations.read_modify_write import Verbs
 from sqlitedict_kv.operations.type_variables import K, V
@@ -298,7 +298,7 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
             defaults.content_type,
             recoded=self._results_by,
             notes=notes,
-            data_version=lambda: data_version(context.engine),
+            change_mark=partial(change_mark, context.engine, leases.name),
             successor=lambda: self._results_at(context.newer(), codecs),
         )
 

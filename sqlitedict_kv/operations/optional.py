@@ -12,6 +12,7 @@ from sqlitedict_kv.engines.optional import (
     GroupingEngine,
     LayoutEngine,
     MaintainedEngine,
+    MarkingEngine,
     Quarantine,
     RestorableEngine,
 )
@@ -40,6 +41,16 @@ def has(engine: Engine, verb: str) -> bool:
 def data_version(engine: Engine) -> Callable[[], object] | None:
     """Return a function that returns another object after each commit, at once; None if the engine has none."""
     return cast("DataVersionEngine", engine).data_version(waiting=False) if has(engine, "data_version") else None
+
+
+def change_mark(engine: Engine, namespace: str, key: str) -> Callable[[], object] | None:
+    """Return a function that returns another object once an entry changed, at once; None if the engine has none.
+
+    It may return another object at other changes too, and returns None while it does not know.
+    """
+    if has(engine, "change_mark"):
+        return cast("MarkingEngine", engine).change_mark(namespace, key)
+    return data_version(engine)
 
 
 def _require(engine: Engine, verb: str) -> Any:
