@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sqlitedict_kv.codecs import arrow_kinds
+from sqlitedict_kv.codecs.pandas_columns import frame_of
 from sqlitedict_kv.errors import CodecError
 
 EXACT_CELLS = ({str}, {bytes}, {datetime.date})  # of object columns, beside None; Arrow has types for these
@@ -23,7 +24,7 @@ def exact_table(value: pd.DataFrame) -> pa.Table:
         raise CodecError(REFUSAL)
     try:
         table = pa.Table.from_pandas(value)
-        exact = _is_exact(decode(arrow_kinds.write_stream(table)), value)
+        exact = _has_same_layout(table.slice(0, 1).to_pandas(), value) and _has_exact_items(value)
     except CodecError:
         raise
     except Exception:  # a column of a type that Arrow does not have, or that does not come back
@@ -37,7 +38,7 @@ def decode(body: bytes | memoryview) -> pd.DataFrame:
     """Return the frame of an Arrow stream or file."""
     table = arrow_kinds.read_table(body)
     arrow_kinds.require_bounded(table, len(body))
-    return table.to_pandas()
+    return frame_of(table, body)
 
 
 def _may_be_exact(frame: pd.DataFrame) -> bool:
@@ -69,6 +70,62 @@ def _has_exact_cells(part: Any) -> bool:
     return set(map(type, part)) - {type(None)} in EXACT_CELLS
 
 
+# -- what comes back exactly
+#
+# To convert a frame back and compare it takes several times as long as to write it. So only its layout is converted
+# back; of most dtypes Arrow has the very items.
+
+
+def _has_exact_items(frame: pd.DataFrame) -> bool:
+    """Return whether the items of a frame come back exactly if its layout does."""
+    columns = [
+        place
+        for place, dtype in enumerate(frame.dtypes)
+        if not (_is_exact_by_nature(dtype) and len(frame))  # a stream without rows has no categories
+    ]
+    if _is_plain_index(frame.index, frame.columns):
+        if not columns:
+            return True
+        frame = frame.iloc[:, columns].reset_index(drop=True)
+    else:
+        frame = frame.iloc[:, columns]
+    made = decode(arrow_kinds.write_stream(pa.Table.from_pandas(frame)))
+    return _is_exact(made, frame)
+
+
+def _is_exact_by_nature(dtype: Any) -> bool:
+    """Return whether Arrow has all items of a dtype; NaN and NaT become nulls, and these NaN and NaT again."""
+    if isinstance(dtype, np.dtype):
+        return dtype.kind in "biufmM" and dtype.isnative
+    return isinstance(dtype, (pd.CategoricalDtype, pd.DatetimeTZDtype, pd.StringDtype))
+
+
+def _is_plain_index(index: pd.Index, labels: pd.Index) -> bool:
+    """Return whether an index comes back exactly if its layout does: no levels, and a column of its own."""
+    if type(index) is pd.RangeIndex:
+        return index.name is None or type(index.name) is str
+    own_name = index.name is None or (type(index.name) is str and index.name not in labels)
+    apart = own_name and not any(label.startswith("__index_level_") for label in labels)
+    return apart and type(index) in (pd.Index, pd.DatetimeIndex) and _is_exact_by_nature(index.dtype)
+
+
+def _has_same_layout(made: pd.DataFrame, value: pd.DataFrame) -> bool:
+    """Return whether a frame of the first row has the labels, the dtypes and the kind of index of the whole one."""
+    dtypes = zip(made.dtypes, value.dtypes, strict=True)
+    if not (_are_same_labels(made.columns, value.columns) and all(_is_same_dtype(*pair) for pair in dtypes)):
+        return False
+    index = value.index
+    if type(index) is pd.RangeIndex or not _is_plain_index(index, value.columns):
+        return True  # a row is too few for the range that is written beside it; other indexes are compared as a whole
+    return type(made.index) is type(index) and _is_same_index(made.index[:0], index[:0])
+
+
+def _are_same_labels(made: pd.Index, value: pd.Index) -> bool:
+    return (
+        type(made) is type(value) and made.equals(value) and made.names == value.names and _is_same_index(made, value)
+    )
+
+
 def _is_exact(made: pd.DataFrame, value: pd.DataFrame) -> bool:
     """Return whether two frames are equal in all that pandas can tell, and in what it does not compare."""
     try:
@@ -94,4 +151,6 @@ def _is_same_dtype(made: Any, value: Any) -> bool:
     """Return whether zones are of the same class, and the missing item of texts is the same."""
     if isinstance(value, np.dtype):
         return bool(made == value)
+    if isinstance(value, pd.CategoricalDtype):
+        return made == value and made.ordered == value.ordered and _are_same_labels(made.categories, value.categories)
     return type(getattr(made, "tz", None)) is type(getattr(value, "tz", None)) and repr(made) == repr(value)
