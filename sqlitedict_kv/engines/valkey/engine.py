@@ -28,7 +28,7 @@ from sqlitedict_kv.engines.valkey.idempotency import RequestSessions
 from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
 from sqlitedict_kv.engines.valkey.namespaces import Registry
 from sqlitedict_kv.engines.valkey.removal import Remover
-from sqlitedict_kv.engines.valkey.resolve import batches_of, raise_refusal, resolve_edits
+from sqlitedict_kv.engines.valkey.resolve import batches_of, raise_refusal, refuse_too_many, resolve_edits
 from sqlitedict_kv.engines.valkey.scan import Scanner, require_order
 from sqlitedict_kv.engines.valkey.script_calls import (
     clear_call,
@@ -40,17 +40,16 @@ from sqlitedict_kv.engines.valkey.script_calls import (
 )
 from sqlitedict_kv.engines.valkey.scripts import PUT
 from sqlitedict_kv.engines.valkey.server_info import dangers, server_of, used_memory
+from sqlitedict_kv.engines.valkey.tracking.change_marks import ChangeMarks
 from sqlitedict_kv.engines.valkey.tracking.feed import Tracking
 from sqlitedict_kv.engines.valkey.value_format import crc_of, pack, record_of
 from sqlitedict_kv.errors import (
     LayoutError,
     ReadOnlyError,
-    TooLargeError,
     UnsupportedError,
 )
 
 PREFIX = "kv"
-MAX_EDITS = 100_000  # of one step: a server takes 2**20 arguments
 MAX_VERSION = 2**53 - 2**45  # the numbers of Lua are exact up to 2**53, and the seal is a sum with two times
 CONFLICT_BACKOFF = Backoff(0.0005, 0.02)
 
@@ -68,6 +67,7 @@ class ValkeyEngine:
         self._sessions = RequestSessions()
         self._memory: InvalidatedMemory | None = None  # in front of it
         self._tracking: Tracking | None = None  # what tells that of the writes of others
+        self._marks = ChangeMarks(link, prefix)
         self._remover = Remover(self._write, self._sessions, self._scanner)
         self.label = link.label if prefix == PREFIX else f"{link.label} (prefix {prefix})"  # what tells stores apart
 
@@ -198,7 +198,7 @@ class ValkeyEngine:
 
     def _put_many(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> dict[str, int]:
         self._require_writable()
-        _refuse_too_many(edits)
+        refuse_too_many(edits)
         with self._sessions.take() as session:
             while True:
                 space = self._registry.space(namespace)
@@ -221,7 +221,7 @@ class ValkeyEngine:
         self._require_writable()
         if not edits:
             return []
-        _refuse_too_many(edits)
+        refuse_too_many(edits)
         groups = self._groups_of(edits)
         if len(groups) == 1:
             return self._commit(edits, now)
@@ -346,6 +346,10 @@ class ValkeyEngine:
         self._tracking.start()
         return self._tracking
 
+    def change_mark(self, namespace: str, key: str) -> Callable[[], object]:
+        """Return a function that returns another object soon after each change of a lease; see ChangeMarks."""
+        return self._marks.mark(self._registry.known(namespace), key)
+
     # -- upkeep
 
     def purge_expired(self, namespace: str | None, limit: int | None, now: int) -> int:
@@ -389,11 +393,7 @@ class ValkeyEngine:
 
     def close(self) -> None:
         """Release everything; later calls raise StoreClosedError."""
+        self._marks.close()
         if self._tracking is not None:
             self._tracking.close()
         self._link.close()
-
-
-def _refuse_too_many(edits: Sequence[Edit]) -> None:
-    if len(edits) > MAX_EDITS:
-        raise TooLargeError(f"{len(edits)} edits in one step are too many for a server; {MAX_EDITS} are the limit")

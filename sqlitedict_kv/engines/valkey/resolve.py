@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, NoReturn
 
 from sqlitedict_kv.engines.protocol import Change, Delete, Edit, Put, Touch
 from sqlitedict_kv.engines.record import Record
-from sqlitedict_kv.errors import ConflictError, DamagedEntryError
+from sqlitedict_kv.errors import ConflictError, DamagedEntryError, TooLargeError
 
+MAX_EDITS = 100_000  # of one step: a server takes 2**20 arguments
 Read = Callable[[str, str], Record | None]  # takes namespace and key; the newest record, expired or not
 
 
@@ -31,6 +32,12 @@ class Failed(NamedTuple):
 
 
 Concrete = Edit | Guarded | Failed
+
+
+def refuse_too_many(edits: Sequence[Edit]) -> None:
+    """Raise TooLargeError for more edits than a server takes in one step."""
+    if len(edits) > MAX_EDITS:
+        raise TooLargeError(f"{len(edits)} edits in one step are too many for a server; {MAX_EDITS} are the limit")
 
 
 def resolve_edits(edits: Iterable[Edit], read: Read, now: int) -> list[Concrete]:

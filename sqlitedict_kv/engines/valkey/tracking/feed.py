@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import selectors
+from collections.abc import Sequence
 from threading import Event, Lock, Thread
 from weakref import ref
 
@@ -35,10 +36,21 @@ REFUSED_PAUSE = 60.0  # seconds, after a server refused
 class Tracking:
     """Tells a memory what changes on the servers; see :class:`sqlitedict_kv.engines.optional.Feed`."""
 
-    def __init__(self, link: Link, prefix: str, memory: InvalidatedMemory, staleness: float) -> None:
-        """Tell *memory* of entries whose keys begin with *prefix*; *staleness* is in seconds."""
+    def __init__(
+        self,
+        link: Link,
+        prefix: str,
+        memory: InvalidatedMemory,
+        staleness: float,
+        watched: Sequence[bytes] | None = None,
+    ) -> None:
+        """Tell *memory* of entries whose keys begin with *prefix*; *staleness* is in seconds.
+
+        With *watched* it is told only of those whose names on the servers begin with one of these.
+        """
         self._link = link
-        self._watched = tracked_prefixes(prefix)
+        self._names = tracked_prefixes(prefix)
+        self._watched = self._names if watched is None else watched
         self._channel = f"{prefix}:tracking".encode()
         self._memory = memory
         self._staleness = staleness
@@ -150,7 +162,7 @@ class Tracking:
             if keys is None:
                 self._memory.forget(None)
             else:
-                names = (name_of(self._watched, key) for key in keys)
+                names = (name_of(self._names, key) for key in keys)
                 self._memory.forget([name for name in names if name is not None])
 
     def _extend(self) -> None:
