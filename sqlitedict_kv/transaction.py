@@ -176,9 +176,9 @@ class TransactionNamespace(Generic[K, V]):
         """Write a value, and demand that the key is absent."""
         self._transaction.record(self._edits.put(self._text(key), value, ttl, content_type, 0))
 
-    def delete(self, key: K) -> None:
-        """Remove an entry if it is there."""
-        self._transaction.record(self._edits.delete(self._text(key)))
+    def delete(self, key: K, *, version: int | None = None) -> None:
+        """Remove an entry if it is there; with a *version*, demand that it is there at that version."""
+        self._transaction.record(self._edits.delete(self._text(key), version))
 
     def __delitem__(self, key: K) -> None:
         """Remove an entry, and demand that it is there."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from sqlitedict_kv.memoization.argument_forms import KeyFunctions, make_form
-from sqlitedict_kv.memoization.bound_function import name_of_method, parameters_of, unbind
+from sqlitedict_kv.memoization.bound_function import Parameter, name_of_method, parameters_of, unbind
 from sqlitedict_kv.memoization.digests import NoCanonicalFormError, digest_of
 from sqlitedict_kv.memoization.identity import CODE_MARK, CodeChoice, FunctionIdentity, Identity, shortened
 from sqlitedict_kv.memoization.quick_key import (
@@ -214,11 +214,15 @@ class CallKeys:
 
     def _bind_any(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         try:
-            bound = inspect.Signature(self._parameters).bind(*args, **kwargs)
+            bound = self._signature().bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{self.name}(): {error}") from None
         bound.apply_defaults()
         return [bound.arguments[parameter.name] for parameter in self._parameters]
+
+    def _signature(self) -> inspect.Signature:
+        parameters = [inspect.Parameter(name, kind, default=default) for name, kind, default in self._parameters]
+        return inspect.Signature(parameters)
 
     def _text(self, name: str, value: Any) -> str:
         choose = self._chosen.get(name)
@@ -239,7 +243,7 @@ class CallKeys:
 
     # -- checks
 
-    def _all_parameters(self, target: Callable[..., Any]) -> list[inspect.Parameter]:
+    def _all_parameters(self, target: Callable[..., Any]) -> list[Parameter]:
         try:
             parameters = parameters_of(target)
         except ValueError:
@@ -250,7 +254,7 @@ class CallKeys:
                 ) from None
             return []
         if self._bound.receiver and getattr(target, "__self__", None) is self._bound.receiver[0]:
-            return [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY), *parameters]
+            return [Parameter("self", inspect.Parameter.POSITIONAL_ONLY), *parameters]
         return parameters
 
     def _check_parameters(self, ignored: frozenset[str]) -> frozenset[str]:
@@ -294,7 +298,7 @@ def _check_names(was: str | Collection[str]) -> tuple[str, ...]:
 
 
 def _check_choices(
-    key: Mapping[str, Callable[[Any], Any]], parameters: list[inspect.Parameter]
+    key: Mapping[str, Callable[[Any], Any]], parameters: list[Parameter]
 ) -> Mapping[str, Callable[[Any], Any]]:
     known = {parameter.name for parameter in parameters}
     for name, choose in key.items():

@@ -185,9 +185,7 @@ class Results:
 
     def _end_lease(self, tx: Any, lease: Lease) -> Any:
         """Demand in a transaction that the lease is still held, and give it back; return where to write."""
-        leases = tx.ns(self._result_store.leases.name)
-        leases.check(lease.key, lease.version)
-        leases.delete(lease.key)
+        tx.ns(self._result_store.leases.name).delete(lease.key, version=lease.version)
         return tx.ns(self._space.name)
 
     def _extend(self, key: str, version: int, seconds: Duration) -> None:

@@ -22,9 +22,18 @@ def decorate(
 ) -> Any:
     """Return *function* with its results kept; *soft* is whether they are refreshed before they expire."""
     flow = Flow(function, keys, results, flights, Threads(results, flights))
+
+    def refresh(*args: Any, **kwargs: Any) -> Any:
+        return run(flow.refresh(args, kwargs))
+
+    wrapper: Any = wraps(function)((_soft if soft else _hard)(flow, keys, results))
+    wrapper.refresh = refresh
+    return wrapper
+
+
+def _hard(flow: Flow, keys: CallKeys, results: Results) -> Callable[..., Any]:
     key_of, get, counters, miss = keys.of, results.get, results.counters, flow.miss
 
-    @wraps(function)
     def hard_wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal get
         # The hit, flat: a key, a read.
@@ -40,7 +49,12 @@ def decorate(
         counters.hits += 1
         return value
 
-    @wraps(function)
+    return hard_wrapper
+
+
+def _soft(flow: Flow, keys: CallKeys, results: Results) -> Callable[..., Any]:
+    key_of, counters, miss = keys.of, results.counters, flow.miss
+
     def soft_wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
         try:
@@ -54,12 +68,7 @@ def decorate(
             flow.refresh_soon(key, args, kwargs)
         return entry.value
 
-    def refresh(*args: Any, **kwargs: Any) -> Any:
-        return run(flow.refresh(args, kwargs))
-
-    wrapper: Any = soft_wrapper if soft else hard_wrapper
-    wrapper.refresh = refresh
-    return wrapper
+    return soft_wrapper
 
 
 class Threads:

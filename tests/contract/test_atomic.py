@@ -98,7 +98,41 @@ def failing_add(view):
     view.add("k", 5)
 
 
-@pytest.mark.parametrize("fail", [failing_check, failing_absence, failing_presence, failing_add])
+def failing_removal(view):
+    view.delete("k", version=7)
+
+
+def failing_removal_of_nothing(view):
+    view.delete("nothing", version=1)
+
+
+def test_an_entry_is_removed_at_a_version(store):
+    users = store.ns("users")
+    users["k"] = 1
+    before = version_of(users, "k")
+    with store.atomic() as tx:
+        tx.ns("users").delete("k", version=before)
+        tx.ns("users").add("k", 2)
+    assert users["k"] == 2
+    assert version_of(users, "k") > before
+
+
+def test_an_expired_entry_is_removed_at_no_version(store, clock):
+    users = store.ns("users")
+    users.set("k", 1, ttl=10)
+    before = version_of(users, "k")
+    clock.advance(10)
+    with pytest.raises(ConflictError) as caught, store.atomic() as tx:
+        tx.ns("users").delete("k", version=before)
+    assert (caught.value.expected, caught.value.actual) == (before, None)
+
+
+FAILING = [
+    failing_check, failing_absence, failing_presence, failing_add, failing_removal, failing_removal_of_nothing,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fail", FAILING)
 @pytest.mark.parametrize("position", ["first", "last"])
 def test_a_demand_that_is_not_met_is_a_conflict_and_nothing_is_changed(store, beside, fail, position):
     users = store.ns("users")

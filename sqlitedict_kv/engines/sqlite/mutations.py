@@ -69,6 +69,7 @@ UPSERT_MANY_ROWS = """
 """
 VERSION = "SELECT version, expires_at FROM kv WHERE ns = ? AND key = ?"
 DELETE = "DELETE FROM kv WHERE ns = ? AND key = ?"
+DELETE_AT = "DELETE FROM kv WHERE ns = ? AND key = ? AND version = ? AND (expires_at IS NULL OR expires_at > ?)"
 TOUCH = "UPDATE kv SET expires_at = ?, checksum = ? WHERE ns = ? AND key = ?"
 FLOOR = "SELECT version FROM kv_floor WHERE ns = ?"
 
@@ -184,6 +185,9 @@ def _demand(cursor: sqlite3.Cursor, namespace: str, key: str, expected: int, now
 
 def _delete(cursor: sqlite3.Cursor, edit: Delete, now: int) -> int | None:
     namespace, key = edit.namespace, edit.key
+    if edit.expected and cursor.execute(DELETE_AT, (namespace, key, edit.expected, now)).rowcount:
+        cursor.execute(RAISE_FLOOR, (namespace, edit.expected))
+        return edit.expected
     try:
         version = _live_version(cursor, namespace, key, now)
     except DamagedEntryError:
