@@ -54,6 +54,7 @@ from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.operations.context import Entry, Meta
 from sqlitedict_kv.operations.pagination import Page
 from sqlitedict_kv.operations.statistics import Health, NamespaceStats, StoreStats
+from sqlitedict_kv.operations.usage import ContentTypeUsage, EntrySummary, StoreUsage, Usage
 from sqlitedict_kv.options import StoreOptions
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.transaction import Transaction, TransactionNamespace
@@ -77,12 +78,14 @@ __all__ = [
     "Codec",
     "CodecError",
     "ConflictError",
+    "ContentTypeUsage",
     "CopyReport",
     "CorruptStoreError",
     "DamagedEntryError",
     "DecodeError",
     "Diagnosis",
     "Entry",
+    "EntrySummary",
     "ForeignDatabaseError",
     "ForkedStoreError",
     "Health",
@@ -116,12 +119,14 @@ __all__ = [
     "StoreNotFoundError",
     "StoreOptions",
     "StoreStats",
+    "StoreUsage",
     "TooLargeError",
     "Transaction",
     "TransactionNamespace",
     "UnreachableError",
     "UnsafeFilesystemError",
     "UnsupportedError",
+    "Usage",
     "__version__",
     "copy",
     "diagnose",

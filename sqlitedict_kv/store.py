@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 from weakref import WeakValueDictionary
 
-from sqlitedict_kv import validation
 from sqlitedict_kv.engines.layout import check_layout
-from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
-from sqlitedict_kv.errors import KVError
+from sqlitedict_kv.engines.protocol import Capabilities
 from sqlitedict_kv.exclusive import Exclusive, exclusively
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
 from sqlitedict_kv.memoization.result_store import ResultStore
 from sqlitedict_kv.namespace import Namespace, make_namespace
 from sqlitedict_kv.open_engine import open_engine
 from sqlitedict_kv.operations import optional
+from sqlitedict_kv.operations.administration import StoreAdministration
 from sqlitedict_kv.operations.context import NEWEST, Defaults, Origin, StoreContext
-from sqlitedict_kv.operations.statistics import Health, StoreStats
 from sqlitedict_kv.operations.type_variables import K, T
 from sqlitedict_kv.operations.view_options import LayoutOptions
 from sqlitedict_kv.options import MEMORY, Settings, StoreOptions, address_to_pickle, check_options, with_store_options
@@ -29,7 +26,6 @@ from sqlitedict_kv.transaction import Transaction
 from sqlitedict_kv.validation import (
     Duration,
     check_namespace,
-    check_optional_int,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +40,7 @@ UNPICKLED: WeakValueDictionary[tuple[str, str], StoreContext] = WeakValueDiction
 
 
 @with_store_options
-class Store:
+class Store(StoreAdministration):
     """A persistent, versioned, namespaced dict in one SQLite file, or on servers of Valkey or Redis.
 
     Any number of threads and processes may use the same file or servers at the same time. A store works on both
@@ -183,10 +179,6 @@ class Store:
             optional.declare(self._engine, checked, layout)
         return make_namespace(self._context, checked, defaults, keys)
 
-    def namespaces(self) -> list[str]:
-        """Return the names of the namespaces that have entries, in order."""
-        return self._engine.namespaces(self._context.now())
-
     def atomic(self) -> Transaction:
         """Return a context manager that records checks and edits, and commits all of them or none."""
         return Transaction(self._context)
@@ -213,79 +205,6 @@ class Store:
     def _result_store(self, ns: str | None) -> ResultStore:
         results = self.ns("memoize" if ns is None else check_namespace(ns, "ns"))
         return results._result_store(None)  # noqa: SLF001 - a view of this store
-
-    def drop(self, name: str) -> int:
-        """Remove all entries of a namespace in bounded batches, and return how many there were.
-
-        Others see it shrink meanwhile; :meth:`Namespace.clear` is one step.
-        """
-        return self._engine.drop(check_namespace(name), self._context.now())
-
-    def purge_expired(self, limit: int | None = None) -> int:
-        """Remove entries that have expired, *limit* at most, and return how many.
-
-        Writes remove them too, a few at a time; this is for a store that is seldom written.
-        """
-        most = check_optional_int(limit, "limit", lowest=1)
-        return self._engine.purge_expired(None, most, self._context.now())
-
-    def stats(self) -> StoreStats:
-        """Return the figures of the store and of this process's use of it."""
-        figures = self._engine.figures(self._context.now())
-        return StoreStats(
-            entries=figures.entries,
-            expired=figures.expired,
-            namespaces=figures.namespaces,
-            bytes_on_disk=figures.bytes_on_disk,
-            free_bytes=figures.free_bytes,
-            engine_version=figures.library_version,
-            durability=figures.durability,
-            hits=self._context.counters.hits,
-            misses=self._context.counters.misses,
-            evicted=figures.evicted,
-            purged=figures.purged,
-            lru=None if self._context.lru is None else self._context.lru.stats(),
-        )
-
-    def healthcheck(self) -> Health:
-        """Return whether the store can be read and locked for a write now; it raises nothing of the library's own.
-
-        Nothing is written, so a disk without space is not noticed.
-        """
-        start = time.perf_counter()
-        try:
-            warnings = tuple(optional.probe(self._engine, self._context.now()))
-        except KVError as error:
-            return Health(ok=False, problem=str(error), seconds=time.perf_counter() - start)
-        return Health(ok=True, problem=None, seconds=time.perf_counter() - start, warnings=warnings)
-
-    def check(self) -> CheckReport:
-        """Read the whole store and return what is damaged: pages, checksums, values that do not decode."""
-        return optional.check(self._engine, self._context.codecs.decode)
-
-    def vacuum(self) -> None:
-        """Give free space back to the operating system; writes wait meanwhile.
-
-        Raises:
-            UnsupportedError: the store is on servers.
-        """
-        optional.require_maintained(self._engine, "vacuum").vacuum()
-
-    def backup(self, path: str | os.PathLike[str]) -> None:
-        """Write a consistent copy to a new file, while others read and write.
-
-        Raises:
-            OpenError: something is at *path* already, or it cannot be written.
-            UnsupportedError: the store is on servers, which have means of their own.
-        """
-        target = validation.check_path(path)
-        if target == MEMORY:
-            raise ValueError("path must be that of a file, for memory would be gone at once")
-        optional.require_maintained(self._engine, "backup").backup(target)
-
-    def sync(self) -> None:
-        """Make all that was acknowledged so far, by any process, survive a power cut."""
-        optional.require_maintained(self._engine, "sync").sync()
 
     def close(self) -> None:
         """Close the file, or the connections; later calls raise StoreClosedError. Closing twice is fine."""

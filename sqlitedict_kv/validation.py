@@ -286,11 +286,11 @@ def check_choice(value: object, name: str, choices: tuple[T, ...]) -> T:
     raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
 
 
-def check_timeout(timeout: object) -> float:
+def check_timeout(timeout: object, name: str = "timeout") -> float:
     """Return a number of seconds to wait, 0 for not at all."""
-    number = check_number(timeout, "timeout")
+    number = check_number(timeout, name)
     if not 0 <= number <= MAX_TTL:
-        raise ValueError(f"timeout must be from 0 to {MAX_TTL:.0f} seconds, not {show_number(number)}")
+        raise ValueError(f"{name} must be from 0 to {MAX_TTL:.0f} seconds, not {show_number(number)}")
     return float(number)
 
 

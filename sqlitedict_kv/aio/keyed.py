@@ -13,7 +13,9 @@ from sqlitedict_kv.namespace import KeyedNamespace, Namespace
 from sqlitedict_kv.namespace.keyed import decode_key_of, naming
 from sqlitedict_kv.operations.context import Defaults, Entry
 from sqlitedict_kv.operations.pagination import Page
+from sqlitedict_kv.operations.progress import Progress
 from sqlitedict_kv.operations.type_variables import K, V
+from sqlitedict_kv.operations.usage import EntrySummary
 from sqlitedict_kv.validation import DEFAULT, Default, Duration, check_mapping
 
 
@@ -75,6 +77,10 @@ class AsyncKeyedNamespace(AsyncNamespace[K, V]):
         text = self._key_type.encode_or_none(key)
         return text is not None and await super().contains(text)
 
+    async def largest(self, n: int = 10, *, progress: Progress | None = None) -> list[EntrySummary[K]]:
+        """Return the *n* entries with the largest values, the largest first; see :meth:`Namespace.largest`."""
+        return [each._replace(key=self._key(each.key)) for each in await super().largest(n, progress=progress)]
+
     # -- writing
 
     async def set(
@@ -102,11 +108,13 @@ class AsyncKeyedNamespace(AsyncNamespace[K, V]):
         with naming(key, text := self._text(key)):
             return await super().cas_set(text, value, version, ttl=ttl, content_type=content_type)
 
-    async def set_many(self, mapping: Mapping[K, V], *, ttl: Duration | None | Default = DEFAULT) -> dict[K, int]:
+    async def set_many(
+        self, mapping: Mapping[K, V], *, ttl: Duration | None | Default = DEFAULT, progress: Progress | None = None
+    ) -> dict[K, int]:
         """Write all the values of a mapping, or none, and return their versions by key."""
         given = check_mapping(mapping, "mapping")
         texts: Any = self._key_type.encode_many(given)
-        versions = await super().set_many({text: given[key] for text, key in texts.items()}, ttl=ttl)
+        versions = await super().set_many({text: given[key] for text, key in texts.items()}, ttl=ttl, progress=progress)
         return {key: versions[text] for text, key in texts.items()}
 
     async def setdefault(self, key: K, default: Any = None) -> V:

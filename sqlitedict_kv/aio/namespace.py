@@ -23,6 +23,7 @@ from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import Defaults
 from sqlitedict_kv.operations.prepare import collect
+from sqlitedict_kv.operations.progress import Progress
 from sqlitedict_kv.operations.read_modify_write import Verbs
 from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.transaction import Transaction
@@ -113,9 +114,17 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
         assert written is not None
         return written
 
-    async def set_many(self, mapping: Mapping[K, V], *, ttl: Duration | None | Default = DEFAULT) -> dict[K, int]:
-        """Write all the values of a mapping, or none, and return their versions by key."""
+    async def set_many(
+        self, mapping: Mapping[K, V], *, ttl: Duration | None | Default = DEFAULT, progress: Progress | None = None
+    ) -> dict[K, int]:
+        """Write all the values of a mapping, or none, and return their versions by key; see :meth:`Namespace.set_many`.
+
+        With *progress*, values are encoded in the thread that writes, which calls the function too.
+        """
         bound = self._bound or await self._bind()
+        if progress is not None and progress is not False:
+            namespace = bound.namespace
+            return await bound.store.write(lambda: namespace.set_many(mapping, ttl=ttl, progress=progress))
         edits = bound.edits.put_many(mapping, ttl)
         context = bound.store.context
         versions: Any = await bound.store.write(lambda: context.engine.put_many(edits, context.now()))
@@ -216,10 +225,10 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
         bound = self._bound or await self._bind()
         await bound.store.write(bound.namespace.clear)
 
-    async def purge_expired(self, limit: int | None = None) -> int:
+    async def purge_expired(self, limit: int | None = None, *, progress: Progress | None = None) -> int:
         """Remove entries that have expired, *limit* at most, and return how many."""
         bound = self._bound or await self._bind()
-        return await bound.store.write(bound.namespace.purge_expired, limit)
+        return await bound.store.write(lambda: bound.namespace.purge_expired(limit, progress=progress))
 
     async def _verbs(self) -> Verbs:
         bound = self._bound or await self._bind()

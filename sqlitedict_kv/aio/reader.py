@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar, overload
 
 from sqlitedict_kv.aio.lazy import LazyNamespace, LazyStore, OpenStore
+from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.engines.protocol import KeyRange
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.lru import NotHeldError
@@ -13,8 +14,10 @@ from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.operations.context import Defaults, Entry
 from sqlitedict_kv.operations.pagination import Page, check_bounds
 from sqlitedict_kv.operations.prepare import Edits
+from sqlitedict_kv.operations.progress import Progress
 from sqlitedict_kv.operations.statistics import NamespaceStats
 from sqlitedict_kv.operations.type_variables import K, V
+from sqlitedict_kv.operations.usage import EntrySummary, Usage
 from sqlitedict_kv.validation import (
     check_bool,
     check_keys,
@@ -135,6 +138,19 @@ class AsyncNamespaceReader(Generic[K, V]):
         """Return how many entries there are."""
         bound = self._bound or await self._bind()
         return await bound.store.read(bound.namespace.stats)
+
+    async def usage(self, *, deadline: float | None = None, progress: Progress | None = None) -> Usage:
+        """Return how many entries there are and what they take, by type of value; see :meth:`Namespace.usage`.
+
+        A function that is given as *progress* is called in another thread.
+        """
+        bound = self._bound or await self._bind()
+        return await in_thread(lambda: bound.namespace.usage(deadline=deadline, progress=progress))
+
+    async def largest(self, n: int = 10, *, progress: Progress | None = None) -> list[EntrySummary[K]]:
+        """Return the *n* entries with the largest values, the largest first; see :meth:`Namespace.largest`."""
+        bound = self._bound or await self._bind()
+        return await in_thread(lambda: bound.namespace.largest(n, progress=progress))
 
     # -- walking
 

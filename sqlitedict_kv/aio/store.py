@@ -17,8 +17,10 @@ from sqlitedict_kv.engines.layout import check_layout
 from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
 from sqlitedict_kv.memoization.decorator import AsyncDecorator, Memoize
 from sqlitedict_kv.operations.context import Defaults
+from sqlitedict_kv.operations.progress import Progress
 from sqlitedict_kv.operations.statistics import Health, StoreStats
 from sqlitedict_kv.operations.type_variables import K, T
+from sqlitedict_kv.operations.usage import EntrySummary, StoreUsage
 from sqlitedict_kv.operations.view_options import LayoutOptions
 from sqlitedict_kv.options import MEMORY, StoreOptions, check_options, with_store_options
 from sqlitedict_kv.store import Store
@@ -135,33 +137,44 @@ class AsyncStore:
         """
         return Memoize(lambda ns: self.ns("memoize" if ns is None else ns)._result_store(None))  # noqa: SLF001 - ours
 
-    async def drop(self, name: str) -> int:
-        """Remove all entries of a namespace in bounded batches, and return how many there were."""
-        return await self._apart(lambda store: store.drop(name))
+    async def drop(self, name: str, *, progress: Progress | None = None) -> int:
+        """Remove all entries of a namespace in bounded batches, and return how many there were.
 
-    async def purge_expired(self, limit: int | None = None) -> int:
+        A function that is given as *progress*, here and below, is called in another thread.
+        """
+        return await self._apart(lambda store: store.drop(name, progress=progress))
+
+    async def purge_expired(self, limit: int | None = None, *, progress: Progress | None = None) -> int:
         """Remove entries that have expired, *limit* at most, and return how many."""
-        return await self._apart(lambda store: store.purge_expired(limit))
+        return await self._apart(lambda store: store.purge_expired(limit, progress=progress))
 
     async def stats(self) -> StoreStats:
         """Return the figures of the store and of this process's use of it."""
         return await self._apart(Store.stats)
 
+    async def usage(self, *, deadline: float | None = None, progress: Progress | None = None) -> StoreUsage:
+        """Return how many entries there are and what they take; see :meth:`Store.usage`."""
+        return await self._apart(lambda store: store.usage(deadline=deadline, progress=progress))
+
+    async def largest(self, n: int = 10, *, progress: Progress | None = None) -> list[EntrySummary]:
+        """Return the *n* entries with the largest values, the largest first; see :meth:`Store.largest`."""
+        return await self._apart(lambda store: store.largest(n, progress=progress))
+
     async def healthcheck(self) -> Health:
         """Return whether the store can be read and locked for a write now; see :meth:`Store.healthcheck`."""
         return await self._apart(Store.healthcheck)
 
-    async def check(self) -> CheckReport:
+    async def check(self, *, progress: Progress | None = None) -> CheckReport:
         """Read the whole store and return what is damaged: pages, checksums, values that do not decode."""
-        return await self._apart(Store.check)
+        return await self._apart(lambda store: store.check(progress=progress))
 
-    async def vacuum(self) -> None:
+    async def vacuum(self, *, progress: Progress | None = None) -> None:
         """Give free space back to the operating system; writes wait meanwhile."""
-        await self._apart(Store.vacuum)
+        await self._apart(lambda store: store.vacuum(progress=progress))
 
-    async def backup(self, path: str | os.PathLike[str]) -> None:
+    async def backup(self, path: str | os.PathLike[str], *, progress: Progress | None = None) -> None:
         """Write a consistent copy to a new file, while others read and write; see :meth:`Store.backup`."""
-        await self._apart(lambda store: store.backup(path))
+        await self._apart(lambda store: store.backup(path, progress=progress))
 
     async def sync(self) -> None:
         """Make all that was acknowledged so far, by any process, survive a power cut."""

@@ -10,7 +10,19 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from sqlitedict_kv.engines.protocol import AgeRange, CheckReport, Decode, Edit, Engine, Keys, Layout, Outcome, Put
+from sqlitedict_kv.engines.protocol import (
+    Advance,
+    AgeRange,
+    CheckReport,
+    Decode,
+    Edit,
+    Engine,
+    KeyRange,
+    Keys,
+    Layout,
+    Outcome,
+    Put,
+)
 
 
 class AgingEngine(Engine, Protocol):
@@ -75,17 +87,17 @@ class LayoutEngine(Engine, Protocol):
 class MaintainedEngine(Engine, Protocol):
     """An engine whose storage can be looked after; each verb is optional by itself."""
 
-    def check(self, decode: Decode) -> CheckReport:
+    def check(self, decode: Decode, advance: Advance | None = None) -> CheckReport:
         """Verify the whole storage; *decode* raises a KVError for a value that cannot be read."""
 
     def probe(self) -> list[str]:
         """Read and, if writes are allowed, try whether they work; raise what fails, return what is a danger."""
 
-    def vacuum(self) -> None:
-        """Give the free space back to the operating system."""
+    def vacuum(self, advance: Advance | None = None) -> None:
+        """Give the free space back to the operating system; *advance* is told of steps whose number is not known."""
 
-    def backup(self, path: str) -> None:
-        """Write a consistent copy to a new file."""
+    def backup(self, path: str, tell: Callable[[int, int], object] | None = None) -> None:
+        """Write a consistent copy to a new file; *tell* is told how many of its pages are done, and how many it has."""
 
     def sync(self) -> None:
         """Make all that was acknowledged survive a power cut."""
@@ -103,6 +115,29 @@ class RestorableEngine(Engine, Protocol):
         So are all versions that the namespace gives from then on to a key that is created, even if no entries are
         given.
         """
+
+
+class RecordSummary(NamedTuple):
+    """What is known of an entry without its value."""
+
+    key: str
+    size: int  # bytes of the encoded value
+    content_type: str
+    version: int
+    expires_at: int | None  # Unix time in milliseconds; None is never
+    updated_at: int  # Unix time in milliseconds
+    in_file: bool = False  # whether the value lies in a file of its own
+
+    def is_live(self, now: int) -> bool:
+        """Return whether the entry can still be read at *now* (Unix time in milliseconds)."""
+        return self.expires_at is None or self.expires_at > now
+
+
+class SummarizingEngine(Engine, Protocol):
+    """An engine that knows the sizes of values without reading them."""
+
+    def summaries(self, span: KeyRange, limit: int) -> list[RecordSummary]:
+        """Return the first entries of a range, expired ones too: at least one if there is any, at most *limit*."""
 
 
 class Quarantine(NamedTuple):

@@ -157,6 +157,7 @@ class CheckReport(NamedTuple):
 
 
 Keys = Iterable[tuple[str, str]] | None  # namespaces and keys; None is all there are
+Advance = Callable[[int], object]  # takes how many entries are done
 Decode = Callable[[str, str, bytes, str], object]  # of namespace, key, body and content type; raises a KVError
 
 
@@ -199,8 +200,11 @@ class Engine(Protocol):
     def put(self, namespace: str, key: str, body: bytes, content_type: str, expires_at: int | None, now: int) -> int:
         """Write one entry, whatever is there, and return its version."""
 
-    def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
-        """Write entries with distinct keys of one namespace, all or none; return their versions by key."""
+    def put_many(self, edits: Sequence[Put], now: int, advance: Advance | None = None) -> dict[str, int]:
+        """Write entries with distinct keys of one namespace, all or none; return their versions by key.
+
+        *advance*, here and below, may be called now and then, with how many are done.
+        """
 
     def commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
         """Apply edits in order, all or none; a later one sees what an earlier one did.
@@ -217,7 +221,7 @@ class Engine(Protocol):
     def clear(self, namespace: str, now: int) -> None:
         """Remove every entry of a namespace in one step."""
 
-    def drop(self, namespace: str, now: int) -> int:
+    def drop(self, namespace: str, now: int, advance: Advance | None = None) -> int:
         """Remove every entry of a namespace, in bounded batches; return how many were live."""
 
     def purge_expired(self, namespace: str | None, limit: int | None, now: int) -> int:

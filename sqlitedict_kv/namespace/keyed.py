@@ -12,6 +12,7 @@ from sqlitedict_kv.errors import ConflictError, DecodeError
 from sqlitedict_kv.namespace.namespace import Namespace
 from sqlitedict_kv.operations.context import Defaults, Entry, StoreContext
 from sqlitedict_kv.operations.pagination import Page
+from sqlitedict_kv.operations.progress import Progress
 from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.validation import DEFAULT, Default, Duration, check_mapping
 
@@ -95,11 +96,13 @@ class KeyedNamespace(Namespace[K, V]):
         with naming(key, text := self._text(key)):
             return super().cas_set(text, value, version, ttl=ttl, content_type=content_type)
 
-    def set_many(self, mapping: Mapping[K, V], *, ttl: Duration | None | Default = DEFAULT) -> dict[K, int]:
+    def set_many(
+        self, mapping: Mapping[K, V], *, ttl: Duration | None | Default = DEFAULT, progress: Progress | None = None
+    ) -> dict[K, int]:
         """Write all the values of a mapping, or none, and return their versions by key."""
         given = check_mapping(mapping, "mapping")
         texts: Any = self._key_type.encode_many(given)
-        versions = super().set_many({text: given[key] for text, key in texts.items()}, ttl=ttl)
+        versions = super().set_many({text: given[key] for text, key in texts.items()}, ttl=ttl, progress=progress)
         return {key: versions[text] for text, key in texts.items()}
 
     def setdefault(self, key: K, default: Any = None) -> V:

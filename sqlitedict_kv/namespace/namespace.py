@@ -12,10 +12,13 @@ from sqlitedict_kv.engines.protocol import Edit, Value
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
 from sqlitedict_kv.memoization.result_store import ResultStore, declare_layouts, lease_namespace, note_namespace
 from sqlitedict_kv.namespace.reader import NamespaceReader
+from sqlitedict_kv.operations.bulk_write import write_watched
 from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.operations.optional import change_mark, declare
 from sqlitedict_kv.operations.prepare import Edits, collect
+from sqlitedict_kv.operations.progress import Progress
 from sqlitedict_kv.operations.read_modify_write import Verbs
+from sqlitedict_kv.operations.removal import purge
 from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.transaction import Transaction
 from sqlitedict_kv.validation import (
@@ -122,13 +125,30 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
         assert written is not None
         return written
 
-    def set_many(self, mapping: Mapping[K, V], *, ttl: Duration | None | Default = DEFAULT) -> dict[K, int]:
-        """Write all the values of a mapping, or none, and return their versions by key."""
+    def set_many(
+        self, mapping: Mapping[K, V], *, ttl: Duration | None | Default = DEFAULT, progress: Progress | None = None
+    ) -> dict[K, int]:
+        """Write all the values of a mapping, or none, and return their versions by key.
+
+        Args:
+            mapping: values by key.
+            ttl: as for :meth:`set`.
+            progress: True shows a bar, by tqdm or rich; a function gets (done, total).
+        """
+        if progress is not None and progress is not False:
+            engine, now = self._engine, self._context.now()
+            written: dict[Any, int] = write_watched(
+                self._edits, mapping, ttl, progress, lambda puts, advance: engine.put_many(puts, now, advance)
+            )
+            return written
         versions: dict[Any, int] = self._engine.put_many(self._edits.put_many(mapping, ttl), self._context.now())
         return versions
 
     def update(self, other: Any = (), /, **entries: Any) -> None:
-        """Write all that dict.update would write, in one step: a mapping, an iterable of pairs, keywords."""
+        """Write all that dict.update would write, in one step: a mapping, an iterable of pairs, keywords.
+
+        :meth:`set_many` takes a time to live, and shows its progress.
+        """
         # A namespace is copied by pages: dict would look each key up, and fail where another process removes one.
         written: dict[Any, Any] = collect(other.copy() if isinstance(other, NamespaceReader) else other, entries)
         self.set_many(written)
@@ -260,10 +280,10 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
         """Remove every entry in one step; :meth:`Store.drop` does it in bounded batches."""
         self._engine.clear(self._name, self._context.now())
 
-    def purge_expired(self, limit: int | None = None) -> int:
-        """Remove entries that have expired, *limit* at most, and return how many."""
+    def purge_expired(self, limit: int | None = None, *, progress: Progress | None = None) -> int:
+        """Remove entries that have expired, *limit* at most, and return how many; see :meth:`Store.purge_expired`."""
         most = check_optional_int(limit, "limit", lowest=1)
-        return self._engine.purge_expired(self._name, most, self._context.now())
+        return purge(self._context, self._name, most, progress)
 
     # -- results of functions
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 from sqlitedict_kv.codecs.scientific import is_same_type
 from sqlitedict_kv.engines.protocol import AgeRange, KeyRange, Value
 from sqlitedict_kv.engines.record import Record
-from sqlitedict_kv.errors import KVError
+from sqlitedict_kv.namespace.overview import NamespaceOverview
 from sqlitedict_kv.operations.context import Defaults, Entry, StoreContext
 from sqlitedict_kv.operations.optional import require_aging
 from sqlitedict_kv.operations.pagination import (
@@ -20,7 +20,6 @@ from sqlitedict_kv.operations.pagination import (
     cursor_after,
     key_of,
 )
-from sqlitedict_kv.operations.statistics import NamespaceStats
 from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.operations.views import NamespaceItems, NamespaceKeys, NamespaceValues
 from sqlitedict_kv.validation import (
@@ -36,15 +35,10 @@ from sqlitedict_kv.validation import (
 T = TypeVar("T")
 
 
-class NamespaceReader(Mapping[K, V]):
+class NamespaceReader(NamespaceOverview[K], Mapping[K, V]):
     """What reads and walks through the entries of one namespace; :class:`Namespace` writes them too."""
 
     __slots__ = ("_context", "_counters", "_decode", "_decoders", "_defaults", "_engine", "_fetch", "_name")
-
-    @property
-    def name(self) -> str:
-        """The name of the namespace."""
-        return self._name
 
     def __init__(
         self,
@@ -282,16 +276,3 @@ class NamespaceReader(Mapping[K, V]):
     def __ror__(self, other: Mapping[Any, Any]) -> dict[Any, Any]:
         """Return a plain dict of both, this one's values winning."""
         return {**other, **self.copy()} if isinstance(other, Mapping) else NotImplemented
-
-    def __repr__(self) -> str:
-        """Return the name, the file and the size, never a value."""
-        try:
-            entries = len(self)
-            size = "1 entry" if entries == 1 else f"{entries} entries"
-        except KVError as error:
-            size = type(error).__name__
-        return f"<Namespace {self._name!r} of {self._engine.label!r}: {size}>"
-
-    def stats(self) -> NamespaceStats:
-        """Return how many entries there are."""
-        return NamespaceStats(*self._engine.count(self._name, self._context.now()))

@@ -32,12 +32,14 @@ class Meta(NamedTuple):
         expires_at: when it expires, an aware datetime; None is never.
         updated_at: when its value was written, an aware datetime.
         content_type: how its value is encoded.
+        size: the bytes of its encoded value.
     """
 
     version: int
     expires_at: datetime | None
     updated_at: datetime
     content_type: str
+    size: int = 0
 
 
 class Entry(NamedTuple, Generic[V]):
@@ -261,7 +263,7 @@ class Defaults(NamedTuple):
 def meta_of(record: Record) -> Meta:
     """Return the meta data of a record."""
     expires_at = None if record.expires_at is None else moment(record.expires_at)
-    return Meta(record.version, expires_at, moment(record.updated_at), record.content_type)
+    return Meta(record.version, expires_at, moment(record.updated_at), record.content_type, len(record.body))
 
 
 def moment(milliseconds: int) -> datetime:

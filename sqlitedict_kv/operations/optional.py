@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from sqlitedict_kv.engines.optional import (
@@ -14,9 +15,11 @@ from sqlitedict_kv.engines.optional import (
     MaintainedEngine,
     MarkingEngine,
     Quarantine,
+    RecordSummary,
     RestorableEngine,
+    SummarizingEngine,
 )
-from sqlitedict_kv.engines.protocol import CheckReport, Decode, Edit, Engine, KeyRange, Layout, Outcome, Put
+from sqlitedict_kv.engines.protocol import Advance, CheckReport, Decode, Edit, Engine, KeyRange, Layout, Outcome, Put
 from sqlitedict_kv.errors import KVError, UnsupportedError
 
 RECORDS_PER_STEP = 1000
@@ -106,10 +109,17 @@ def probe(engine: Engine, now: int) -> list[str]:
     return []
 
 
-def check(engine: Engine, decode: Decode) -> CheckReport:
+def rows_of(engine: Engine, names: Iterable[str]) -> int | None:
+    """Return how many entries namespaces have, expired ones too; None if that is not known."""
+    with suppress(UnsupportedError):  # made with ordered=False
+        return sum(sum(engine.count(name, FOREVER)) for name in names)
+    return None
+
+
+def check(engine: Engine, decode: Decode, advance: Advance | None = None) -> CheckReport:
     """Verify a whole store: by the engine itself, or by reading every value."""
     if has(engine, "check"):
-        return cast("MaintainedEngine", engine).check(decode)
+        return cast("MaintainedEngine", engine).check(decode, advance)
     problems: list[str] = []
     entries = 0
     for namespace in engine.namespaces(FOREVER):
@@ -121,8 +131,17 @@ def check(engine: Engine, decode: Decode) -> CheckReport:
                 except KVError as error:
                     problems.append(str(error))
             entries += len(page)
+            if advance is not None:
+                advance(entries)
             span = span._replace(after=page[-1][0])
     return CheckReport(not problems, entries, 0, tuple(problems))
+
+
+def summaries(engine: Engine, span: KeyRange, limit: int) -> list[RecordSummary]:
+    """Return the first entries of a range without their values, expired ones too."""
+    if has(engine, "summaries"):
+        return cast("SummarizingEngine", engine).summaries(span, limit)
+    return [RecordSummary(key, len(record.body), *record[1:]) for key, record in engine.records(span, limit, FOREVER)]
 
 
 def put_at_once(engine: Engine, edit: Put, now: int) -> int | None:

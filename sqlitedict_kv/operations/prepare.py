@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlitedict_kv.engines.protocol import Change, Check, Delete, Put, Touch
+from sqlitedict_kv.engines.protocol import Advance, Change, Check, Delete, Put, Touch
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import ConflictError
 from sqlitedict_kv.operations.context import Defaults, StoreContext
+from sqlitedict_kv.operations.progress import counted
 from sqlitedict_kv.validation import (
     DEFAULT,
     check_key,
@@ -43,13 +44,13 @@ class Edits:
         """Return the edit that writes a value if the entry is at *version*; 0 is absent."""
         return self.put(key, value, ttl, content_type, check_version(version))
 
-    def put_many(self, mapping: object, ttl: object) -> list[Put]:
-        """Return the edits that write all the values of a mapping."""
+    def put_many(self, mapping: object, ttl: object, advance: Advance | None = None) -> list[Put]:
+        """Return the edits that write all the values of a mapping; *advance* is told how many are made."""
         entries = check_mapping(mapping, "mapping")
         chosen, content_type = self._defaults.choose(ttl, None, self._context.codecs)
         return [
             self._context.put(self._name, key, value, ttl=chosen, content_type=content_type)
-            for key, value in entries.items()
+            for key, value in (entries.items() if advance is None else counted(entries.items(), advance))
         ]
 
     def delete(self, key: object, version: object = None, *, required: bool = False) -> Delete:

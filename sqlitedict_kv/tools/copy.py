@@ -15,6 +15,7 @@ from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import TooLargeError
 from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.optional import highest, require_restorable
+from sqlitedict_kv.operations.progress import report
 from sqlitedict_kv.options import MEMORY
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.validation import check_bool, check_callable, check_namespace
@@ -44,7 +45,7 @@ def copy(
     source: Store,
     target: Store,
     namespaces: Iterable[str] | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,  # noqa: FBT001 - by its place since it took functions alone
     *,
     afresh: bool = False,
 ) -> CopyReport:
@@ -65,9 +66,9 @@ def copy(
         target: the store to write. A namespace that it has not got yet is made as ``target.ns(name, shards=...,
             ordered=...)`` said before.
         namespaces: their names; None is all that have entries.
-        progress: called after each page with the namespace, how many of its entries were copied so far, by
-            interrupted copies too, and about how many there are, None where that is not known. What it raises stops
-            the copy.
+        progress: True shows a bar; a function is called after each page with the namespace, how many of its entries
+            were copied so far, by interrupted copies too, and about how many there are, None where that is not known.
+            What it raises stops the copy.
         afresh: start again even if a copy was interrupted.
 
     Returns:
@@ -80,9 +81,12 @@ def copy(
         TooLargeError: an entry is larger than the target allows.
         StoreError: one of the stores failed.
     """
+    if progress is True:
+        with report(True, "copying") as tell:
+            return copy(source, target, namespaces, lambda _, done, total: tell(done, total), afresh=afresh)
     reader, writer = _core_of(source, "source"), _core_of(target, "target")
     chosen = None if namespaces is None else _check_names(namespaces)
-    report = None if progress is None else check_callable(progress, "progress")
+    watcher = None if progress is None or progress is False else check_callable(progress, "progress")
     check_bool(afresh, "afresh")
     if reader.engine is writer.engine:
         raise ValueError(f"source and target are the same store, {source!r}")
@@ -101,7 +105,7 @@ def copy(
     position = begin
     for name in names:
         if name >= position.namespace:
-            position = _copy_namespace(name, reader, writer, bookmark, position, report)
+            position = _copy_namespace(name, reader, writer, bookmark, position, watcher)
     bookmark.remove()
     return CopyReport(position.copied - begin.copied, begin.copied, tuple(names))
 

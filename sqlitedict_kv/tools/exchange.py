@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from sqlitedict_kv.codecs.limits import too_large
@@ -11,7 +11,10 @@ from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
 from sqlitedict_kv.engines.sqlite.administration.restore import import_records
 from sqlitedict_kv.errors import TooLargeError
+from sqlitedict_kv.operations import optional
+from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.optional import highest, require_restorable
+from sqlitedict_kv.operations.progress import Progress, Report, ignore, report
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.tools.json_lines import (
     EndOfFile,
@@ -27,8 +30,6 @@ from sqlitedict_kv.tools.json_lines import (
 
 ENTRIES_PER_PAGE = 1000
 BYTES_PER_PAGE = 4 * 2**20
-
-Progress = Callable[[int, int | None], object]
 
 
 class ImportReport(NamedTuple):
@@ -58,13 +59,18 @@ def export_lines(
         store: the store.
         namespaces: their names; None is all that have entries.
         prefix: only keys that begin with it.
-        progress: called after each page with the number of entries so far, and about how many there are.
+        progress: True shows a bar; a function is called after each page with the number of entries so far, and about
+            how many there are.
     """
-    context = store._context  # noqa: SLF001 - it goes below the codecs
+    with report(progress, "exporting") as tell:
+        yield from _export(store._context, namespaces, prefix, tell)  # noqa: SLF001 - it goes below the codecs
+
+
+def _export(context: StoreContext, namespaces: Iterable[str] | None, prefix: str, tell: Report) -> Iterator[bytes]:
     names = context.engine.namespaces(context.now()) if namespaces is None else list(namespaces)
     total = None
-    if progress is not None and not prefix:
-        total = sum(context.engine.count(name, context.now())[0] for name in names)
+    if tell is not ignore and not prefix:
+        total = optional.rows_of(context.engine, names)
     done = 0
     yield first_line()
     for name in names:
@@ -74,8 +80,7 @@ def export_lines(
             yield b"".join([write(key, record) for key, record in page])
             span = span._replace(after=page[-1][0])
             done += len(page)
-            if progress is not None:
-                progress(done, total)
+            tell(done, total)
         yield end_of_namespace(name, highest(context.engine, name))
     yield end_of_file(done)
 
@@ -98,26 +103,25 @@ def import_lines(
         lines: those of an export, without a limit on how many at a time.
         namespaces: the names of those to take, as they are in the export; None is all.
         rename: new names of namespaces, by the old ones.
-        progress: called after each page with the number of entries so far, and None.
+        progress: True shows a bar; a function is called after each page with the number of entries so far, and None.
 
     Raises:
         ValueError, TypeError: a line is not one of an export; the error says which.
         TooLargeError: an entry is larger than the store allows.
     """
-    importer = _Importer(store, None if namespaces is None else set(namespaces), dict(rename or {}), progress)
-    return importer.run(lines)
+    chosen = None if namespaces is None else set(namespaces)
+    with report(progress, "importing") as tell:
+        return _Importer(store, chosen, dict(rename or {}), tell).run(lines)
 
 
 class _Importer:
     """One run of :func:`import_lines`."""
 
-    def __init__(
-        self, store: Store, chosen: set[str] | None, rename: dict[str, str], progress: Progress | None
-    ) -> None:
+    def __init__(self, store: Store, chosen: set[str] | None, rename: dict[str, str], tell: Report) -> None:
         self._context = store._context  # noqa: SLF001 - it goes below the codecs
         self._chosen = chosen
         self._rename = rename
-        self._progress = progress
+        self._tell = tell
         self._namespace = ""
         self._page: dict[str, Record] = {}
         self._bytes = 0
@@ -182,8 +186,7 @@ class _Importer:
         self._names[self._namespace] = None
         self._written += len(self._page)
         self._page, self._bytes = {}, 0
-        if self._progress is not None:
-            self._progress(self._written, None)
+        self._tell(self._written, None)
 
     def _raise_floor(self, name: str, version: int) -> None:
         """Let keys that are created later have versions above all that the source gave."""

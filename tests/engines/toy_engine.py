@@ -77,7 +77,7 @@ class ToyEngine:
     def put(self, namespace, key, body, content_type, expires_at, now):
         return self.commit([Put(namespace, key, body, content_type, expires_at)], now)[0]
 
-    def put_many(self, edits, now):
+    def put_many(self, edits, now, advance=None):
         return dict(zip([edit.key for edit in edits], self.commit(edits, now), strict=True))
 
     def commit(self, edits, now):
@@ -134,12 +134,14 @@ class ToyEngine:
     def clear(self, namespace, now):
         self.drop(namespace, now)
 
-    def drop(self, namespace, now):
+    def drop(self, namespace, now, advance=None):
         self._refuse_if_readonly()
         with self._lock:
-            live, _ = self.count(namespace, now)
+            live, expired = self.count(namespace, now)
             for key in list(self._space(namespace)):
                 self._remove(namespace, key)
+        if advance is not None:
+            advance(live + expired)
         return live
 
     def purge_expired(self, namespace, limit, now):

@@ -184,8 +184,8 @@ class AwaitedNamespace(MutableMapping):
 
 VERBS = (
     "add", "by_age", "cas_set", "clear", "contains", "copy", "count", "decr", "delete", "delete_many", "get",
-    "get_many", "get_many_with_meta", "get_with_meta", "incr", "list", "pop", "popitem", "purge_expired", "renew",
-    "set", "set_many", "setdefault", "stats", "touch", "update",
+    "get_many", "get_many_with_meta", "get_with_meta", "incr", "largest", "list", "pop", "popitem", "purge_expired",
+    "renew", "set", "set_many", "setdefault", "stats", "touch", "update", "usage",
 )  # fmt: skip
 for name in VERBS:
     setattr(AwaitedNamespace, name, awaited(name))

@@ -9,11 +9,24 @@ from threading import get_ident
 from zlib import crc32
 
 from sqlitedict_kv.engines.crc32 import SMALL, crc32_of_large
-from sqlitedict_kv.engines.optional import CommitObserver, Quarantine
-from sqlitedict_kv.engines.protocol import Capabilities, Change, CheckReport, Decode, Edit, Figures, Put, Value
+from sqlitedict_kv.engines.optional import CommitObserver, Quarantine, RecordSummary
+from sqlitedict_kv.engines.protocol import (
+    Advance,
+    Capabilities,
+    Change,
+    CheckReport,
+    Decode,
+    Edit,
+    Figures,
+    KeyRange,
+    Put,
+    Value,
+)
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.sqlite.administration.backup import write_backup
+from sqlitedict_kv.engines.sqlite.administration.progress import counting_steps
 from sqlitedict_kv.engines.sqlite.administration.restore import restore_entries
+from sqlitedict_kv.engines.sqlite.administration.summaries import read_summaries
 from sqlitedict_kv.engines.sqlite.administration.verification import verify
 from sqlitedict_kv.engines.sqlite.checksum import EXPECTED_CRC, READ, SEAL_MASK, Row, batches, record_of
 from sqlitedict_kv.engines.sqlite.connection import AsleepError
@@ -309,9 +322,13 @@ class SQLiteEngine(SessionEngine):
         """Count what there is."""
         return super().figures(now)._replace(evicted=self._maintenance.evicted, purged=self._maintenance.purged)
 
-    def check(self, decode: Decode) -> CheckReport:
+    def summaries(self, span: KeyRange, limit: int) -> list[RecordSummary]:
+        """Return the first entries of a range without their values; see :class:`SummarizingEngine`."""
+        return read_summaries(self._database, span, limit)
+
+    def check(self, decode: Decode, advance: Advance | None = None) -> CheckReport:
         """Verify the whole store; *decode* raises a KVError for a value that cannot be read."""
-        return verify(self._database, decode)
+        return verify(self._database, decode, advance)
 
     def probe(self) -> list[str]:
         """Read and, if writes are allowed, take and leave the write lock; raise what fails."""
@@ -320,16 +337,16 @@ class SQLiteEngine(SessionEngine):
             self._database.transact(lambda _: None)
         return []
 
-    def vacuum(self) -> None:
+    def vacuum(self, advance: Advance | None = None) -> None:
         """Give the free space back to the operating system."""
         self._database.require_writable()
-        with self._database.aside() as cursor:
+        with self._database.aside() as cursor, counting_steps(cursor, advance):
             self._database.patiently(lambda: cursor.execute("VACUUM"))
         self._maintenance.checkpoint()
 
-    def backup(self, path: str) -> None:
+    def backup(self, path: str, tell: Callable[[int, int], object] | None = None) -> None:
         """Write a consistent copy to a new file."""
-        write_backup(self._database, path)
+        write_backup(self._database, path, tell)
 
     def sync(self) -> None:
         """Make all that was acknowledged survive a power cut.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from sqlitedict_kv.engines.protocol import Change, Check, Delete, Edit, Put, Touch
+from sqlitedict_kv.engines.protocol import Advance, Change, Check, Delete, Edit, Put, Touch
 from sqlitedict_kv.engines.sqlite.checksum import READ, batches, checksum, crc, is_checked, record_of, seal
 from sqlitedict_kv.engines.sqlite.maintenance import RAISE_FLOOR
 from sqlitedict_kv.engines.sqlite.session import Noted
@@ -138,16 +138,26 @@ def _key(edit: Put) -> str:
     return edit.key
 
 
-def put_rows(cursor: sqlite3.Cursor, noted: Noted, puts: Sequence[Put], now: int) -> dict[str, int]:
+def put_rows(
+    cursor: sqlite3.Cursor, noted: Noted, puts: Sequence[Put], now: int, advance: Advance | None = None
+) -> dict[str, int]:
     """Write entries of one namespace, no two of them under one key, and return their versions by key."""
     first = floor_of(cursor, puts[0].namespace) + 1
-    write_rows(cursor, UPSERT_MANY, puts, first, now)
+    write_rows(cursor, UPSERT_MANY, puts, first, now, advance)
     return {put.key: noted.get(put.key, first) for put in puts}
 
 
-def write_rows(cursor: sqlite3.Cursor, statements: Sequence[str], puts: Sequence[Put], first: int, now: int) -> None:
+def write_rows(
+    cursor: sqlite3.Cursor,
+    statements: Sequence[str],
+    puts: Sequence[Put],
+    first: int,
+    now: int,
+    advance: Advance | None = None,
+) -> None:
     """Write rows by the statement for so many; a key that is created gets the version *first*."""
     high = checksum(first, 0)
+    done = 0
     # In the order of the keys, writes to the same page come one after the other.
     for batch in batches(sorted(puts, key=_key), ENTRIES_PER_WRITE):
         values: list[object] = []
@@ -155,6 +165,9 @@ def write_rows(cursor: sqlite3.Cursor, statements: Sequence[str], puts: Sequence
             low = seal(crc(namespace, key, body, content_type, expires_at), now)
             values += (namespace, key, body, content_type, first, expires_at, now, high | low)
         cursor.execute(statements[len(batch)], values)
+        done += len(batch)
+        if advance is not None:
+            advance(done)
 
 
 def floor_of(cursor: sqlite3.Cursor, namespace: str) -> int:

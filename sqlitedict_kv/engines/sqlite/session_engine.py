@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 
 from sqlitedict_kv.engines.protocol import (
+    Advance,
     AgeRange,
     Capabilities,
     Edit,
@@ -226,11 +227,11 @@ class SessionEngine:
         edit = Put(namespace, key, body, content_type, expires_at)
         return self.put_many([edit], now)[key]
 
-    def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
+    def put_many(self, edits: Sequence[Put], now: int, advance: Advance | None = None) -> dict[str, int]:
         """Write entries with distinct keys of one namespace, all or none; return their versions."""
 
         def work(cursor: sqlite3.Cursor) -> dict[str, int]:
-            return put_rows(cursor, self._session.clear_notes(cursor), edits, now)
+            return put_rows(cursor, self._session.clear_notes(cursor), edits, now, advance)
 
         if not edits:
             return {}
@@ -283,7 +284,7 @@ class SessionEngine:
         self._session.transact(work, aside=True)
         self._wrote(1, 0, now)
 
-    def drop(self, namespace: str, now: int) -> int:
+    def drop(self, namespace: str, now: int, advance: Advance | None = None) -> int:
         """Remove every entry of a namespace in bounded batches; return how many were live."""
 
         def work(cursor: sqlite3.Cursor) -> list[tuple[str, int, int]]:
@@ -291,10 +292,13 @@ class SessionEngine:
             raise_floors(cursor, removed)
             return removed
 
-        total = 0
+        total = rows = 0
         while removed := self._session.transact(work):
             total += sum(live for _, _, live in removed)
+            rows += len(removed)
             self._wrote(1, 0, now)
+            if advance is not None:
+                advance(rows)
         return total
 
     def purge_expired(self, namespace: str | None, limit: int | None, now: int) -> int:

@@ -8,10 +8,12 @@ from typing import Any
 from zlib import crc32
 
 from sqlitedict_kv.concurrency.backoff import Backoff
-from sqlitedict_kv.engines.optional import InvalidatedMemory
+from sqlitedict_kv.engines.optional import InvalidatedMemory, RecordSummary
 from sqlitedict_kv.engines.protocol import (
+    Advance,
     Capabilities,
     CheckReport,
+    Decode,
     Delete,
     Edit,
     Figures,
@@ -33,7 +35,6 @@ from sqlitedict_kv.engines.valkey.scan import Scanner, require_order
 from sqlitedict_kv.engines.valkey.script_calls import (
     clear_call,
     commit_call,
-    count_call,
     mget_call,
     places_of,
     put_call,
@@ -134,15 +135,13 @@ class ValkeyEngine:
             for key, raw in self._scanner.walk(span, limit, now, records=True)
         ]
 
+    def summaries(self, span: KeyRange, limit: int) -> list[RecordSummary]:
+        """Return the first entries of a range without their values; see :class:`SummarizingEngine`."""
+        return self._scanner.summaries(span, limit)
+
     def count(self, namespace: str, now: int) -> tuple[int, int]:
         """Return how many entries of a namespace are live, and how many have expired."""
-        space = self._registry.known(namespace)
-        if space is None:
-            return 0, 0
-        require_order(space)
-        replies = self._link.many([count_call(shard, now) for shard in space.shards])
-        rows, expired = sum(row for row, _ in replies), sum(gone for _, gone in replies)
-        return rows - expired, expired
+        return self._scanner.count(namespace, now)
 
     def highest(self, namespace: str) -> int:
         """Return the highest version that the namespace has given so far."""
@@ -183,7 +182,7 @@ class ValkeyEngine:
         """Write one entry whatever is there and return its version: servers have no lock to wait for."""
         return self.put(edit.namespace, edit.key, edit.body, edit.content_type, edit.expires_at, now)
 
-    def put_many(self, edits: Sequence[Put], now: int) -> dict[str, int]:
+    def put_many(self, edits: Sequence[Put], now: int, _advance: Advance | None = None) -> dict[str, int]:
         """Write entries with distinct keys of one namespace, of each shard all or none; return their versions."""
         return self._put_many(edits[0].namespace, edits, 0, now) if edits else {}
 
@@ -298,11 +297,11 @@ class ValkeyEngine:
             asks = session.next()
             self._write_many([clear_call(shard, asks) for shard in space.shards], None)
 
-    def drop(self, namespace: str, now: int) -> int:
+    def drop(self, namespace: str, now: int, advance: Advance | None = None) -> int:
         """Remove every entry of a namespace in bounded batches; return how many were live."""
         self._require_writable()
         space = self._registry.known(namespace)
-        return 0 if space is None else self._remover.drop(space, now)
+        return 0 if space is None else self._remover.drop(space, now, advance)
 
     # -- what every write has in common
 
@@ -379,9 +378,9 @@ class ValkeyEngine:
             durability="servers",
         )
 
-    def check(self, decode: Callable[[str, str, bytes, str], object]) -> CheckReport:
+    def check(self, decode: Decode, advance: Advance | None = None) -> CheckReport:
         """Read everything; *decode* raises a KVError for a record that cannot be read."""
-        return self._scanner.check(decode)
+        return self._scanner.check(decode, advance)
 
     def probe(self) -> list[str]:
         """Read and, if writes are allowed, write where the registry is; raise what fails, return warnings."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlitedict_kv.engines.protocol import Keys
+from sqlitedict_kv.engines.protocol import Advance, Keys
 from sqlitedict_kv.engines.valkey.client.protocol import Call
 from sqlitedict_kv.engines.valkey.idempotency import RequestSessions
 from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
@@ -30,16 +30,19 @@ class Remover:
         self._written: dict[str, int] = {}  # entries of each namespace since it was purged last
         self.purged = 0  # expired entries, by this process
 
-    def drop(self, space: Space, now: int) -> int:
+    def drop(self, space: Space, now: int, advance: Advance | None = None) -> int:
         """Remove every entry of a namespace; return how many were live."""
         if not space.layout.ordered:
             return sum(self._drop_unordered(shard) for shard in space.shards)
-        total = 0
+        total = rows = 0
         for shard in space.shards:
             removed = ROWS_PER_BATCH
             while removed:
                 removed, live = self._remove(shard, ROWS_PER_BATCH, now, expired=False)
                 total += live
+                rows += removed
+                if advance is not None:
+                    advance(rows)
         return total
 
     def _drop_unordered(self, shard: Shard) -> int:

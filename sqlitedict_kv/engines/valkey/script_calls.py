@@ -11,8 +11,8 @@ from sqlitedict_kv.engines.valkey.client.protocol import Call
 from sqlitedict_kv.engines.valkey.key_range import bounds_of
 from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
 from sqlitedict_kv.engines.valkey.resolve import Concrete, Failed, Guarded
-from sqlitedict_kv.engines.valkey.scripts import CLEAR, COMMIT, COUNT, PAGE, PUT_MANY, REMOVE, SCAN
-from sqlitedict_kv.engines.valkey.value_format import pack
+from sqlitedict_kv.engines.valkey.scripts import CLEAR, COMMIT, COUNT, HEADS, PAGE, PUT_MANY, REMOVE, SCAN
+from sqlitedict_kv.engines.valkey.value_format import LONGEST_HEAD, pack
 
 RequestSession = tuple[bytes, bytes]  # of the thread, and the number of its request
 
@@ -48,6 +48,12 @@ def places_of(space: Space, keys: Sequence[bytes], *, together: bool) -> list[Pl
 def mget_call(place: Places) -> Call:
     """Return the call that reads entries."""
     return Call(place.slot, None, (b"MGET", *place.names), writes=False)
+
+
+def heads_call(place: Places) -> Call:
+    """Return the call that reads the sizes and the headers of entries."""
+    parts = (b"%d" % len(place.names), *place.names, b"%d" % LONGEST_HEAD)
+    return Call(place.slot, HEADS, parts, writes=False)
 
 
 def whole(shard: Shard) -> bytes:

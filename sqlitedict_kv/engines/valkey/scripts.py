@@ -335,3 +335,10 @@ return redis.call('HGET', KEYS[1], ARGV[1])
 SCAN = Script.of("""
 return redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])
 """)
+
+# KEYS: entries. ARGV: how many of their first bytes to return. Returns the size and those bytes of each.
+HEADS = Script.of("""
+local heads = {}
+for i, name in ipairs(KEYS) do heads[i] = {redis.call('STRLEN', name), redis.call('GETRANGE', name, 0, ARGV[1] - 1)} end
+return heads
+""")

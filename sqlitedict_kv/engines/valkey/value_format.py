@@ -20,6 +20,7 @@ from __future__ import annotations
 import struct
 from zlib import crc32
 
+from sqlitedict_kv.engines.optional import RecordSummary
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import CorruptStoreError, DamagedEntryError, TooLargeError
 
@@ -45,6 +46,7 @@ TYPES = (
 NUMBERS = {name: number for number, name in enumerate(TYPES) if name}
 HEADER_SIZE = HEADER.size
 TYPE_AT = HEADER_SIZE - 1
+LONGEST_HEAD = HEADER_SIZE + LENGTH.size + 255  # bytes before the body, with the longest name of a content type
 unpack_header = HEADER.unpack_from
 
 
@@ -93,6 +95,22 @@ def record_of(namespace: str, key: str, raw: bytes, crc: int) -> Record:
         return Record(raw[HEADER_SIZE:], TYPES[number], version, expires_at or None, updated_at)
     content_type, body = _named(namespace, key, raw, number)
     return Record(body, content_type, version, expires_at or None, updated_at)
+
+
+def summary_of(namespace: str, key: str, size: int, head: bytes) -> RecordSummary:
+    """Return what is known of an entry by its first bytes and the size of its string; its checksum is not looked at.
+
+    Raises:
+        DamagedEntryError: this library did not write it.
+    """
+    if len(head) < HEADER_SIZE or head[0] != FORMAT:
+        raise _damaged(namespace, key, head)
+    _, version, _, updated_at, expires_at, number = unpack_header(head)
+    start, content_type = HEADER_SIZE, TYPES[number] if 0 < number < len(TYPES) else ""
+    if not content_type:
+        content_type, _ = _named(namespace, key, head, number)
+        start += LENGTH.size + len(content_type.encode())
+    return RecordSummary(key, size - start, content_type, version, expires_at or None, updated_at)
 
 
 def _named(namespace: str, key: str, raw: bytes, number: int) -> tuple[str, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from sqlitedict_kv.engines.protocol import CheckReport, Decode
+from sqlitedict_kv.engines.protocol import Advance, CheckReport, Decode
 from sqlitedict_kv.engines.sqlite.checksum import is_checked, record_of
 from sqlitedict_kv.engines.sqlite.database import Database
 from sqlitedict_kv.errors import CorruptStoreError, KVError, NotKeptHereError
@@ -19,7 +19,7 @@ CHECK_ROWS = 200
 LOWEST_ROWID = -(2**63)
 
 
-def verify(database: Database, decode: Decode) -> CheckReport:
+def verify(database: Database, decode: Decode, advance: Advance | None = None) -> CheckReport:
     """Read everything; *decode* raises a KVError for a value that cannot be read."""
     report = _Report()
     try:
@@ -38,6 +38,8 @@ def verify(database: Database, decode: Decode) -> CheckReport:
                     break
                 last = batch[-1][-1]
                 report.look_at(batch, decode)
+                if advance is not None:
+                    advance(report.entries)
     except CorruptStoreError as error:
         report.problems.append(str(error))
     return CheckReport(not report.problems, report.entries, report.unchecked, tuple(report.problems))
