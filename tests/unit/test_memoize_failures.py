@@ -28,6 +28,7 @@ from sqlitedict_kv import (
 )
 from sqlitedict_kv.concurrency.shared_errors import copy_error
 from sqlitedict_kv.namespace import Namespace
+from tests.conftest import on_shared
 from tests.support.memoizing import memoize_body
 
 FAILURES = [
@@ -57,9 +58,10 @@ def counted(store, result=lambda x: [x], **options):
     return load, calls
 
 
-@pytest.fixture
-def store(make_store, path):
-    return make_store(path)
+@pytest.fixture(params=["file"])
+def engine(request):
+    """What the stores are on, where a test does not say more."""
+    return request.param
 
 
 @pytest.fixture
@@ -85,6 +87,7 @@ def broken(monkeypatch):
 # -- results that cannot be kept
 
 
+@on_shared
 def test_a_result_that_no_codec_keeps_is_returned_with_one_warning_that_names_its_type(store):
     load, calls = counted(store, lambda x: Odd())
     with pytest.warns(UserWarning, match=r"the result of load\(1\) is returned and not kept.*Odd") as caught:
@@ -140,6 +143,7 @@ def test_unstorable_raise_makes_an_error_of_a_result_that_cannot_be_kept(make_st
     assert load.cache_info().unstorable == 2
 
 
+@on_shared
 @pytest.mark.parametrize("nothing", [0, 0.0])
 def test_a_ttl_function_that_returns_0_returns_the_result_and_does_not_keep_it(store, nothing):
     load, calls = counted(store, ttl=lambda result: nothing if result == [1] else 60)
@@ -155,6 +159,7 @@ def test_a_ttl_function_that_returns_0_returns_the_result_and_does_not_keep_it(s
 # -- entries that do not decode
 
 
+@on_shared
 def test_an_entry_that_does_not_decode_is_computed_again_counted_and_logged_once(store, caplog):
     load, calls = counted(store)
     for number in (1, 2):
@@ -171,6 +176,7 @@ def test_an_entry_that_does_not_decode_is_computed_again_counted_and_logged_once
     assert load.cache_info().hits == 1
 
 
+@on_shared
 def test_an_entry_that_does_not_decode_is_computed_again_for_tasks_and_where_it_is_refreshed(store, clock):
     calls = []
 
@@ -189,6 +195,7 @@ def test_an_entry_that_does_not_decode_is_computed_again_for_tasks_and_where_it_
     assert load.cache_info().undecodable == 1
 
 
+@on_shared
 def test_undecodable_raise_passes_the_error_on(store):
     load, calls = counted(store, undecodable="raise")
     load(1)
@@ -226,6 +233,7 @@ def test_an_entry_that_does_not_decode_is_computed_on_a_store_that_is_read_only(
         load(2)
 
 
+@on_shared
 def test_an_exception_and_a_stale_copy_that_do_not_decode_are_none(store, clock):
     fails = [LookupError("first")]
 
@@ -259,6 +267,7 @@ def _spoil(store, key):
 # -- storage that fails
 
 
+@on_shared
 @pytest.mark.parametrize("kind", FAILURES)
 @pytest.mark.parametrize("verb", ["get", "add", "get_with_meta"])
 def test_a_call_survives_each_failure_of_the_storage_at_each_step(store, broken, caplog, kind, verb):
@@ -274,6 +283,7 @@ def test_a_call_survives_each_failure_of_the_storage_at_each_step(store, broken,
     assert load.cache_info().storage_errors >= 3
 
 
+@on_shared
 def test_a_result_is_returned_if_the_storage_fails_after_it_was_computed(store, monkeypatch):
     load, calls = counted(store)
 
@@ -291,6 +301,7 @@ def test_a_result_is_returned_if_the_storage_fails_after_it_was_computed(store, 
     assert load.peek(1) is None
 
 
+@on_shared
 def test_the_function_s_own_error_is_raised_even_if_it_is_one_of_the_storage(store):
     error = UnreachableError("of the function")
 
@@ -305,6 +316,7 @@ def test_the_function_s_own_error_is_raised_even_if_it_is_one_of_the_storage(sto
     assert load.cache_info().storage_errors == 0
 
 
+@on_shared
 def test_the_error_of_the_function_is_raised_if_the_storage_fails_too(store, broken):
     def fail(x):
         raise LookupError("of the function")
@@ -315,6 +327,7 @@ def test_the_error_of_the_function_is_raised_if_the_storage_fails_too(store, bro
         load(1)
 
 
+@on_shared
 def test_on_error_raise_passes_the_failure_on(store, broken):
     load, calls = counted(store, on_error="raise")
     for verb in ("get", "add"):
@@ -324,6 +337,7 @@ def test_on_error_raise_passes_the_failure_on(store, broken):
     assert calls == []
 
 
+@on_shared
 def test_a_store_that_is_closed_raises(store):
     load, calls = counted(store)
     store.close()
@@ -346,6 +360,7 @@ def test_a_call_on_a_file_that_others_lock_or_took_away_returns_its_result(make_
     path.with_suffix(".gone").rename(path)
 
 
+@on_shared
 def test_refresh_and_calls_of_tasks_survive_too(store, broken):
     calls = []
 
@@ -367,6 +382,7 @@ def test_refresh_and_calls_of_tasks_survive_too(store, broken):
     assert load.cache_info().storage_errors == 3
 
 
+@on_shared
 def test_callers_that_come_while_the_storage_fails_share_one_computation(store, broken):
     begun, end = threading.Semaphore(0), threading.Event()
 
@@ -413,6 +429,7 @@ def test_an_asynchronous_store_survives_too(path):
 # -- what waiters share
 
 
+@on_shared
 def test_each_waiter_gets_its_own_copy_of_an_exception(store):
     begun, end = threading.Semaphore(0), threading.Event()
 
