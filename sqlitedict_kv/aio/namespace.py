@@ -19,6 +19,7 @@ from sqlitedict_kv.memoization.result_store import (
     lease_namespace,
     note_namespace,
 )
+from sqlitedict_kv.memoization.result_writer import ResultWriter
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import Defaults
@@ -26,7 +27,6 @@ from sqlitedict_kv.operations.prepare import collect
 from sqlitedict_kv.operations.progress import Progress
 from sqlitedict_kv.operations.read_modify_write import Verbs
 from sqlitedict_kv.operations.type_variables import K, V
-from sqlitedict_kv.transaction import Transaction
 from sqlitedict_kv.validation import (
     DEFAULT,
     Default,
@@ -69,7 +69,7 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
             id(lazy),
             awaited.sync_namespace,
             LazyNamespace(lazy, lease_namespace(self._name), Defaults(None, None)),
-            lambda: Transaction(lazy.open().context.with_codecs(codecs)),
+            lambda: ResultWriter(lazy.open().context.with_codecs(codecs), self._name, lease_namespace(self._name)),
             lazy.clock,
             codecs,
             defaults.ttl,

@@ -279,8 +279,11 @@ class Flow:
     ) -> Steps[Outcome]:
         try:
             self._results.counters.computed += 1
-            with lease.kept(self._driver.owner()):
+            lease.keep_renewing(self._driver.owner())
+            try:
                 value = yield Invoke(self._function, args, kwargs)
+            finally:
+                lease.stop_renewing()
         except Exception as error:
             stale = yield from self._try(lease.key, Blocking(partial(fail, lease, error)), FAILED, spared=error)
             if stale is FAILED:

@@ -36,9 +36,8 @@ class FormerResults:
                 entry = self._place.results.get_with_meta(former)
                 if entry is None or (ttl := self._left(entry.meta.expires_at)) == 0:
                     continue
-                with self._place.atomic() as tx:
-                    results = tx.ns(self._place.results.name)
-                    results.set(key, entry.value, ttl=ttl, content_type=entry.meta.content_type)
+                writer = self._place.writer()
+                writer.commit([writer.results.put(key, entry.value, ttl, entry.meta.content_type)])
                 self._place.results.delete_many([former])
                 return entry.value
         return DEFAULT

@@ -9,6 +9,7 @@ from sqlitedict_kv.codecs.annotations import return_annotation
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.lease import LeaseSpace
 from sqlitedict_kv.engines.protocol import Layout
+from sqlitedict_kv.memoization.result_writer import ResultWriter
 from sqlitedict_kv.validation import DEFAULT, check_namespace
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class ResultStore(NamedTuple):
         store: the identity of the store in this process.
         results: the namespace of the results.
         leases: the namespace of the leases.
-        atomic: returns a transaction on both, as Store.atomic does.
+        writer: returns what writes to both in one step; it may open the store.
         clock: returns the Unix time in seconds.
         codecs: encode the results.
         ttl: how long a result lives where memoize is not told.
@@ -74,7 +75,7 @@ class ResultStore(NamedTuple):
     store: int
     results: ResultSpace
     leases: ResultSpace
-    atomic: Callable[[], Any]
+    writer: Callable[[], ResultWriter]
     clock: Callable[[], float]
     codecs: Codecs
     ttl: float | None = None

@@ -173,26 +173,19 @@ class Results:
 
     def _write(self, lease: Lease, value: Any, ttl: float | None) -> None:
         policy, key = self._policy, lease.key
-        with self._result_store.atomic() as tx:
-            results = self._end_lease(tx, lease)
-            results.set(key, value, ttl=ttl, content_type=policy.content_type)
-            if policy.stale_if_error is not None and ttl is not None:
-                longer = ttl + policy.stale_if_error
-                results.set(STALE_MARK + key, value, ttl=longer, content_type=policy.content_type)
-            if policy.cache_exceptions:
-                results.delete(EXCEPTION_MARK + key)
+        writer = self._result_store.writer()
+        edits = [writer.release(key, lease.version), writer.results.put(key, value, ttl, policy.content_type)]
+        if policy.stale_if_error is not None and ttl is not None:
+            longer = ttl + policy.stale_if_error
+            edits.append(writer.results.put(STALE_MARK + key, value, longer, policy.content_type))
+        if policy.cache_exceptions:
+            edits.append(writer.results.delete(EXCEPTION_MARK + key))
+        writer.commit(edits)
         self._former.note_body(key)
 
-    def _end_lease(self, tx: Any, lease: Lease) -> Any:
-        """Demand in a transaction that the lease is still held, and give it back; return where to write."""
-        tx.ns(self._result_store.leases.name).delete(lease.key, version=lease.version)
-        return tx.ns(self._space.name)
-
     def _extend(self, key: str, version: int, seconds: Duration) -> None:
-        with self._result_store.atomic() as tx:
-            leases = tx.ns(self._result_store.leases.name)
-            leases.check(key, version)
-            leases.touch(key, seconds)
+        writer = self._result_store.writer()
+        writer.commit([writer.leases.check(key, version), writer.leases.touch(key, seconds)])
 
     def fail(self, lease: Lease, error: Exception) -> Any:
         """Return the expired result that stands in for one that could not be computed, or raise *error*."""
@@ -242,8 +235,9 @@ class Results:
             if again is None or (again.args, str(again)) != (error.args, str(error)):
                 self.counters.unstorable += 1
                 return
-            with self._result_store.atomic() as tx:
-                self._end_lease(tx, lease).set(EXCEPTION_MARK + lease.key, kept, ttl=ttls[0])
+            writer = self._result_store.writer()
+            put = writer.results.put(EXCEPTION_MARK + lease.key, kept, ttls[0], None)
+            writer.commit([writer.release(lease.key, lease.version), put])
         except (CodecError, TooLargeError):
             self.counters.unstorable += 1
         except ConflictError:
@@ -258,11 +252,9 @@ class Results:
     def forget(self, key: str) -> bool:
         """Remove what is kept of a key, and the lease of its computation, whose result will not be kept."""
         there = key in self._space or EXCEPTION_MARK + key in self._space
-        with self._result_store.atomic() as tx:
-            tx.ns(self._result_store.leases.name).delete(key)
-            results = tx.ns(self._space.name)
-            for marked in (key, EXCEPTION_MARK + key, STALE_MARK + key):
-                results.delete(marked)
+        writer = self._result_store.writer()
+        marked = [writer.results.delete(each) for each in (key, EXCEPTION_MARK + key, STALE_MARK + key)]
+        writer.commit([writer.leases.delete(key), *marked])
         return there
 
     def clear(self, prefix: str) -> int:

@@ -9,8 +9,10 @@ from typing import Any, Self, TypeVar, overload
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.sansio import run
 from sqlitedict_kv.engines.protocol import Edit, Value
+from sqlitedict_kv.errors import ConflictError
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
 from sqlitedict_kv.memoization.result_store import ResultStore, declare_layouts, lease_namespace, note_namespace
+from sqlitedict_kv.memoization.result_writer import ResultWriter
 from sqlitedict_kv.namespace.reader import NamespaceReader
 from sqlitedict_kv.operations.bulk_write import write_watched
 from sqlitedict_kv.operations.context import Defaults, StoreContext
@@ -20,7 +22,6 @@ from sqlitedict_kv.operations.progress import Progress
 from sqlitedict_kv.operations.read_modify_write import Verbs
 from sqlitedict_kv.operations.removal import purge
 from sqlitedict_kv.operations.type_variables import K, V
-from sqlitedict_kv.transaction import Transaction
 from sqlitedict_kv.validation import (
     DEFAULT,
     MAX_KEY_BYTES,
@@ -98,7 +99,12 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
         self, key: K, value: V, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
     ) -> int | None:
         """Write a value if the key is absent; return its version, or None if something is there."""
-        return run(self._verbs().add(key, value, ttl, content_type))
+        edit = self._edits.put(key, value, ttl, content_type, 0)
+        try:
+            (version,) = self._commit([edit])
+        except ConflictError:
+            return None
+        return version
 
     def cas_set(
         self,
@@ -307,11 +313,12 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
         results: Namespace = Namespace(context, self._name, defaults)  # whatever this view takes as keys, those are str
         leases: Namespace = Namespace(context, lease_namespace(self._name), Defaults(None, None))
         notes: Namespace = Namespace(context, note_namespace(self._name), Defaults(None, None))
+        writer = ResultWriter(context, self._name, lease_namespace(self._name))
         return ResultStore(
             id(self._engine),
             results,
             leases,
-            lambda: Transaction(context),
+            lambda: writer,
             context.clock,
             codecs,
             defaults.ttl,
