@@ -82,8 +82,7 @@ class Store(StoreAdministration):
 
     def _open(self, settings: Settings) -> None:
         engine, lru = open_engine(settings)
-        self._engine = engine
-        self._context = StoreContext(engine, settings.codecs, settings.clock, settings.max_value_bytes, lru)
+        self._share(StoreContext(engine, settings.codecs, settings.clock, settings.max_value_bytes, lru))
         address, obstacle = address_to_pickle(settings)
         self._context.origin = Origin(Store._context_at, address, settings.given, obstacle)
         if address is not None:
@@ -107,6 +106,7 @@ class Store(StoreAdministration):
 
     def _share(self, context: StoreContext) -> None:
         self._context, self._engine = context, context.engine
+        self._result_stores: dict[str, ResultStore] = {}
 
     @property
     def quarantined(self) -> Quarantine | None:
@@ -203,8 +203,11 @@ class Store(StoreAdministration):
         return Memoize(self._result_store)
 
     def _result_store(self, ns: str | None) -> ResultStore:
-        results = self.ns("memoize" if ns is None else check_namespace(ns, "ns"))
-        return results._result_store(None)  # noqa: SLF001 - a view of this store
+        name = "memoize" if ns is None else check_namespace(ns, "ns")
+        place = self._result_stores.get(name)
+        if place is None:
+            place = self._result_stores[name] = self.ns(name)._result_store(None)  # noqa: SLF001 - a view of this store
+        return place
 
     def close(self) -> None:
         """Close the file, or the connections; later calls raise StoreClosedError. Closing twice is fine."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
+from types import FunctionType
 from typing import Any
 
 from sqlitedict_kv.memoization.argument_forms import KeyFunctions, make_form
@@ -62,26 +63,26 @@ class CallKeys:
         self._bound = unbind(function)
         target = self._bound.function
         self._key = None if isinstance(key, Mapping) else key
-        self._parameters = self._all_parameters(target)
-        self._chosen = _check_choices(key, self._parameters) if isinstance(key, Mapping) else {}
         self._was = _check_names(was)
         chosen = name
         if name is None and self._bound.receiver and getattr(target, "__module__", None) is None:
             chosen = name_of_method(target, self._bound.receiver[0])
         ignored = _check_ignore(ignore)
         self.identity = FunctionIdentity(target, name=chosen, version=version, code=code, ignore=ignored)
-        self._ignored = self._check_parameters(ignored)
         self.name = self.identity.name
+        self._chosen: Mapping[str, Callable[[Any], Any]] = {}
+        self._ignored = ignored
         self._form = make_form(typed=typed, key_functions=key_functions)
-        self._slots = tuple((parameter.name, parameter.default) for parameter in self._parameters)
-        kinds = [parameter.kind for parameter in self._parameters]
-        self._variable = inspect.Parameter.VAR_POSITIONAL in kinds or inspect.Parameter.VAR_KEYWORD in kinds
-        self._positional_only = kinds.count(inspect.Parameter.POSITIONAL_ONLY)
-        self._positional = len(kinds) - kinds.count(inspect.Parameter.KEYWORD_ONLY)
         self._plain = PLAIN if typed else PLAIN_UNTYPED
         if place is not None and (name, version, code) == (None, None, None):
             self.identity.warn_of_another(place)
-        self.of = self._with_bound(self._unbound_of())
+        # What the first call can find out takes more time than all the rest of a decoration.
+        self._users: list[Callable[[KeyOf], None]] = []
+        self.of: KeyOf = self._of_first_call
+        if key is not None or ignored or not isinstance(target, FunctionType):  # or there may be errors to raise
+            self._read_parameters(target)
+            self._chosen = _check_choices(key, self._parameters) if isinstance(key, Mapping) else {}
+            self._ignored = self._check_parameters(ignored)
 
     @property
     def counts_code(self) -> bool:
@@ -106,7 +107,27 @@ class CallKeys:
         arguments = key[key.index("(") :]
         return [f"{name}{arguments}" for name in self._was]
 
+    def let_use(self, use: Callable[[KeyOf], None]) -> None:
+        """Call *use* with :attr:`of`, now and when the first call has made a quicker one."""
+        self._users.append(use)
+        use(self.of)
+
     # -- ways to a key
+
+    def _of_first_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        self._read_parameters(self._bound.function)
+        of = self.of = self._with_bound(self._unbound_of())
+        for use in self._users:
+            use(of)
+        return of(args, kwargs)
+
+    def _read_parameters(self, target: Callable[..., Any]) -> None:
+        self._parameters = self._all_parameters(target)
+        self._slots = tuple((parameter.name, parameter.default) for parameter in self._parameters)
+        kinds = [parameter.kind for parameter in self._parameters]
+        self._variable = inspect.Parameter.VAR_POSITIONAL in kinds or inspect.Parameter.VAR_KEYWORD in kinds
+        self._positional_only = kinds.count(inspect.Parameter.POSITIONAL_ONLY)
+        self._positional = len(kinds) - kinds.count(inspect.Parameter.KEYWORD_ONLY)
 
     def _unbound_of(self) -> KeyOf:
         identity = self.identity

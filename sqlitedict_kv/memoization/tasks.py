@@ -20,6 +20,7 @@ from sqlitedict_kv.concurrency.sansio import Blocking, Invoke, Steps
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.failures import READ_FAILURES
 from sqlitedict_kv.memoization.flow import Flow
+from sqlitedict_kv.memoization.quick_key import KeyOf
 from sqlitedict_kv.memoization.result_store import OffLoop
 from sqlitedict_kv.memoization.results import MISSING, Results
 from sqlitedict_kv.memoization.single_flight import Flight, SingleFlight
@@ -58,6 +59,11 @@ def _hard(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> Callab
         counters.hits += 1
         return value
 
+    def use(of: KeyOf) -> None:
+        nonlocal key_of
+        key_of = of
+
+    keys.let_use(use)
     return hard_wrapper
 
 
@@ -77,6 +83,11 @@ def _soft(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> Callab
             flow.refresh_soon(key, args, kwargs)
         return entry.value
 
+    def use(of: KeyOf) -> None:
+        nonlocal key_of
+        key_of = of
+
+    keys.let_use(use)
     return soft_wrapper
 
 
@@ -106,6 +117,11 @@ def _off_loop(
             flow.refresh_soon(key, args, kwargs)
         return found.value
 
+    def use(of: KeyOf) -> None:
+        nonlocal key_of
+        key_of = of
+
+    keys.let_use(use)
     return wrapper
 
 

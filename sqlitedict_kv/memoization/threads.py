@@ -13,6 +13,7 @@ from sqlitedict_kv.concurrency.sansio import Invoke, Steps, run
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.failures import READ_FAILURES
 from sqlitedict_kv.memoization.flow import Flow
+from sqlitedict_kv.memoization.quick_key import KeyOf
 from sqlitedict_kv.memoization.results import MISSING, Results
 from sqlitedict_kv.memoization.single_flight import Flight, SingleFlight
 
@@ -49,6 +50,11 @@ def _hard(flow: Flow, keys: CallKeys, results: Results) -> Callable[..., Any]:
         counters.hits += 1
         return value
 
+    def use(of: KeyOf) -> None:
+        nonlocal key_of
+        key_of = of
+
+    keys.let_use(use)
     return hard_wrapper
 
 
@@ -62,12 +68,17 @@ def _soft(flow: Flow, keys: CallKeys, results: Results) -> Callable[..., Any]:
         except READ_FAILURES as error:
             return run(flow.recover(key, args, kwargs, error))
         if entry is None:
-            return run(miss(key, args, kwargs))
+            return run(flow.miss(key, args, kwargs))
         counters.hits += 1
         if results.is_due(entry):
             flow.refresh_soon(key, args, kwargs)
         return entry.value
 
+    def use(of: KeyOf) -> None:
+        nonlocal key_of
+        key_of = of
+
+    keys.let_use(use)
     return soft_wrapper
 
 
