@@ -20,7 +20,7 @@ from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.concurrency.shared_errors import copy_error
 from sqlitedict_kv.engines.protocol import Edit, Put
 from sqlitedict_kv.operations.context import StoreContext
-from sqlitedict_kv.operations.optional import commit_groups, put_at_once
+from sqlitedict_kv.operations.optional import commit_groups, put_at_once_of
 
 IDLE_SECONDS = 10.0  # how long the thread stays when there is nothing to do, and keeps the store from being collected
 CALLS_PER_DELIVERY = 32  # that are made before their outcomes are delivered, if so many wait
@@ -100,6 +100,7 @@ class Worker:
         """Begin without a thread; *name* is for people, and *context* of the store that edits are committed to."""
         self._name = name
         self._context = context
+        self._put_one = put_at_once_of(context.engine)
         self._begin()
         forgets_after_fork(self)
 
@@ -252,7 +253,7 @@ class Worker:
         if len(call.edits) > 1 or type(edit) is not Put or edit.expected is not None or not self._begin_calls([call]):
             return False
         try:
-            version = put_at_once(self._context.engine, edit, self._context.now())
+            version = self._put_one(edit, self._context.now())
         except BaseException as error:
             call.settle(error)
         else:

@@ -81,7 +81,7 @@ class Keeper:
                 self._make(ticket, renewal)
 
     def _sleep(self, now: float) -> None:
-        """Wait for the next call that is due, or could be: to be woken up for a new one costs it a fifth of its time."""
+        """Wait for the next call that is due, or could be: to be woken up for it costs a call a fifth."""
         self._wakes_at = min([now + self._shortest, *(renewal.due for renewal in self._held.values())])
         self._changed.wait(self._wakes_at - now)
 

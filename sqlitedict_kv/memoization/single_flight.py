@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -93,7 +92,7 @@ class SingleFlight:
         """Begin with none."""
         self._lock = threading.Lock()
         self._by_key: dict[str, Flight] = {}
-        self._expected: Counter[str] = Counter()  # callers on their way to a flight, by key
+        self._expected: dict[object, str] = {}  # the keys of callers on their way to a flight, by ticket
         forgets_after_fork(self)
 
     def __reduce__(self) -> tuple[type[SingleFlight], tuple[()]]:
@@ -124,29 +123,32 @@ class SingleFlight:
             flight = self._by_key[key] = Flight(key, self._lock, owner)
             return flight
 
-    def expect(self, key: str) -> None:
-        """Keep a computation for a caller that looks first, and boards if nothing is there."""
-        with self._lock:
-            self._expected[key] += 1
+    def expect(self, key: str) -> object:
+        """Keep a computation for a caller that looks first, and boards if nothing is there; return its ticket."""
+        ticket = object()
+        self._expected[ticket] = key  # no lock: each hit of an AsyncStore comes here
+        return ticket
 
-    def expect_no_longer(self, key: str) -> Flight | None:
+    def expect_no_longer(self, ticket: object) -> Flight | None:
         """End :meth:`expect`; return a flight that was kept for this caller alone, and may be given up."""
+        key = self._expected.pop(ticket, None)  # before the look: who leaves counts the passengers first, then looks
+        if key is None or key not in self._by_key:
+            return None
         with self._lock:
-            self._expected[key] -= 1
-            if self._expected[key] > 0:
-                return None
-            del self._expected[key]
             flight = self._by_key.get(key)
-            if flight is None or flight.passengers:
+            if flight is None or flight.passengers or self._expects(key):
                 return None
             self._remove(flight)
             return flight
+
+    def _expects(self, key: str) -> bool:
+        return key in list(self._expected.values())
 
     def leave(self, flight: Flight) -> bool:
         """Take one passenger off; return whether none is left or expected, so that it may be given up."""
         with self._lock:
             flight.passengers -= 1
-            if flight.passengers or flight.key in self._expected:
+            if flight.passengers or self._expects(flight.key):
                 return False
             self._remove(flight)
             return True
@@ -174,4 +176,4 @@ class SingleFlight:
         """Forget the flights of the parent, whose threads are not here to land them."""
         self._lock = threading.Lock()
         self._by_key = {}
-        self._expected = Counter()
+        self._expected = {}

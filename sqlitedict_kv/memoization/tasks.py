@@ -94,13 +94,13 @@ def _soft(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> Callab
 def _off_loop(
     flow: Flow, driver: Tasks, keys: CallKeys, results: Results, off_loop: OffLoop, *, soft: bool
 ) -> Callable[..., Awaitable[Any]]:
-    key_of, counters, offload = keys.of, results.counters, driver.offload
+    key_of, counters, offload, expect = keys.of, results.counters, driver.offload, driver.flights.expect
     read: Callable[[str], Awaitable[Any]]
     read, missing = (off_loop.get_with_meta, None) if soft else (lambda key: off_loop.get(key, MISSING), MISSING)
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
-        driver.flights.expect(key)  # until it boards or has its result, nothing is given up that it would begin again
+        ticket = expect(key)  # until it boards or has its result, nothing is given up that it would begin again
         try:
             try:
                 found = await read(key)
@@ -109,7 +109,7 @@ def _off_loop(
             if found is missing:
                 return await drive(flow.miss(key, args, kwargs), offload)
         finally:
-            driver.expect_no_longer(key)
+            driver.expect_no_longer(ticket)
         counters.hits += 1
         if not soft:
             return found
@@ -170,9 +170,9 @@ class Tasks:
         if self.flights.leave(flight):
             self._give_up(flight)
 
-    def expect_no_longer(self, key: str) -> None:
+    def expect_no_longer(self, ticket: object) -> None:
         """Note that a caller has got its result or was cancelled."""
-        flight = self.flights.expect_no_longer(key)
+        flight = self.flights.expect_no_longer(ticket)
         if flight is not None:
             self._give_up(flight)
 

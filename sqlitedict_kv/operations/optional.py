@@ -144,11 +144,15 @@ def summaries(engine: Engine, span: KeyRange, limit: int) -> list[RecordSummary]
     return [RecordSummary(key, len(record.body), *record[1:]) for key, record in engine.records(span, limit, FOREVER)]
 
 
-def put_at_once(engine: Engine, edit: Put, now: int) -> int | None:
-    """Write one entry and return its version; None if that may have to wait for others: nothing was written."""
+def put_at_once_of(engine: Engine) -> Callable[[Put, int], int | None]:
+    """Return what writes one entry and returns its version; None if that may have to wait: nothing was written."""
     if has(engine, "put_at_once"):
-        return cast("GroupingEngine", engine).put_at_once(edit, now)
-    return engine.put(edit.namespace, edit.key, edit.body, edit.content_type, edit.expires_at, now)
+        return cast("GroupingEngine", engine).put_at_once
+
+    def put_at_once(edit: Put, now: int) -> int | None:
+        return engine.put(edit.namespace, edit.key, edit.body, edit.content_type, edit.expires_at, now)
+
+    return put_at_once
 
 
 def commit_groups(
