@@ -68,7 +68,7 @@ def _soft(flow: Flow, keys: CallKeys, results: Results) -> Callable[..., Any]:
         except READ_FAILURES as error:
             return run(flow.recover(key, args, kwargs, error))
         if entry is None:
-            return run(flow.miss(key, args, kwargs))
+            return run(miss(key, args, kwargs))
         counters.hits += 1
         if results.is_due(entry):
             flow.refresh_soon(key, args, kwargs)

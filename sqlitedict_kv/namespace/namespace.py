@@ -325,7 +325,7 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
             defaults.content_type,
             recoded=self._results_by,
             notes=notes,
-            change_mark=partial(change_mark, context.engine, leases.name),
+            change_mark=lambda key: change_mark(context.engine, leases.name, key),  # not the engine: it does not pickle
             successor=lambda: self._results_at(context.newer(), codecs),
         )
 
