@@ -12,6 +12,7 @@ from copy import deepcopy
 from typing import Any, Final, NamedTuple, NoReturn
 
 from sqlitedict_kv.concurrency.lease import Lease, Leases
+from sqlitedict_kv.engines.protocol import Edit
 from sqlitedict_kv.errors import CodecError, ConflictError, DecodeError, TooLargeError
 from sqlitedict_kv.memoization import kept_exceptions
 from sqlitedict_kv.memoization.call_key import CallKeys
@@ -174,7 +175,10 @@ class Results:
     def _write(self, lease: Lease, value: Any, ttl: float | None) -> None:
         policy, key = self._policy, lease.key
         writer = self._result_store.writer()
-        edits = [writer.release(key, lease.version), writer.results.put(key, value, ttl, policy.content_type)]
+        edits: list[Edit] = [
+            writer.release(key, lease.version),
+            writer.results.put(key, value, ttl, policy.content_type),
+        ]
         if policy.stale_if_error is not None and ttl is not None:
             longer = ttl + policy.stale_if_error
             edits.append(writer.results.put(STALE_MARK + key, value, longer, policy.content_type))
