@@ -33,6 +33,7 @@ from sqlitedict_kv import Codec, CodecError, DecodeError, KVError, Store
 from sqlitedict_kv.codecs.registry import BYTES, JSON, MSGPACK, TEXT, Codecs
 from sqlitedict_kv.codecs.scientific import ARROW, ARROW_PANDAS, NPY
 from tests.faults.campaign import Campaign, Round
+from tests.support.buffers import own_buffer
 
 try:
     import resource
@@ -114,22 +115,31 @@ INSERT = """
 
 
 def feed(store: Store, raw: sqlite3.Connection, inputs: list[tuple[bytes, str]], figures: Counter[str]) -> str | None:
-    """Write rows as another program does, and read them; return what was wrong."""
+    """Write rows as another program does, read them, and view them over their own memory; return what was wrong."""
     raw.execute("BEGIN")
     raw.executemany(INSERT, [(str(number), body, kind) for number, (body, kind) in enumerate(inputs)])
     raw.execute("COMMIT")
-    get = store.ns("n").get
+    get, view = store.ns("n").get, store._context.codecs.view
     for number, (body, kind) in enumerate(inputs):
         figures["inputs"] += 1
         try:
-            get(str(number))
-        except DecodeError:
-            figures["inputs that were refused"] += 1
+            worked = works(get, str(number))
+            alike = works(view, "n", str(number), own_buffer(body), kind) == worked
         except BaseException as error:
             return f"{kind}: {type(error).__name__} instead of a DecodeError, of {body[:200].hex()}"
-        else:
-            figures["inputs that worked"] += 1
+        if not alike:
+            return f"{kind}: {'refused' if worked else 'taken'} over memory of its own alone, {body[:200].hex()}"
+        figures["inputs that worked" if worked else "inputs that were refused"] += 1
     return None
+
+
+def works(read: Callable[..., Any], *arguments: object) -> bool:
+    """Return whether something is read, and not refused with the error for that."""
+    try:
+        read(*arguments)
+    except DecodeError:
+        return False
+    return True
 
 
 def ask(store: Store, generator: random.Random, figures: Counter[str]) -> str | None:

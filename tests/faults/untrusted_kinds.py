@@ -13,7 +13,8 @@ import sqlite3
 import sys
 import warnings
 from collections import Counter
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ import msgpack
 from sqlitedict_kv import CodecError, Store
 from sqlitedict_kv.codecs import builtin_kinds, bundle
 from sqlitedict_kv.codecs.registry import BUNDLE, MSGPACK
+from sqlitedict_kv.codecs.scientific import ARROW_FILE, ARROW_FILE_PANDAS
 from tests import kinds
 from tests.faults.campaign import Campaign, Round, UnavailableError
 from tests.faults.untrusted import DANGEROUS, LARGEST, feed, limit_memory, mutate
@@ -76,6 +78,7 @@ def fuzz(path: str, seed_text: str, size_text: str, sabotage: str) -> str:
         bodies = seeds(store)
         stack.enter_context(broken(sabotage))
         feed(store, raw, bodies, Counter())  # imports
+        stack.enter_context(views_of_small_values())
         sys.addaudithook(lambda event, _: seen.append(event) if event.startswith(DANGEROUS) else None)
         limit_memory()
         hurtful = json.loads(Path(path).with_name(HURTFUL).read_text(encoding="ascii"))
@@ -116,6 +119,18 @@ def broken(sabotage: str) -> Any:
     return ExitStack()
 
 
+@contextmanager
+def views_of_small_values() -> Iterator[None]:
+    """Let arrays and columns of any size be views of their buffer; the inputs are small."""
+    with ExitStack() as stack:
+        for module in ("numpy_kinds", "pandas_columns"):
+            if f"sqlitedict_kv.codecs.{module}" in sys.modules:
+                stack.enter_context(patch(f"sqlitedict_kv.codecs.{module}.SMALLEST_VIEW", 0))
+        if "sqlitedict_kv.codecs.pandas_columns" in sys.modules:
+            stack.enter_context(patch("sqlitedict_kv.codecs.pandas_columns.SMALL", 0))
+        yield
+
+
 def seeds(store: Store) -> list[tuple[bytes, str]]:
     """Return small bodies of all the kinds of values whose libraries are installed."""
     bodies = []
@@ -124,7 +139,7 @@ def seeds(store: Store) -> list[tuple[bytes, str]]:
             continue
         for sample in kinds.samples(section):
             value = sample.make()
-            for content_type in (None, MSGPACK, BUNDLE):
+            for content_type in (None, MSGPACK, BUNDLE, ARROW_FILE, ARROW_FILE_PANDAS):
                 try:
                     body, chosen = store._context.codecs.encode(value, content_type)
                 except CodecError:
