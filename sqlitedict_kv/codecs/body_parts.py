@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any, NamedTuple
+
+
+class Pieces(NamedTuple):
+    """Bytes that do not lie in a row in memory, and are made piece by piece when they are written.
+
+    Attributes:
+        size: how many bytes all of them are.
+        make: yields them in their order, from the first one at each call.
+    """
+
+    size: int
+    make: Callable[[], Iterator[bytes]]
 
 
 class BodyParts:
@@ -12,12 +25,12 @@ class BodyParts:
     It is valid as long as the value is not changed, so whoever writes it copies each piece once and sums the copy.
     """
 
-    __slots__ = ("_buffers", "_size")
+    __slots__ = ("_parts", "_size")
 
     def __init__(self, buffers: Iterable[Any]) -> None:
-        """Take what has the buffer protocol; raise TypeError or BufferError for anything else."""
-        self._buffers = tuple(map(_as_bytes, buffers))
-        self._size = sum(map(len, self._buffers))
+        """Take what has the buffer protocol, and pieces; raise TypeError or BufferError for anything else."""
+        self._parts = tuple(part if type(part) is Pieces else _as_bytes(part) for part in buffers)
+        self._size = sum(part.size if isinstance(part, Pieces) else len(part) for part in self._parts)
 
     def __len__(self) -> int:
         """Return the number of bytes."""
@@ -25,11 +38,13 @@ class BodyParts:
 
     def __iter__(self) -> Iterator[memoryview]:
         """Yield the buffers in their order, each a view of single bytes."""
-        return iter(self._buffers)
+        return chain.from_iterable(
+            map(memoryview, part.make()) if isinstance(part, Pieces) else (part,) for part in self._parts
+        )
 
     def join(self) -> bytes:
         """Return all of it as one body; this is the only copy."""
-        return b"".join(self._buffers)
+        return b"".join(self)
 
 
 def _as_bytes(buffer: Any) -> memoryview:

@@ -6,20 +6,24 @@ import ast
 import io
 import math
 import struct
+from collections.abc import Iterator
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
+from sqlitedict_kv.codecs.body_parts import Pieces
 from sqlitedict_kv.codecs.numpy_kinds import describe_dtype, own
 from sqlitedict_kv.codecs.parts import require
 from sqlitedict_kv.errors import CodecError
 
 MAGIC = b"\x93NUMPY"
 LENGTHS = {1: struct.Struct("<H"), 2: struct.Struct("<I"), 3: struct.Struct("<I")}  # of the header, by version
+PIECE = 2**18  # bytes
 MAX_HEADER = 10_000  # characters, as numpy has it: Python's parser is not made for hostile ones
 
 
-def parts(value: np.ndarray[Any, Any]) -> tuple[bytes, memoryview]:
+def parts(value: np.ndarray[Any, Any]) -> tuple[bytes, memoryview | Pieces]:
     """Return header and memory of an array in the NPY format; raise CodecError for a dtype that it cannot hold."""
     describe_dtype(value.dtype)
     header = np.lib.format.header_data_from_array_1_0(value)
@@ -31,9 +35,18 @@ def parts(value: np.ndarray[Any, Any]) -> tuple[bytes, memoryview]:
         np.lib.format.write_array_header_1_0(head, header)
     except ValueError:  # names of fields that are not Latin-1, or too many of them
         raise CodecError(f"the NPY format cannot keep the dtype {value.dtype}") from None
-    order = "F" if header["fortran_order"] else "C"
-    flat = np.asarray(value, order=order).reshape(-1, order=order)
-    return head.getvalue(), memoryview(flat.view(np.uint8))
+    order: Literal["C", "F"] = "F" if header["fortran_order"] else "C"
+    if order == "C" and not value.flags.c_contiguous:
+        return head.getvalue(), Pieces(value.nbytes, partial(_pieces, value))
+    return head.getvalue(), memoryview(value.reshape(-1, order=order).view(np.uint8))
+
+
+def _pieces(value: np.ndarray[Any, Any]) -> Iterator[bytes]:
+    """Yield the bytes of an array with gaps, or in another order, without a copy of all of it."""
+    items = max(1, PIECE // value.itemsize)
+    flags: Any = ["external_loop", "buffered", "zerosize_ok"]
+    for piece in np.nditer(value, flags, order="C", buffersize=items):
+        yield piece.tobytes()
 
 
 def decode(body: bytes | memoryview) -> np.ndarray[Any, Any]:

@@ -9,6 +9,7 @@ NOT_ALLOWED = "is not allowed in this store"
 ADVICE = {
     "generator": "keep list(...) of it",
     "memoryview": "keep bytes(...) of it",
+    "memmap": "keep numpy.asarray(...) of it",
     "Pattern": "keep its pattern and its flags",
     "dict_keys": "keep list(...) of it",
     "dict_values": "keep list(...) of it",

@@ -207,6 +207,17 @@ def test_servers_are_compared_with_plain_redis_py():
     assert [line.split(" | ")[0] for line in lines[-3:]] == ["| 1", "| 3", "| 6"]
 
 
+def test_large_values_are_compared_with_what_is_installed():
+    pytest.importorskip("numpy")
+    text = run(SCRIPT.parent / "large_values.py", "--quick").stdout
+    for verb in ("set", "get", "mapped"):
+        assert f"| {verb}, ms (CPU) | 64 kB | 1 MB | 100 arrays, 1 MB | a frame, 1 MB |" in text
+    for peer, module in {"sqlitedict_kv": "sqlite3", "joblib": "joblib", "safetensors": "safetensors"}.items():
+        assert (f"| {peer} |" in text) == (find_spec(module) is not None)
+    assert text.count("\n| goal | wanted | reached | met |") == 1
+    assert "| get, 1 MB: times np.load | ≤ 1.2 |" in text
+
+
 # -- the pictures
 
 
