@@ -10,6 +10,7 @@ import click
 from sqlitedict_kv.cli.figures import size
 from sqlitedict_kv.cli.opening import open_store
 from sqlitedict_kv.cli.parameters import complete_store, examples, store_argument
+from sqlitedict_kv.cli.progress import show_progress
 
 
 @click.command(epilog=examples("sqlitedict-kv backup app.db backups/app-$(date +%F).db"))
@@ -20,6 +21,6 @@ def command(store: str, target: str) -> None:
 
     FILE must not exist. The copy is a store like any other; 'restore' brings it back.
     """
-    with open_store(store) as opened:
-        opened.backup(target)
+    with open_store(store) as opened, show_progress("backup") as advance:
+        opened.backup(target, progress=advance)
     sys.stdout.write(f"{target}: {size(os.stat(target).st_size)}\n")

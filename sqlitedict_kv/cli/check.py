@@ -11,6 +11,7 @@ from sqlitedict_kv.cli.figures import counted
 from sqlitedict_kv.cli.opening import open_store
 from sqlitedict_kv.cli.parameters import examples, json_option, store_argument
 from sqlitedict_kv.cli.printable import printable
+from sqlitedict_kv.cli.progress import show_progress
 from sqlitedict_kv.cli.table import print_json
 
 
@@ -22,8 +23,8 @@ def command(store: str, as_json: bool) -> int:  # noqa: FBT001 - click passes by
 
     The exit status is 1 if something is. 'diagnose' tells more about a file, one that cannot be opened included.
     """
-    with open_store(store) as opened:
-        report = opened.check()
+    with open_store(store) as opened, show_progress("check") as advance:
+        report = opened.check(progress=advance)
     if as_json:
         print_json(report._asdict())
     else:

@@ -9,6 +9,7 @@ import click
 from sqlitedict_kv.cli.figures import counted
 from sqlitedict_kv.cli.opening import existing, open_store
 from sqlitedict_kv.cli.parameters import demand_consent, examples, namespace_argument, store_argument, yes_option
+from sqlitedict_kv.cli.progress import show_progress
 
 
 @click.command(epilog=examples("sqlitedict-kv drop app.db sessions", "sqlitedict-kv drop app.db sessions --yes"))
@@ -21,5 +22,6 @@ def command(store: str, namespace: str, sure: bool) -> None:  # noqa: FBT001 - c
         entries = existing(opened, namespace)
         if not sure:
             demand_consent(f"Remove {counted(len(entries))} of namespace {namespace!r}?", sure=sure)
-        removed = opened.drop(namespace)
+        with show_progress("drop") as advance:
+            removed = opened.drop(namespace, progress=advance)
     sys.stdout.write(f"{counted(removed)} removed\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 KIB = 1024
-SIZES = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 SPANS = ((86_400 * 365, "y"), (86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 MOST_PARTS = 2
 

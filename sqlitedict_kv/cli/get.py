@@ -13,15 +13,15 @@ from sqlitedict_kv.cli.value_output import value_for_json, write_bytes, write_va
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import NotKeptHereError
 from sqlitedict_kv.store import Store
-from sqlitedict_kv.tools.summaries import summary_of
+from sqlitedict_kv.tools.summaries import summary_of_record
 
 FACTS = (
     Column("key"),
-    Column("version"),
-    Column("content_type"),
     Column("size", size),
-    Column("updated", ago),
+    Column("content_type"),
+    Column("version"),
     Column("expires", from_now),
+    Column("updated", ago),
 )
 
 
@@ -57,7 +57,7 @@ def command(
         if raw:
             write_bytes(record.body)
         elif meta and not as_json:
-            print_facts(FACTS, summary_of(key, record), as_json=False)
+            print_facts(FACTS, summary_of_record(namespace, key, record)[1:], as_json=False)
         elif as_json:
             print_json(_described(opened, namespace, key, record, with_value=not meta))
         else:
@@ -84,7 +84,7 @@ def _decode(store: Store, namespace: str, key: str, record: Record) -> object:
 
 
 def _described(store: Store, namespace: str, key: str, record: Record, *, with_value: bool) -> dict[str, object]:
-    summary = summary_of(key, record)
+    summary = summary_of_record(namespace, key, record)
     return {
         "namespace": namespace,
         "key": key,

@@ -15,18 +15,19 @@ from sqlitedict_kv.cli.parameters import examples, json_option, namespace_argume
 from sqlitedict_kv.cli.printable import printable
 from sqlitedict_kv.cli.table import Column, print_json_list, print_table
 from sqlitedict_kv.namespace import Namespace
-from sqlitedict_kv.tools.summaries import Summary, walk_summaries
+from sqlitedict_kv.operations.usage import EntrySummary
+from sqlitedict_kv.tools.summaries import walk_summaries
 
 KEYS_PER_PAGE = 1000
 COLUMNS = (
     Column("key"),
-    Column("version", right=True),
-    Column("content_type"),
     Column("size", size, right=True),
-    Column("updated", ago),
+    Column("content_type"),
+    Column("version", right=True),
     Column("expires", from_now),
+    Column("updated", ago),
 )
-JSON_COLUMNS = tuple(Column(name) for name in ("key", "version", "content_type", "bytes", "updated_at", "expires_at"))
+JSON_COLUMNS = tuple(map(Column, ("key", "bytes", "content_type", "version", "expires_at", "updated_at")))
 
 
 @click.command(
@@ -85,12 +86,12 @@ def walk_keys(entries: Namespace[str, Any], prefix: str, *, reverse: bool = Fals
             return
 
 
-def _print_summaries(summaries: Iterator[Summary], *, as_json: bool) -> None:
+def _print_summaries(summaries: Iterator[EntrySummary[str]], *, as_json: bool) -> None:
     if as_json:
-        rows = ((*each[:4], iso(each.updated_at), iso(each.expires_at)) for each in summaries)
+        rows = ((*each[1:5], iso(each.expires_at), iso(each.updated_at)) for each in summaries)
         print_table(JSON_COLUMNS, rows, as_json=True)
     else:
-        print_table(COLUMNS, summaries, as_json=False)
+        print_table(COLUMNS, (each[1:] for each in summaries), as_json=False)
 
 
 def _write_raw(keys: Iterator[str]) -> None:

@@ -9,6 +9,7 @@ import click
 from sqlitedict_kv.cli.figures import counted
 from sqlitedict_kv.cli.opening import open_store
 from sqlitedict_kv.cli.parameters import examples, optional_namespace, store_argument
+from sqlitedict_kv.cli.progress import show_progress
 
 
 @click.command(epilog=examples("sqlitedict-kv purge app.db", "sqlitedict-kv purge app.db sessions --limit 10000"))
@@ -20,6 +21,6 @@ def command(store: str, namespace: str | None, limit: int | None) -> None:
 
     Programs that write to the store remove them too, a few at a time; nobody can read them in any case.
     """
-    with open_store(store, writes=True) as opened:
-        removed = (opened if namespace is None else opened.ns(namespace)).purge_expired(limit)
+    with open_store(store, writes=True) as opened, show_progress("purge") as advance:
+        removed = (opened if namespace is None else opened.ns(namespace)).purge_expired(limit, progress=advance)
     sys.stdout.write(f"{counted(removed, 'expired entry', 'expired entries')} removed\n")

@@ -10,6 +10,7 @@ import click
 from sqlitedict_kv.cli.figures import size
 from sqlitedict_kv.cli.opening import open_store
 from sqlitedict_kv.cli.parameters import examples, store_argument
+from sqlitedict_kv.cli.progress import show_progress
 
 
 @click.command(epilog=examples("sqlitedict-kv vacuum app.db"))
@@ -18,5 +19,6 @@ def command(store: str) -> None:
     """Give the free space of a file back to the system. It writes, and other writers wait meanwhile."""
     with open_store(store, writes=True) as opened:
         before = opened.stats().bytes_on_disk
-        opened.vacuum()
+        with show_progress("vacuum") as advance:
+            opened.vacuum(progress=advance)
     sys.stdout.write(f"{size(before)} before, {size(os.stat(store).st_size)} now\n")

@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlitedict_kv.operations.optional import data_version
+from sqlitedict_kv.operations.usage import EntrySummary
 from sqlitedict_kv.store import Store
-from sqlitedict_kv.tools.summaries import Summary, walk_summaries
+from sqlitedict_kv.tools.summaries import walk_summaries
 
 LOOK_AT_MARK = 0.05  # seconds between two looks whether anybody has committed
 INTERVAL = 1.0  # seconds between two looks at the entries, where nobody tells of commits
 
-Look = dict[tuple[str, str], Summary]
+Look = dict[tuple[str, str], EntrySummary[str]]
 
 
 class Changed(NamedTuple):
@@ -32,7 +33,7 @@ class Changed(NamedTuple):
     kind: str
     namespace: str
     key: str
-    summary: Summary
+    summary: EntrySummary[str]
 
 
 def watch(

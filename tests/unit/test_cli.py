@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sqlitedict_kv import Store
+from sqlitedict_kv.cli import ls, run
 from sqlitedict_kv.cli.printable import printable
 from sqlitedict_kv.cli.program import IN_ORDER
 from tests.support.command_line import PROGRAM, run_program, well
@@ -186,41 +187,6 @@ def test_what_would_control_the_terminal_is_shown_escaped(path):
     assert well("keys", path, HOSTILE, "--null").out == f"{HOSTILE}\0"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="there are pseudoterminals")
-def test_a_value_on_a_terminal_is_escaped_and_a_table_is_drawn(path):
-    with Store(path) as store:
-        store.ns("n").update(text=f"two\nlines {HOSTILE}", raw=b"\x1b[2J", tree={"a": [1]})
-    text = on_terminal("get", path, "n", "text")
-    assert "two\r\nlines evil\\x1b[31m" in text
-    assert "\x1b" not in text
-    assert on_terminal("get", path, "n", "raw") == "b'\\x1b[2J'\r\n"
-    assert on_terminal("get", path, "n", "tree").split() == ["{", '"a":', "[", "1", "]", "}"]
-    assert "──" in on_terminal("keys", path, "n", "--long")
-
-
-def on_terminal(*arguments):
-    """Return what the program writes to a terminal."""
-    import pty
-
-    leader, follower = pty.openpty()
-    program = subprocess.Popen(
-        [*PROGRAM, *map(str, arguments)], stdout=follower, stdin=follower, stderr=follower, env=environment()
-    )
-    os.close(follower)
-    written = b""
-    while True:
-        try:
-            more = os.read(leader, 65_536)
-        except OSError:  # the other side is closed
-            break
-        if not more:
-            break
-        written += more
-    os.close(leader)
-    assert program.wait(60) == 0, written
-    return written.decode()
-
-
 def test_text_that_is_printed_stays_as_it_is():
     assert printable("Grüße, 世界 🙂 \\n") == "Grüße, 世界 🙂 \\n"
     assert printable("a\tb\r\x7f\u202e\ud800") == "a\\tb\\r\\x7f\\u202e\\ud800"
@@ -231,11 +197,56 @@ def test_text_that_is_printed_stays_as_it_is():
 
 @on_places
 def test_ls_shows_the_namespaces(filled):
-    assert [row[:2] for row in well("ls", filled).rows] == [["sessions", "1"], ["users", "3"]]
-    assert [(row["namespace"], row["entries"]) for row in well("ls", filled, "--json").json] == [
-        ("sessions", 1),
-        ("users", 3),
+    assert [row[:3] for row in well("ls", filled).rows] == [["sessions", "1", "7 B"], ["users", "3", "31 B"]]
+    sessions, users = well("ls", filled, "--json").json
+    assert (sessions["namespace"], sessions["entries"], sessions["bytes"], sessions["complete"]) == (
+        "sessions",
+        1,
+        7,
+        True,
+    )
+    assert sessions["next_expiry"] > sessions["newest"]
+    assert (users["entries"], users["next_expiry"]) == (3, None)
+
+
+def test_ls_says_at_least_where_it_could_not_look_at_all_entries_in_time(path, monkeypatch, capsys):
+    with Store(path) as store:
+        store.ns("a")["k"] = 1
+        store.ns("many").set_many({f"key{number:05}": number for number in range(10_000)})
+    monkeypatch.setattr(ls, "DEADLINE", 0.0)
+    assert run(["ls", str(path), "--json"]) == 0
+    a, many = json.loads(capsys.readouterr().out)
+    assert (a["complete"], a["entries"]) == (True, 1)
+    assert (many["complete"], many["entries"]) == (False, 10_000)  # counted by an index
+    assert many["bytes"] < 38_890
+    monkeypatch.setattr(ls, "QUICKLY_COUNTED", 0)
+    run(["ls", str(path)])
+    assert "many\t≥ " in capsys.readouterr().out
+    run(["ls", str(path), "--exact"])
+    assert "many\t10,000\t38.0 KiB" in capsys.readouterr().out
+
+
+@on_places
+def test_usage_counts_everything(filled):
+    usage = well("usage", filled, "--json").json
+    assert (usage["entries"], usage["bytes"], usage["complete"]) == (4, 38, True)
+    assert usage["by_content_type"]["application/octet-stream"] == {"entries": 1, "bytes": 7}
+    assert usage["namespaces"]["users"]["bytes"] == 31
+    rows = well("usage", filled).rows
+    assert [row[:3] for row in rows] == [["users", "3", "31 B"], ["sessions", "1", "7 B"], ["(total)", "4", "38 B"]]
+    assert [row[:2] for row in well("usage", filled, "users").rows] == [["users", "3"]]
+    assert well("usage", filled, "--types").rows[0] == ["application/json", "3", "31 B"]
+
+
+@on_places
+def test_top_lists_the_largest_entries(filled):
+    assert [row[:3] for row in well("top", filled, "-n", "2").rows] == [
+        ["users", "ada", "14 B"],
+        ["users", "bob", "12 B"],
     ]
+    (largest,) = well("top", filled, "sessions", "--json").json
+    assert (largest["key"], largest["bytes"], largest["version"] > 0) == ("token", 7, True)
+    assert run_program("top", filled, "missing").code == 3
 
 
 @on_places
@@ -245,8 +256,8 @@ def test_keys_are_listed_in_order(filled):
     assert well("keys", filled, "users", "--prefix", "b", "--json").json == ["bob"]
     (row,) = well("keys", filled, "sessions", "--long").rows
     assert row[0] == "token"
-    assert row[2:4] == ["application/octet-stream", "7 bytes"]
-    assert row[5].startswith("in 23h") or row[5].startswith("in 1d")
+    assert row[1:3] == ["7 B", "application/octet-stream"]
+    assert row[4].startswith(("in 23h", "in 1d"))
     (row,) = well("keys", filled, "sessions", "-l", "--json").json
     assert row["bytes"] == 7
     assert row["expires_at"].endswith("Z")
