@@ -49,7 +49,7 @@ class BodyParts:
 
 def _as_bytes(buffer: Any) -> memoryview:
     view = memoryview(buffer)
-    if view.ndim == 1 and view.itemsize == 1 and view.c_contiguous:
+    if view.format == "B" and view.ndim == 1 and view.c_contiguous:
         return view
     try:
         return view.cast("B")

@@ -181,3 +181,11 @@ def test_parts_may_have_any_format_and_gaps():
     body = BodyParts([array[::2], np.zeros((2, 3)), np.zeros((0, 3)), b""])
     assert body.join() == array[::2].tobytes() + bytes(48)
     assert len(body) == 58
+
+
+def test_each_part_of_each_kind_of_value_is_a_view_of_single_bytes(samples):
+    codecs = codecs_of(files_above=0)
+    for sample in samples:
+        body, _ = codecs.encode_parts(sample.make())
+        for part in parts_of(body):
+            assert (type(part), part.format, part.ndim) == (memoryview, "B", 1), sample.name
