@@ -37,6 +37,11 @@ class AsyncKeyedNamespace(AsyncNamespace[K, V]):
         super().__init__(lazy, name, defaults)
         self._key_type = key_type
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as other namespaces do, with the type of the keys."""
+        make, arguments = super().__reduce__()
+        return make, (*arguments, self._key_type)
+
     @property
     def sync_namespace(self) -> Namespace[Any, Any]:
         """The same namespace for code that may block; it opens the store."""

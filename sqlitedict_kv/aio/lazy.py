@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from sqlitedict_kv.aio.worker import EDITS_PER_GROUP, Worker, WorkerCall
 from sqlitedict_kv.codecs.registry import Codecs
@@ -15,7 +16,8 @@ from sqlitedict_kv.engines.protocol import Edit, Layout
 from sqlitedict_kv.errors import StoreClosedError
 from sqlitedict_kv.namespace import Namespace, NamespaceReader
 from sqlitedict_kv.operations import optional
-from sqlitedict_kv.operations.context import Defaults, StoreContext
+from sqlitedict_kv.operations.context import Defaults, Origin, StoreContext
+from sqlitedict_kv.options import Settings, StoreOptions, address_to_pickle, check_options
 from sqlitedict_kv.store import Store
 
 T = TypeVar("T")
@@ -68,6 +70,7 @@ class LazyStore:
         codecs: its codecs.
         clock: returns the Unix time in seconds.
         opened: the open store; None before it is open.
+        origin: by which it is pickled.
     """
 
     def __init__(self, make_store: Callable[[], Store], label: str, codecs: Codecs, clock: Callable[[], float]) -> None:
@@ -77,6 +80,7 @@ class LazyStore:
         forgets_after_fork(self)
         self._closed = False
         self._layouts: dict[str, Layout] = {}  # of namespaces, asked for before the store was open
+        self.origin: Origin | None = None
         self.label = label
         self.codecs = codecs
         self.clock = clock
@@ -93,8 +97,29 @@ class LazyStore:
         opened = OpenStore(store)
         context = opened.context
         lazy = cls(lambda: store, context.engine.label, context.codecs, context.clock)
-        lazy.opened = opened
+        lazy.opened, lazy.origin = opened, context.origin
         return lazy
+
+    @classmethod
+    def of(cls, settings: Settings) -> LazyStore:
+        """Return one for checked arguments of a store."""
+        lazy = cls(partial(Store._of, settings), settings.label, settings.codecs, settings.clock)  # noqa: SLF001 - its other face
+        address, obstacle = address_to_pickle(settings)
+        lazy.origin = Origin(Store._context_at, address, settings.given, obstacle)  # noqa: SLF001 - likewise
+        if address is not None:
+            NEWEST_LAZY[address] = lazy
+        return lazy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the address and the options of the store; raise TypeError where that is not possible."""
+        if self.origin is None:
+            raise TypeError(f"a view of {self.label} cannot be pickled, for what it is part of cannot be")
+        return lazy_at, self.origin.arguments()
+
+    def newer(self) -> LazyStore | None:
+        """Return a store that was made later at the same address, None if there is none."""
+        newest = None if self.origin is None or self.origin.path is None else NEWEST_LAZY.get(self.origin.path)
+        return None if newest is self else newest
 
     async def open_for_task(self) -> OpenStore:
         """Return the open store."""
@@ -124,6 +149,8 @@ class LazyStore:
 
     async def close(self) -> None:
         """Close the store behind the writes that were asked for; one that was never opened is not made for that."""
+        for name in [name for name, lazy in UNPICKLED.items() if lazy is self]:
+            UNPICKLED.pop(name, None)
         if self.opened is None:
             await in_thread(self._shut)
         if self.opened is not None:
@@ -132,6 +159,25 @@ class LazyStore:
     def _shut(self) -> None:
         with self._lock:  # another thread may open it just now
             self._closed = self.opened is None
+
+
+# The newest of each address that can be pickled, and those that came out of a pickle, as long as they are used.
+NEWEST_LAZY: WeakValueDictionary[str, LazyStore] = WeakValueDictionary()
+UNPICKLED: WeakValueDictionary[tuple[str, str], LazyStore] = WeakValueDictionary()
+
+
+def lazy_at(address: str, options: StoreOptions) -> LazyStore:
+    """Return a store that was pickled, which this process opens once as long as it is used."""
+    name = address, repr(sorted(options.items()))
+    lazy = UNPICKLED.get(name)
+    if lazy is None:
+        lazy = UNPICKLED[name] = LazyStore.of(check_options(address, options, "AsyncStore"))
+    return lazy
+
+
+def unpickle_view(cls: Any, lazy: LazyStore, name: str, defaults: tuple[Any, Any, Any], *more: Any) -> Any:
+    """Return a view that was pickled; *more* are further arguments of its class."""
+    return cls(lazy, name, Defaults.of(lazy.codecs, *defaults), *more)
 
 
 class LazyNamespace(Namespace):
@@ -147,6 +193,10 @@ class LazyNamespace(Namespace):
         self._lazy = lazy
         self._name = name
         self._defaults = defaults
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the store's address and options, with the name and the defaults."""
+        return unpickle_view, (type(self), self._lazy, self._name, self._defaults.as_arguments())
 
     def __getattr__(self, slot: str) -> Any:
         """Fill the slots, of which one is empty."""

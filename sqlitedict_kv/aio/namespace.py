@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar, overload
 
-from sqlitedict_kv.aio.lazy import LazyNamespace
+from sqlitedict_kv.aio.lazy import LazyNamespace, LazyStore
 from sqlitedict_kv.aio.reader import AsyncNamespaceReader
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.async_driver import drive
@@ -78,7 +78,12 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
             self._results_by,
             LazyNamespace(lazy, note_namespace(self._name), Defaults(None, None)),
             change_mark=lambda key: optional.change_mark(lazy.open().context.engine, lease_namespace(self._name), key),
+            successor=lambda: self._results_at(lazy.newer(), codecs),
         )
+
+    def _results_at(self, lazy: LazyStore | None, codecs: Codecs) -> ResultStore | None:
+        """Return where memoize keeps results in the store of *lazy*, if that is one."""
+        return None if lazy is None else AsyncNamespace(lazy, self._name, self._defaults)._results_by(codecs)  # noqa: SLF001 - its own
 
     async def set(
         self, key: K, value: V, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None

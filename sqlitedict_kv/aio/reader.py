@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar, overload
 
-from sqlitedict_kv.aio.lazy import LazyNamespace, LazyStore, OpenStore
+from sqlitedict_kv.aio.lazy import LazyNamespace, LazyStore, OpenStore, unpickle_view
 from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.engines.protocol import KeyRange
 from sqlitedict_kv.engines.record import Record
@@ -52,6 +52,10 @@ class AsyncNamespaceReader(Generic[K, V]):
         self._name = check_namespace(name)
         self._defaults = defaults
         self._bound: _Bound | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the store's address and options, with the name and the defaults."""
+        return unpickle_view, (type(self), self._lazy, self._name, self._defaults.as_arguments())
 
     @property
     def name(self) -> str:

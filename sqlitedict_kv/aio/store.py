@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
@@ -57,16 +56,23 @@ class AsyncStore:
             OpenError: (when it is opened) the path cannot be opened as a store; its subclasses say why.
         """
         settings = check_options(path, options, type(self).__name__)
-        make_store = partial(Store._of, settings)  # noqa: SLF001 - its other face
-        self._lazy = LazyStore(make_store, settings.label, settings.codecs, settings.clock)
+        self._lazy = LazyStore.of(settings)
 
     @classmethod
     def over(cls, store: Store) -> Self:
         """Return the asynchronous face of a store that is open; both may be used at the same time."""
         if not isinstance(store, Store):
             raise TypeError(f"store must be a Store, not {type(store).__name__}")
+        return cls._around(LazyStore.over(store))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as address and options; a store in memory, or with a password in its address, raises TypeError."""
+        return type(self)._around, (self._lazy,)  # noqa: SLF001 - its own
+
+    @classmethod
+    def _around(cls, lazy: LazyStore) -> Self:
         face = cls.__new__(cls)
-        face._lazy = LazyStore.over(store)  # noqa: SLF001 - a second way to make one
+        face._lazy = lazy  # noqa: SLF001 - a third way to make one
         return face
 
     @property

@@ -99,6 +99,11 @@ class Codecs:
     def _with(self, catalog: Catalog) -> Codecs:
         return Codecs(self._custom, self._kinds, self._limit, catalog=catalog, files_above=self._files_above)
 
+    @property
+    def annotation(self) -> Any:
+        """The type that a view declares for its values, None if none is."""
+        return None
+
     def unchecked(self) -> Codecs:
         """Return these codecs without the check of a view; they allow the same classes."""
         return self
@@ -263,6 +268,11 @@ class CheckedCodecs(Codecs):
         self._compiled = False
         self.decoders = {kept_as: partial(self._decode_with, decode) for kept_as, decode in self.decoders.items()}
         self.views = {kept_as: partial(self._decode_with, view) for kept_as, view in self.views.items()}
+
+    @property
+    def annotation(self) -> Any:
+        """The type that the view declares for its values."""
+        return self._annotation
 
     def unchecked(self) -> Codecs:
         """Return these codecs without the check of the view."""

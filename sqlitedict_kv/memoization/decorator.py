@@ -259,7 +259,7 @@ def _decorated(function: Callable[..., Any], keys: CallKeys, results: Results, p
         setattr(wrapper, verb.__name__, verb)
     wrapper._call_keys = keys  # noqa: SLF001 - for functions that close over this one
     if results.off_loop is not None:
-        tasks.let_await(wrapper, ("peek", "forget", "cache_clear"), results.off_loop)
+        tasks.let_await(wrapper, ("peek", "forget", "cache_clear"), results)
     return wrapper
 
 

@@ -56,11 +56,11 @@ class Results:
         self._keys = keys
         self.counters = MemoizeCounters()
         self.failures = Failures(policy, self.counters)
-        self.off_loop = place.off_loop
         self._use(place)
 
     def _use(self, place: ResultStore) -> None:
         self._result_store = place
+        self.off_loop = place.off_loop
         self._space = place.results
         self.leases = Leases(place.leases, self._policy.lease, self._extend)
         self.get = place.results.get

@@ -8,7 +8,7 @@ the others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from functools import partial, wraps
 from typing import Any
@@ -21,7 +21,6 @@ from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.failures import READ_FAILURES
 from sqlitedict_kv.memoization.flow import Flow
 from sqlitedict_kv.memoization.quick_key import KeyOf
-from sqlitedict_kv.memoization.result_store import OffLoop
 from sqlitedict_kv.memoization.results import MISSING, Results
 from sqlitedict_kv.memoization.single_flight import Flight, SingleFlight
 
@@ -30,14 +29,14 @@ def decorate(
     function: Callable[..., Any], keys: CallKeys, results: Results, flights: SingleFlight, *, soft: bool
 ) -> Any:
     """Return *function* with its results kept; *soft* is whether they are refreshed before they expire."""
-    driver = Tasks(flights, results.off_loop)
+    driver = Tasks(flights, results)
     flow = Flow(function, keys, results, flights, driver)
 
     async def refresh(*args: Any, **kwargs: Any) -> Any:
         return await drive(flow.refresh(args, kwargs), driver.offload)
 
     if results.off_loop is not None:
-        call = _off_loop(flow, driver, keys, results, results.off_loop, soft=soft)
+        call = _off_loop(flow, driver, keys, results, soft=soft)
     else:
         call = (_soft if soft else _hard)(flow, driver, keys, results)
     wrapper: Any = wraps(function)(call)
@@ -92,22 +91,25 @@ def _soft(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> Callab
 
 
 def _off_loop(
-    flow: Flow, driver: Tasks, keys: CallKeys, results: Results, off_loop: OffLoop, *, soft: bool
+    flow: Flow, driver: Tasks, keys: CallKeys, results: Results, *, soft: bool
 ) -> Callable[..., Awaitable[Any]]:
-    key_of, counters, offload, expect = keys.of, results.counters, driver.offload, driver.flights.expect
-    read: Callable[[str], Awaitable[Any]]
-    read, missing = (off_loop.get_with_meta, None) if soft else (lambda key: off_loop.get(key, MISSING), MISSING)
+    key_of, counters, expect = keys.of, results.counters, driver.flights.expect
+    missing = None if soft else MISSING
+    read = _reader(results, soft=soft)
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
+        nonlocal read
         ticket = expect(key)  # until it boards or has its result, nothing is given up that it would begin again
         try:
             try:
                 found = await read(key)
             except READ_FAILURES as error:
-                return await drive(flow.recover(key, args, kwargs, error), offload)
+                result = await drive(flow.recover(key, args, kwargs, error), driver.offload)
+                read = _reader(results, soft=soft)  # another one if the store was closed and opened again
+                return result
             if found is missing:
-                return await drive(flow.miss(key, args, kwargs), offload)
+                return await drive(flow.miss(key, args, kwargs), driver.offload)
         finally:
             driver.expect_no_longer(ticket)
         counters.hits += 1
@@ -125,19 +127,33 @@ def _off_loop(
     return wrapper
 
 
+def _reader(results: Results, *, soft: bool) -> Callable[[str], Awaitable[Any]]:
+    """Return what awaits an entry, or a value."""
+    off_loop = results.off_loop
+    assert off_loop is not None
+    if soft:
+        return off_loop.get_with_meta
+    get = off_loop.get
+    return lambda key: get(key, MISSING)
+
+
 class Tasks:
     """The driver of tasks: each computation is a task of its own, and all callers await it."""
 
-    def __init__(self, flights: SingleFlight, off_loop: OffLoop | None) -> None:
+    def __init__(self, flights: SingleFlight, results: Results) -> None:
         """Drive the flow of one function."""
         self.flights = flights
-        self._reads_on_loop = off_loop is None
-        self.offload = in_thread if off_loop is None else off_loop.in_thread
+        self._results = results
         self._tasks: dict[Flight, asyncio.Task[Any]] = {}  # a loop holds its tasks by weak references only
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle without tasks, which stay in their process."""
         return {**self.__dict__, "_tasks": {}}
+
+    def offload(self, function: Callable[[], Any]) -> Coroutine[Any, Any, Any]:
+        """Return what a function returns that may block."""
+        off_loop = self._results.off_loop
+        return in_thread(function) if off_loop is None else off_loop.in_thread(function)
 
     def launch(self, flight: Flight, steps: Steps[Any]) -> Steps[Any]:
         """Compute in a task, and wait for it."""
@@ -184,7 +200,7 @@ class Tasks:
 
     def read(self, function: Callable[[], Any]) -> Any:
         """Read on the loop, if that is allowed."""
-        return Invoke(function) if self._reads_on_loop else Blocking(function)
+        return Invoke(function) if self._results.off_loop is None else Blocking(function)
 
     async def _ride(self, flight: Flight, computation: asyncio.Task[Any]) -> Any:
         """Wait for a computation that goes on if this caller is cancelled and another waits."""
@@ -216,15 +232,17 @@ async def _happened(arrival: asyncio.Future[None], seconds: float) -> bool:
     return bool(done)
 
 
-def let_await(wrapper: Any, verbs: Iterable[str], off_loop: OffLoop) -> None:
+def let_await(wrapper: Any, verbs: Iterable[str], results: Results) -> None:
     """Make verbs of a decorated function, which may block, into ones that are awaited."""
     for name in verbs:
-        setattr(wrapper, name, _awaited(getattr(wrapper, name), off_loop))
+        setattr(wrapper, name, _awaited(getattr(wrapper, name), results))
 
 
-def _awaited(verb: Callable[..., Any], off_loop: OffLoop) -> Callable[..., Awaitable[Any]]:
+def _awaited(verb: Callable[..., Any], results: Results) -> Callable[..., Awaitable[Any]]:
     @wraps(verb)
     async def asynchronous(*args: Any, **kwargs: Any) -> Any:
+        off_loop = results.off_loop
+        assert off_loop is not None
         return await off_loop.in_thread(partial(verb, *args, **kwargs))
 
     return asynchronous

@@ -36,7 +36,8 @@ class KeyedNamespace(Namespace[K, V]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as other namespaces do, with the type of the keys."""
-        return type(self), (self._context, self._name, self._defaults, self._key_type)
+        make, arguments = super().__reduce__()
+        return make, (*arguments, self._key_type)
 
     def _text(self, key: object) -> Any:
         return self._key_type.encode(key)

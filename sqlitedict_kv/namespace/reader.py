@@ -59,7 +59,7 @@ class NamespaceReader(NamespaceOverview[K], Mapping[K, V]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as the store's address and options, with the name and the defaults."""
-        return type(self), (self._context, self._name, self._defaults)
+        return unpickle_view, (type(self), self._context, self._name, self._defaults.as_arguments())
 
     # -- reading
 
@@ -276,3 +276,8 @@ class NamespaceReader(NamespaceOverview[K], Mapping[K, V]):
     def __ror__(self, other: Mapping[Any, Any]) -> dict[Any, Any]:
         """Return a plain dict of both, this one's values winning."""
         return {**other, **self.copy()} if isinstance(other, Mapping) else NotImplemented
+
+
+def unpickle_view(cls: Any, context: StoreContext, name: str, defaults: tuple[Any, Any, Any], *more: Any) -> Any:
+    """Return a view that was pickled; *more* are further arguments of its class."""
+    return cls(context, name, Defaults.of(context.codecs, *defaults), *more)

@@ -250,6 +250,10 @@ class Defaults(NamedTuple):
         chosen = check_content_type(content_type, codecs)
         return cls(check_ttl(ttl), chosen, None if kind is None else codecs.typed(check_type(kind), checked=True))
 
+    def as_arguments(self) -> tuple[float | None, str | None, Any]:
+        """Return what :meth:`of` makes the same of, given the codecs of the store: codecs do not pickle."""
+        return self.ttl, self.content_type, None if self.codecs is None else self.codecs.annotation
+
     def apply(self, context: StoreContext) -> StoreContext:
         """Return the context of the view."""
         return context if self.codecs is None else context.with_codecs(self.codecs)
