@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Protocol, runtime_checkable
 from weakref import WeakValueDictionary
@@ -73,25 +73,26 @@ class Leases:
         self.seconds = seconds
         self.extend = extend
 
-    def take(self, key: str, *, after_failure: bool = True) -> Lease | None:
+    def take(self, key: str, *, after_failure: bool = True, owner: Owner | None = None) -> Lease | None:
         """Return a new lease, None while another owner has one.
 
-        That of an owner that failed, or that is gone, is free *after_failure*.
+        That of an owner that failed, or that is gone, is free *after_failure*. One of this process is gone if *owner*
+        is, even if an interrupt keeps this call from returning; None is one that is never taken for gone.
         """
-        token = _new_token()
-        version = self.space.add(key, token, ttl=self.seconds, content_type=JSON)
+        lease = Lease(self, key, owner)
+        version = self.space.add(key, lease.token, ttl=self.seconds, content_type=JSON)
         if version is None and after_failure:
             entry = self.space.get_with_meta(key)
             if entry is None or (entry.value is not None and not is_abandoned(entry.value)):
                 return None
             with suppress(ConflictError):
-                version = self.space.cas_set(key, token, entry.meta.version, ttl=self.seconds, content_type=JSON)
-        return None if version is None else Lease(self, key, token, version)
+                version = self.space.cas_set(key, lease.token, entry.meta.version, ttl=self.seconds, content_type=JSON)
+        return None if version is None else lease.begin(version)
 
-    def seize(self, key: str) -> Lease:
+    def seize(self, key: str, owner: Owner | None = None) -> Lease:
         """Return a new lease, also if another owner has one: what that one computes is not new enough."""
-        token = _new_token()
-        return Lease(self, key, token, self.space.set(key, token, ttl=self.seconds, content_type=JSON))
+        lease = Lease(self, key, owner)
+        return lease.begin(self.space.set(key, lease.token, ttl=self.seconds, content_type=JSON))
 
     def is_held(self, key: str) -> bool:
         """Return whether there is a lease, or one that was marked as failed and has not ended."""
@@ -113,20 +114,29 @@ class Lease:
         key: the key of the entry.
         token: the value of the entry, which no other lease has.
         version: the version of the entry, larger than that of every earlier owner. To renew a lock raises it.
-        owner: what the lease is renewed for; None if it is not.
+        owner: what has it; None if that is not known.
     """
 
     __slots__ = ("__weakref__", "_leases", "_ticket", "key", "owner", "space", "token", "version")
 
-    def __init__(self, leases: Leases, key: str, token: str, version: int) -> None:
-        """Describe what :class:`Leases` wrote."""
+    def __init__(self, leases: Leases, key: str, owner: Owner | None) -> None:
+        """Describe what :class:`Leases` is about to write.
+
+        It is known in this process before it is in the store, where it may stay if an interrupt comes.
+        """
         self._leases = leases
         self.space = leases.space
-        self.token = token  # a new one for each lease, so that it is never another's whatever happened to the file
+        self.token = _new_token()  # so that it is never another's, whatever happened to the file
         self._ticket: object = None
-        self.owner: Owner | None = None
+        self.owner = owner
         self.key = key
+        self.version = 0
+        _held.by_token[self.token] = self
+
+    def begin(self, version: int) -> Lease:
+        """Note the version with which it was written, and return it."""
         self.version = version
+        return self
 
     def owned(self) -> bool:
         """Return whether the lease has not ended yet; it asks the store."""
@@ -184,27 +194,18 @@ class Lease:
         with suppress(ConflictError):
             self.space.cas_set(self.key, None, self.version, ttl=self._leases.seconds, content_type=JSON)
 
-    def keep_renewing(self, owner: Owner) -> None:
-        """Renew it from a background thread while *owner* is alive, until that is stopped."""
-        self.owner = owner
-        _held.by_token[self.token] = self
-        self._ticket = KEEPER.hold(self.renew, self._leases.seconds / RENEWALS_PER_LEASE, owner.is_alive)
+    def keep_renewing(self) -> None:
+        """Renew it from a background thread while its owner is alive, until that is stopped."""
+        self._ticket = KEEPER.hold(self.renew, self._leases.seconds / RENEWALS_PER_LEASE, self._is_wanted)
 
     def stop_renewing(self) -> None:
         """End what :meth:`keep_renewing` began."""
         if self._ticket is not None:
             KEEPER.drop(self._ticket)
-            self._ticket = self.owner = None
-            _held.by_token.pop(self.token, None)
+            self._ticket = None
 
-    @contextmanager
-    def kept(self, owner: Owner) -> Iterator[None]:
-        """Renew the lease for as long as the block takes and *owner* is alive."""
-        self.keep_renewing(owner)
-        try:
-            yield
-        finally:
-            self.stop_renewing()
+    def _is_wanted(self) -> bool:
+        return self.owner is None or self.owner.is_alive()
 
     def _current(self) -> int | None:
         """Return the version of the entry if it is still ours."""
@@ -213,7 +214,7 @@ class Lease:
 
 
 class _Held:
-    """The leases that this process renews, by token."""
+    """The leases of this process, by token, while anything refers to them."""
 
     def __init__(self) -> None:
         self.forget_after_fork()
@@ -222,18 +223,19 @@ class _Held:
     def forget_after_fork(self) -> None:
         """Hold none: the leases are the parent's."""
         self.by_token: WeakValueDictionary[str, Lease] = WeakValueDictionary()
+        self.mark = os.urandom(4).hex()  # in each token: another interpreter in this process has leases of its own
 
 
 _held = _Held()
 
 
 def leases_held_here() -> list[Lease]:
-    """Return the leases that this process renews."""
+    """Return the leases of this process."""
     return list(_held.by_token.values())
 
 
 def lease_held_here(token: str) -> Lease | None:
-    """Return the lease with a token, if this process renews it."""
+    """Return the lease with a token, if it is of this process."""
     return _held.by_token.get(token)
 
 
@@ -241,10 +243,15 @@ def is_abandoned(token: str) -> bool:
     """Return whether the owner of a lease is known to be gone: its process, or in this process its thread or task."""
     lease = _held.by_token.get(token)
     if lease is None:
-        return is_gone(token.rpartition("-")[0])
-    owner = lease.owner
-    return owner is not None and not owner.is_alive()
+        # One of ours that nothing refers to any more was left behind by an interrupt.
+        return token.startswith(_beginning()) or is_gone(token.rpartition("-")[0])
+    return lease.owner is not None and not lease.owner.is_alive()
+
+
+def _beginning() -> str:
+    """Return how the tokens of this process begin."""
+    return f"{identity()}-{_held.mark}"
 
 
 def _new_token() -> str:
-    return f"{identity()}-{os.urandom(12).hex()}"
+    return f"{_beginning()}{os.urandom(12).hex()}"

@@ -22,6 +22,12 @@ def identity() -> str:
     return _known["text"]
 
 
+def identity_of(pid: int) -> str | None:
+    """Return the identity of another process on this machine, None if it is not known."""
+    start = _start_of(pid)
+    return None if start is None or _machine() == UNKNOWN else f"{_machine()}.{pid}.{start}"
+
+
 def is_gone(text: str) -> bool:
     """Return whether the process of an identity was on this machine, and does not run any more."""
     machine, _, process = text.partition(".")

@@ -19,8 +19,17 @@ from weakref import WeakKeyDictionary
 from sqlitedict_kv.concurrency.owners import Carrier, Owner
 
 # Frames of these at the top of a stack say what the thread or the task waits for.
-WAITING_MODULES = ("threading", "concurrent", "asyncio", "multiprocessing", "queue", "selectors")
+WAITING_MODULES = ("threading", "concurrent", "asyncio", "multiprocessing", "queue", "selectors", "subprocess")
 MOST_OBJECTS = 10_000  # of one container that are looked at
+
+# Methods of processes that return when these have ended.
+PROCESS_WAITS = {
+    ("multiprocessing.process", "join"),
+    ("subprocess", "wait"),
+    ("subprocess", "communicate"),
+    ("asyncio.subprocess", "wait"),
+    ("asyncio.subprocess", "communicate"),
+}
 
 # Functions of the standard library that chain one future to another, in which they are closed over.
 CHAINS = ("_call_check_cancel", "_outer_done_callback")
@@ -54,42 +63,57 @@ def waiting(carrier: Carrier, work: Work) -> Iterator[None]:
 def find_cycle(carrier: Carrier, work: Work) -> list[str] | None:
     """Return the keys of the cycle that the wait of *carrier* for *work* closes, None if there is none."""
     owner = work.owner
-    return None if owner is None else _Search(carrier).path(owner.carrier, (work.key,))
+    if owner is None:
+        return None
+    nodes = _Search().walk(owner.carrier, (work.key,))
+    return next((list(keys) for node, keys in nodes if node is carrier), None)
+
+
+def depends_on(carrier: Carrier, other: Carrier) -> bool:
+    """Return whether *carrier* cannot go on, or end, before *other* does."""
+    return any(node is other for node, _ in _Search().walk(carrier))
+
+
+def waited_for(carrier: Carrier) -> Iterator[Any]:
+    """Yield the threads, tasks, futures and processes without which *carrier* cannot go on; it is the first."""
+    return (node for node, _ in _Search().walk(carrier))
+
+
+def frames_of(thread: threading.Thread) -> Iterator[FrameType]:
+    """Yield the frames of a thread, the innermost first."""
+    return _frames(sys._current_frames().get(thread.ident or 0))  # noqa: SLF001 - the only way to them
 
 
 class _Search:
     """One walk through the graph."""
 
-    def __init__(self, goal: Carrier) -> None:
-        self._goal = goal
+    def __init__(self) -> None:
         self._seen: set[int] = set()
         self._kept: list[Any] = []  # so that no id is used again during the walk
         self._stacks = sys._current_frames()  # noqa: SLF001 - the only way to them
         self._threads = {thread.ident: thread for thread in threading.enumerate()}
         self._runners: dict[Any, threading.Thread] | None = None
 
-    def path(self, start: Any, keys: tuple[str, ...]) -> list[str] | None:
-        """Return the keys that are waited for on the way from *start* to the goal."""
+    def walk(self, start: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[Any, tuple[str, ...]]]:
+        """Yield what *start* waits for, directly or not, and the keys that are waited for on the way there."""
         waiting: list[tuple[Any, tuple[str, ...]]] = [(start, keys)]
         while waiting:
             node, keys = waiting.pop()
-            if node is self._goal:
-                return list(keys)
             if id(node) in self._seen:
                 continue
             self._seen.add(id(node))
             self._kept.append(node)
+            yield node, keys
             noted = _waits.get(node) if isinstance(node, threading.Thread) or _is_task(node) else None
             if noted is not None and noted.owner is not None:
                 waiting.append((noted.owner.carrier, (*keys, noted.key)))
             waiting.extend((other, keys) for other in self._blockers(node))
-        return None
 
     def _blockers(self, node: Any) -> Iterable[Any]:
         """Return what *node* waits for, as its stack tells."""
         if isinstance(node, threading.Thread):
             frames = list(_frames(self._stacks.get(node.ident or 0)))
-            return [*_waited_for(frames), *_loops_run_for(frames)]
+            return [*_waited_for(frames), *_loops_run_for(frames), *_jobs_managed_by(node)]
         if _is_task(node):
             return self._blockers_of_task(node)
         runner = self._runner(node)
@@ -173,6 +197,8 @@ def _waited_for(frames: Iterable[FrameType]) -> list[Any]:
         values = dict(frame.f_locals)
         if _may_end(module, frame.f_code.co_name, values):
             return []
+        if (frame.f_globals["__name__"], frame.f_code.co_name) in PROCESS_WAITS:
+            found.append(values.get("self"))
         found.extend(waitable for value in values.values() for waitable in _waitables(value))
     return found
 
@@ -182,6 +208,11 @@ def _loops_run_for(frames: Iterable[FrameType]) -> Iterator[Any]:
     for frame in frames:
         if frame.f_code.co_name == "run_until_complete" and frame.f_globals.get("__name__") == "asyncio.base_events":
             yield frame.f_locals.get("future")
+
+
+def _jobs_managed_by(thread: threading.Thread) -> list[Any]:
+    """Return the futures without which the thread that manages a pool of processes does not end."""
+    return [item.future for item in list(getattr(thread, "pending_work_items", {}).values())]
 
 
 def _may_end(module: str, function: str, values: dict[str, Any]) -> bool:

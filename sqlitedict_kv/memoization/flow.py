@@ -20,6 +20,7 @@ from sqlitedict_kv.errors import DecodeError, KVError, ReadOnlyError, StoreClose
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.failures import STORAGE_FAILURES
 from sqlitedict_kv.memoization.lease_wait import LeaseWait
+from sqlitedict_kv.memoization.process_note import ProcessNote
 from sqlitedict_kv.memoization.results import MISSING, Results, Shared, shared
 from sqlitedict_kv.memoization.single_flight import KEPT, Flight, SingleFlight
 
@@ -126,7 +127,8 @@ class Flow:
 
     def refresh_soon(self, key: str, args: Args, kwargs: Kwargs) -> None:
         """Compute a result again in the background, unless somebody does already."""
-        if key in self._flights:
+        under_way = self._flights.get(key)
+        if under_way is not None and not self._end_if_left(under_way):
             return
         flight, first = self._flights.board(key, self._driver.owner())
         if first:
@@ -152,14 +154,17 @@ class Flow:
 
     def _watch(self, flight: Flight, carrier: Carrier) -> None:
         """Look whether the wait for a flight can end; if its owner is gone, let those who wait compute."""
-        owner = flight.owner
-        if owner is None:
-            return
-        if not owner.is_alive():
-            self._flights.close(flight)
-            flight.land()
-        elif (cycle := find_cycle(carrier, flight)) is not None:
+        if not self._end_if_left(flight) and (cycle := find_cycle(carrier, flight)) is not None:
             raise deadlock(cycle)
+
+    def _end_if_left(self, flight: Flight) -> bool:
+        """Land a flight that an interrupt, or the end of a loop, has left under way; return whether it was one."""
+        owner = flight.owner
+        if owner is None or owner.is_alive():
+            return False
+        self._flights.close(flight)
+        flight.land()
+        return True
 
     def _refuse_own(self, flight: Flight, carrier: Carrier) -> None:
         """Raise at once if the very thread or task that computes is to wait."""
@@ -180,12 +185,17 @@ class Flow:
             error = raised
             raise
         finally:  # also after an interrupt or a cancellation: then the others look, and one of them computes
-            flight.land(shared(outcome, self._flights.close(flight)), error)
+            try:
+                flight.land(shared(outcome, self._flights.close(flight)), error)
+            except BaseException:  # an interrupt that came right here
+                self._flights.close(flight)
+                flight.land()
+                raise
         return value
 
     def _obtain(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
         """Compute, or wait for the process that does."""
-        start = Blocking(partial(self._results.start, key), undo=_give_back)
+        start = Blocking(partial(self._results.start, key, self._driver.owner()), undo=_give_back)
         while True:
             lease, value = yield from self._try(key, start, (None, FAILED))
             if lease is not None:
@@ -212,9 +222,9 @@ class Flow:
             raise
         yield from self._withdraw(wait)
 
-    def _withdraw(self, wait: LeaseWait) -> Steps[None]:
-        if wait.noted:
-            yield Blocking(wait.withdraw)
+    def _withdraw(self, notes: LeaseWait | ProcessNote) -> Steps[None]:
+        if notes.is_written:
+            yield Blocking(notes.withdraw)
 
     def _look_at_holder(self, key: str, wait: LeaseWait) -> Steps[None]:
         look = self._driver.read(partial(self._results.leases.holder, key))
@@ -259,7 +269,8 @@ class Flow:
         return value, Shared(value)
 
     def _recompute(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
-        seize = Blocking(lambda: (self._results.leases.seize(key), MISSING), undo=_give_back)
+        owner = self._driver.owner()
+        seize = Blocking(lambda: (self._results.leases.seize(key, owner), MISSING), undo=_give_back)
         lease, _ = yield from self._try(key, seize, (None, FAILED))
         if lease is None:
             return (yield from self._compute_unkept(args, kwargs))
@@ -269,7 +280,8 @@ class Flow:
         with self._results.in_background(key):
             if (yield self._driver.read(partial(self._results.leases.is_held, key))):
                 return None, KEPT
-            lease, _ = yield Blocking(lambda: (self._results.start_refresh(key), MISSING), undo=_give_back)
+            owner = self._driver.owner()
+            lease, _ = yield Blocking(lambda: (self._results.start_refresh(key, owner), MISSING), undo=_give_back)
             if lease is not None:
                 return (yield from self._compute(lease, args, kwargs, self._results.fail_refresh))
         return None, KEPT
@@ -279,11 +291,7 @@ class Flow:
     ) -> Steps[Outcome]:
         try:
             self._results.counters.computed += 1
-            lease.keep_renewing(self._driver.owner())
-            try:
-                value = yield Invoke(self._function, args, kwargs)
-            finally:
-                lease.stop_renewing()
+            value = yield from self._invoke(lease, args, kwargs)
         except Exception as error:
             stale = yield from self._try(lease.key, Blocking(partial(fail, lease, error)), FAILED, spared=error)
             if stale is FAILED:
@@ -296,6 +304,25 @@ class Flow:
             raise
         finish = Blocking(partial(self._results.finish, lease, value))
         return value, (yield from self._try(lease.key, finish, Shared(value)))
+
+    def _invoke(self, lease: Lease, args: Args, kwargs: Kwargs) -> Steps[Any]:
+        """Call the function, and let others know meanwhile that and how it goes on."""
+        note = ProcessNote(lease, self._results.leases.seconds)
+        try:
+            lease.keep_renewing()
+            note.keep()
+            try:
+                value = yield Invoke(self._function, args, kwargs)
+            finally:
+                lease.stop_renewing()
+                note.stop()
+        except GeneratorExit:  # nothing can be called any more; the note ends by itself
+            raise
+        except BaseException:
+            yield from self._withdraw(note)
+            raise
+        yield from self._withdraw(note)
+        return value
 
     def _try(self, key: str, request: Any, otherwise: Any = FAILED, *, spared: Exception | None = None) -> Steps[Any]:
         """Return what a step in the store gives, or *otherwise* if the storage fails and calls survive that.
@@ -317,7 +344,7 @@ def deadlock(keys: Sequence[str]) -> RuntimeError:
     if len(names) == 1:
         return RuntimeError(
             f"{names[0]} needs its own result: the function calls itself with the same arguments, directly or in a "
-            f"thread or task that it waits for, or is memoized twice in the same place"
+            f"thread, task or process that it waits for, or is memoized twice in the same place"
         )
     return RuntimeError(
         f"{' and '.join(names)} wait for each other's results: each is computed by a call that needs the other"

@@ -12,6 +12,7 @@ from copy import deepcopy
 from typing import Any, Final, NamedTuple, NoReturn
 
 from sqlitedict_kv.concurrency.lease import Lease, Leases
+from sqlitedict_kv.concurrency.owners import Owner
 from sqlitedict_kv.engines.protocol import Edit
 from sqlitedict_kv.errors import CodecError, ConflictError, DecodeError, TooLargeError
 from sqlitedict_kv.memoization import kept_exceptions
@@ -95,9 +96,9 @@ class Results:
                 raise
             return default
 
-    def start(self, key: str) -> tuple[Lease | None, Any]:
+    def start(self, key: str, owner: Owner) -> tuple[Lease | None, Any]:
         """Return the lease to compute, or the result that came meanwhile; neither while another computes."""
-        lease = self.leases.take(key)
+        lease = self.leases.take(key, owner=owner)
         # Look again, lease in hand: since the caller looked, its last owner may have written and gone. Without
         # this, a result would be computed twice every now and then.
         try:
@@ -113,9 +114,9 @@ class Results:
             lease = None
         return lease, value
 
-    def start_refresh(self, key: str) -> Lease | None:
+    def start_refresh(self, key: str, owner: Owner) -> Lease | None:
         """Return the lease to compute in the background, None if that is not needed any more."""
-        lease = self.leases.take(key, after_failure=False)
+        lease = self.leases.take(key, after_failure=False, owner=owner)
         if lease is None:
             return None
         try:
