@@ -79,7 +79,7 @@ def cached(ticks):
     with ExitStack() as stack:
 
         def make(url, staleness=None):
-            engine = stack.enter_context(closing(ValkeyEngine(connect(url, timeout=1))))
+            engine = stack.enter_context(closing(ValkeyEngine(connect(url, timeout=20))))
             return engine, InvalidatedLRU(engine, 1_000_000, staleness, clock=ticks)
 
         yield make

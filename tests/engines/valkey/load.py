@@ -215,6 +215,18 @@ def assert_versions_grow(tolds):
 
 
 @contextmanager
+def hurried(client, seconds=0.4):
+    """Let the calls of a store or of a link, none of which is answered, give up soon.
+
+    Outside of the block they have the time that calls need on a busy machine.
+    """
+    link = getattr(getattr(client, "sync_store", client), "_engine", client)
+    link = getattr(link, "_link", link)
+    with patch.object(link, "_timeout", seconds):
+        yield
+
+
+@contextmanager
 def giving_up(refusals=3):
     """Let a call give up when servers refused it a number of times, however long that takes them."""
     pause = Retry._pause

@@ -27,6 +27,7 @@ from sqlitedict_kv.errors import (
     UnreachableError,
 )
 from tests.conftest import redis_binary
+from tests.engines.valkey.load import hurried
 from tests.engines.valkey.lossy import Lossy
 from tests.support.servers import free_ports
 
@@ -335,21 +336,21 @@ def test_connections_that_ended_while_they_were_idle_are_not_noticed(shared_valk
 
 def test_a_server_that_hangs_leaves_the_outcome_of_a_write_unknown(start_server, link_to):
     server = start_server()
-    link = link_to(server.url, timeout=0.4)
+    link = link_to(server.url)
     server.pause()
     try:
-        with pytest.raises(UnreachableError):
+        with hurried(link), pytest.raises(UnreachableError):
             link.one(read(b"GET", b"k"))
-        with pytest.raises(UnreachableError):
+        with hurried(link), pytest.raises(UnreachableError):
             link.many([read(b"GET", b"k")] * 2)
     finally:
         server.resume()
     assert link.one(read(b"GET", b"k")) is None
     server.pause()
     try:
-        with pytest.raises(OutcomeUnknownError) as raised:
+        with hurried(link), pytest.raises(OutcomeUnknownError) as raised:
             link.one(write(b"SET", b"k", b"hidden"))
-        with pytest.raises((OutcomeUnknownError, UnreachableError)):
+        with hurried(link), pytest.raises((OutcomeUnknownError, UnreachableError)):
             link.many([write(b"SET", b"k", b"hidden")] * 2)
     finally:
         server.resume()
@@ -359,12 +360,12 @@ def test_a_server_that_hangs_leaves_the_outcome_of_a_write_unknown(start_server,
 
 def test_a_killed_server_leaves_nothing_written_once_nobody_answers(start_server, link_to):
     server = start_server()
-    link = link_to(server.url, timeout=0.3)
+    link = link_to(server.url)
     server.kill()
 
-    with pytest.raises(KVError):  # the first connection was open, so nobody knows of it
+    with hurried(link), pytest.raises(KVError):  # the first connection was open, so nobody knows of it
         link.one(write(b"SET", b"k", b"v"))
-    with pytest.raises(UnreachableError, match="nothing was written"):
+    with hurried(link), pytest.raises(UnreachableError, match="nothing was written"):
         link.one(write(b"SET", b"k", b"v"))
     server.start()
     assert link.one(write(b"SET", b"k", b"v")) == b"OK"
@@ -405,7 +406,7 @@ def test_a_script_that_runs_for_long_is_waited_for(start_server, link_to):
 
 def test_a_write_that_no_replica_confirms_says_so(start_server, link_to):
     server = start_server()
-    link = link_to(server.url, timeout=0.3, confirm=1)
+    link = link_to(server.url, timeout=3, confirm=1)
 
     with pytest.raises(NotConfirmedError, match="0 of 1"):
         link.one(write(b"SET", b"k", b"v"))
@@ -429,7 +430,7 @@ def test_a_replica_that_hangs_does_not_confirm(start_server, link_to):
     primary = start_server()
     replica = start_server("--replicaof", f"127.0.0.1 {primary.port}")
     link_to(primary.url, timeout=20, confirm=1).one(write(b"SET", b"k", b"v"))
-    link = link_to(primary.url, timeout=0.5, confirm=1)
+    link = link_to(primary.url, timeout=3, confirm=1)
 
     replica.pause()
     try:

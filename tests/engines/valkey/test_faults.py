@@ -22,7 +22,7 @@ from sqlitedict_kv import (
 from sqlitedict_kv.engines.valkey import namespaces
 from sqlitedict_kv.engines.valkey.client.retry import Retry
 from tests.conftest import redis_binary
-from tests.engines.valkey.load import NAMESPACE, Load, giving_up
+from tests.engines.valkey.load import NAMESPACE, Load, giving_up, hurried
 from tests.faults.crew import Crew
 from tests.support.servers import HOST, certificates, until
 
@@ -245,18 +245,20 @@ def test_a_server_that_hangs_for_less_than_the_timeout_costs_only_time(server, m
 
 
 def test_a_server_that_hangs_for_longer_is_an_error_and_a_late_request_is_executed_once(server):
-    with Store(server.url, timeout=1) as store:
+    with Store(server.url) as store:
         ns = store.ns(NAMESPACE)
         ns["count"] = 1
         ns.add("early", 1)  # which brings the script
         server.pause()
-        with pytest.raises(OutcomeUnknownError, match="read before you write again"):
+        with hurried(store), pytest.raises(OutcomeUnknownError, match="read before you write again"):
             ns.add("late", 1)
-        with pytest.raises(UnreachableError):
+        with hurried(store), pytest.raises(UnreachableError):
             ns.get("count")
-        with pytest.raises(UnreachableError, match="nothing was written"):  # there is no connection to send it by
+        # There is no connection to send it by.
+        with hurried(store), pytest.raises(UnreachableError, match="nothing was written"):
             ns.set("count", 2)
-        health = store.healthcheck()
+        with hurried(store):
+            health = store.healthcheck()
         assert not health.ok
         assert "no server answered" in health.problem
         server.resume()

@@ -11,6 +11,7 @@ from sqlitedict_kv.engines.valkey import idempotency
 from sqlitedict_kv.engines.valkey.client.connect import connect
 from sqlitedict_kv.engines.valkey.keyspace import Keyspace, space_of
 from sqlitedict_kv.engines.valkey.script_calls import clear_call, commit_call, put_call, remove_call
+from tests.engines.valkey.load import hurried
 from tests.engines.valkey.lossy import Lossy
 
 NOW = 1_700_000_000_000
@@ -100,11 +101,11 @@ def test_a_plain_write_is_not_repeated_over_the_write_of_another(users, lossy, s
 
 
 def test_a_write_that_nobody_answers_is_of_unknown_outcome(lossy, request):
-    with Store(f"valkey://127.0.0.1:{lossy.port}?prefix={request.node.name[:60]}", timeout=0.3) as store:
+    with Store(f"valkey://127.0.0.1:{lossy.port}?prefix={request.node.name[:60]}") as store:
         users = store.ns("users")
         users["ada"] = 1
         lossy.lose_replies = 10**6
-        with pytest.raises(OutcomeUnknownError, match="read before you write again"):
+        with hurried(store), pytest.raises(OutcomeUnknownError, match="read before you write again"):
             users["ada"] = 2
         lossy.lose_replies = 0
         assert users["ada"] in (1, 2)

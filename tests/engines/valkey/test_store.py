@@ -135,7 +135,7 @@ def test_a_healthcheck_warns_of_what_may_lose_data(start_server):
         store.ns("n")["k"] = 1
     with Store(f"{server.url}?confirm=1", readonly=True) as store:
         assert any("confirm=1 asks for more" in warning for warning in store.healthcheck().warnings)
-    with Store(f"{server.url}?confirm=1&timeout=0.2") as store:
+    with Store(f"{server.url}?confirm=1&timeout=3") as store:
         health = store.healthcheck()
         assert not health.ok
         assert "0 of 1 replicas" in health.problem

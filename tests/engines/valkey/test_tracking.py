@@ -94,7 +94,7 @@ def track(notes):
     with ExitStack() as stack:
 
         def make(url, staleness=1.0):
-            link = stack.enter_context(closing(connect(url, timeout=2.0)))
+            link = stack.enter_context(closing(connect(url, timeout=20)))
             return stack.enter_context(closing(Tracking(link, "kv", notes, staleness)))
 
         yield make
