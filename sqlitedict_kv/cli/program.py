@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -26,6 +27,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "This program": ("bench", "completion"),
 }
 IN_ORDER = [name for names in SECTIONS.values() for name in names]
+PIPE_ERRORS = (errno.EPIPE, errno.EINVAL) if os.name == "nt" else (errno.EPIPE,)
 KEYWORDS = ("import",)  # which no module can be called
 
 
@@ -102,11 +104,11 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("interrupted\n")
         return INTERRUPTED
-    except BrokenPipeError:
-        return _give_up_output()
     except SystemExit as end:  # by which click ends when the pipe is closed
         return _give_up_output() if end.code == 1 else int(end.code or 0)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in PIPE_ERRORS:
+            return _give_up_output()
         line = describe(error)
         if line is None:
             raise

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 Advance = Callable[[int, int | None], None]
+
+DELAY = 0.5  # seconds before there is a bar: what takes less needs none
 
 
 @contextmanager
@@ -18,11 +21,26 @@ def show_progress(title: str) -> Iterator[Advance | None]:
     if not sys.stderr.isatty():
         yield None
         return
+    begin = time.monotonic() + DELAY
+    tell: Advance | None = None
+    with ExitStack() as stack:
+
+        def advance(done: int, total: int | None) -> None:
+            nonlocal tell
+            if tell is None and time.monotonic() >= begin:
+                tell = stack.enter_context(_bar(title))
+            if tell is not None:
+                tell(done, total)
+
+        yield advance
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Advance]:
     from rich.console import Console  # noqa: PLC0415 - takes as long to import as many commands take
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(Text(title).plain, total=None)
+        task = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

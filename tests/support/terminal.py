@@ -13,13 +13,13 @@ from rich.text import Text
 from tests.support.command_line import PROGRAM
 from tests.support.processes import PATIENCE, environment
 
-COLUMNS, LINES = 100, 40
+COLUMNS, LINES = 110, 40
 # rich's pictures load a font from another server; the reader's own serves as well.
 FONT_FACE = re.compile(r"@font-face \{\{.*?\}\}\s*", re.DOTALL)
 
 
-def on_terminal(*arguments, cwd=None, codes=(0,), typed=b""):
-    """Return what the program writes to a terminal of 100 columns, to which something is typed."""
+def on_terminal(*arguments, program=PROGRAM, cwd=None, codes=(0,), typed=b"", errors=True):
+    """Return what the program writes to a terminal of 110 columns, its errors if wanted; something may be typed."""
     import fcntl
     import pty
     import struct
@@ -29,8 +29,13 @@ def on_terminal(*arguments, cwd=None, codes=(0,), typed=b""):
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
     variables = environment() | {"TERM": "xterm-256color", "PYTHONUTF8": "1"}
     variables.pop("NO_COLOR", None)
-    program = subprocess.Popen(
-        [*PROGRAM, *map(str, arguments)], stdout=follower, stdin=follower, stderr=follower, env=variables, cwd=cwd
+    started = subprocess.Popen(
+        [*program, *map(str, arguments)],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower if errors else subprocess.DEVNULL,
+        env=variables,
+        cwd=cwd,
     )
     os.close(follower)
     os.write(leader, typed)
@@ -38,7 +43,7 @@ def on_terminal(*arguments, cwd=None, codes=(0,), typed=b""):
     while more := _read(leader):
         written += more
     os.close(leader)
-    assert program.wait(PATIENCE) in codes, written
+    assert started.wait(PATIENCE) in codes, written
     return written.decode()
 
 
