@@ -12,6 +12,11 @@ from sqlitedict_kv.codecs.library_kinds import LibraryKind
 from sqlitedict_kv.codecs.parts import require
 from sqlitedict_kv.errors import CodecError
 
+EXACT = {
+    pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64, pl.Float32, pl.Float64,
+    pl.Boolean, pl.String, pl.Binary, pl.Date, pl.Time, pl.Datetime, pl.Duration,
+}  # dtypes that Arrow has too: a frame of them need not be read back  # fmt: skip
+
 
 def take_frame(value: pl.DataFrame) -> list[Any]:
     """Return the stream of a frame, if polars gives it back as it is.
@@ -22,6 +27,8 @@ def take_frame(value: pl.DataFrame) -> list[Any]:
         if _holds_objects(dtype):
             raise CodecError(f"the column {name!r} of a polars frame holds Python objects; give it a dtype of polars")
     content = value.write_ipc_stream(None).getbuffer()
+    if value.height and all(dtype.base_type() in EXACT for dtype in value.dtypes):
+        return [content]
     made = _read(content)
     if made.schema != value.schema or not made.equals(value, null_equal=True):
         raise CodecError("Arrow cannot keep this polars frame exactly")

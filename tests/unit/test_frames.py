@@ -232,3 +232,19 @@ def test_an_int_column_with_nulls_of_a_foreign_stream_is_what_pandas_makes_of_it
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     assert_same(table.to_pandas(), read(Codecs(), sink.getvalue().to_pybytes(), ARROW_PANDAS))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5000])
+def test_a_frame_of_polars_comes_back_whether_it_is_read_back_before_or_not(codecs, read, rows):
+    pl = pytest.importorskip("polars")
+    numbers = np.linspace(-1, 1, rows)
+    plain = {
+        "f4": numbers.astype("f4"), "f8": with_gaps(numbers.copy(), np.nan), "u1": (numbers > 0).astype("u1"),
+        "gaps": ([None, 1] * rows)[:rows], "b": numbers > 0, "s": (["é", None] * rows)[:rows],
+        "t": pl.Series(np.arange(rows)).cast(pl.Datetime("ms", "Europe/Berlin")),
+        "d": pl.Series(np.arange(rows)).cast(pl.Duration("us")), "y": [b"b"] * rows,
+    }  # fmt: skip
+    frame = pl.DataFrame(plain)
+    for value in (frame, frame.with_columns(l=pl.lit([1, 2]), c=pl.lit("a").cast(pl.Categorical))):
+        body, content_type = codecs.encode(value)
+        assert_same(value, read(codecs, body, content_type))
