@@ -47,6 +47,8 @@ class Default:
 
 DEFAULT: Final = Default()  # "not given", where None has a meaning of its own
 
+HOME = ("~/", "~\\") if os.name == "nt" else "~/"  # what stands for the home directory at the beginning of a path
+
 
 def check_key(key: object, name: str = "key") -> str:
     """Return a key as a plain str; raise TypeError or ValueError if it is none."""
@@ -265,6 +267,8 @@ def check_path(path: object, name: str = "path") -> str:
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"{name} must be a str or a pathlib.Path, not {type(path).__name__}")
     text = os.fspath(path)
+    if isinstance(text, str) and text.startswith(HOME):
+        text = os.path.expanduser(text)
     if not isinstance(text, str):
         raise TypeError(f"{name} must be text, not {type(text).__name__}")
     if not text:

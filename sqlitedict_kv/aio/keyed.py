@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlitedict_kv.aio.lazy import LazyStore
@@ -142,6 +143,13 @@ class AsyncKeyedNamespace(AsyncNamespace[K, V]):
         """Write what *function* makes of the value, and return it; see :meth:`AsyncNamespace.modify`."""
         with naming(key, text := self._text(key)):
             return await super().modify(text, function, default=default, ttl=ttl)
+
+    @asynccontextmanager
+    async def edit(self, key: K, default: V | Default = DEFAULT) -> AsyncIterator[V]:
+        """Give the value to an ``async with`` block, and write it back at its end; see :meth:`Namespace.edit`."""
+        with naming(key, text := self._text(key)):
+            async with super().edit(text, default) as value:
+                yield value
 
     async def touch(self, key: K, ttl: Duration | None) -> bool:
         """Let an entry expire *ttl* seconds from now, None is never; return whether it was there."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar, overload
 
 from sqlitedict_kv.aio.lazy import LazyNamespace, LazyStore
@@ -23,6 +24,7 @@ from sqlitedict_kv.memoization.result_writer import ResultWriter
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import Defaults
+from sqlitedict_kv.operations.editing import begin_edit, end_edit
 from sqlitedict_kv.operations.prepare import collect
 from sqlitedict_kv.operations.progress import Progress
 from sqlitedict_kv.operations.read_modify_write import Verbs
@@ -176,6 +178,19 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
             ttl: seconds until the new value expires; left out, the old deadline stays.
         """
         return await drive((await self._verbs()).modify(key, function, default, ttl))
+
+    @asynccontextmanager
+    async def edit(self, key: K, default: V | Default = DEFAULT) -> AsyncIterator[V]:
+        """Give the value to an ``async with`` block, and write it back at its end; see :meth:`Namespace.edit`.
+
+        Raises:
+            KeyError: there is no value, and no default.
+            ConflictError: (at the end) somebody else wrote in between; what the block did is not kept.
+        """
+        verbs = await self._verbs()
+        edited = await drive(begin_edit(verbs, key, default))
+        yield edited.value
+        await drive(end_edit(verbs, edited))
 
     async def touch(self, key: K, ttl: Duration | None) -> bool:
         """Let an entry expire *ttl* seconds from now, None is never; return whether it was there."""

@@ -21,6 +21,7 @@ from sqlitedict_kv.memoization.policy import (
 )
 from sqlitedict_kv.memoization.result_store import ResultStore, for_results_of
 from sqlitedict_kv.memoization.results import Results
+from sqlitedict_kv.memoization.showing import show_function
 from sqlitedict_kv.memoization.single_flight import SingleFlight
 from sqlitedict_kv.memoization.types import (
     AsyncDecorator,
@@ -257,6 +258,7 @@ def _decorated(function: Callable[..., Any], keys: CallKeys, results: Results, p
     for verb in (cache_key, cache_identity, peek, forget, cache_info, cache_clear):
         verb.__doc__ = getattr(Memoized, verb.__name__).__doc__
         setattr(wrapper, verb.__name__, verb)
+    wrapper._repr_html_ = lambda: show_function(wrapper)
     wrapper._call_keys = keys  # noqa: SLF001 - for functions that close over this one
     if results.off_loop is not None:
         tasks.let_await(wrapper, ("peek", "forget", "cache_clear"), results)

@@ -45,6 +45,11 @@ class CacheInfo(NamedTuple):
     undecodable: int
     storage_errors: int
 
+    def _repr_html_(self) -> str:
+        from sqlitedict_kv.operations.showing import show_figures  # noqa: PLC0415 - for notebooks alone
+
+        return show_figures("Calls in this process", self._asdict())
+
 
 @dataclass(slots=True)
 class MemoizeCounters:

@@ -127,6 +127,12 @@ class KeyedNamespace(Namespace[K, V]):
         with naming(key, text := self._text(key)):
             return super().modify(text, function, default=default, ttl=ttl)
 
+    @contextmanager
+    def edit(self, key: K, default: V | Default = DEFAULT) -> Iterator[V]:
+        """Give the value to a ``with`` block, and write it back at its end; see :meth:`Namespace.edit`."""
+        with naming(key, text := self._text(key)), super().edit(text, default) as value:
+            yield value
+
     def touch(self, key: K, ttl: Duration | None) -> bool:
         """Let an entry expire *ttl* seconds from now, None is never; return whether it was there."""
         return super().touch(self._text(key), ttl)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self, TypeVar, overload
 
@@ -16,6 +17,7 @@ from sqlitedict_kv.memoization.result_writer import ResultWriter
 from sqlitedict_kv.namespace.reader import NamespaceReader
 from sqlitedict_kv.operations.bulk_write import write_watched
 from sqlitedict_kv.operations.context import Defaults, StoreContext
+from sqlitedict_kv.operations.editing import begin_edit, end_edit
 from sqlitedict_kv.operations.optional import change_mark, declare
 from sqlitedict_kv.operations.prepare import Edits, collect
 from sqlitedict_kv.operations.progress import Progress
@@ -208,6 +210,28 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
         """
         value: V = run(self._verbs().modify(key, function, default, ttl))
         return value
+
+    @contextmanager
+    def edit(self, key: K, default: V | Default = DEFAULT) -> Iterator[V]:
+        """Give the value to a ``with`` block, which changes it in place, and write it back at the end of the block.
+
+        ``with ns.edit("k", default=[]) as value: value.append(3)``. What ``ns["k"].append(3)`` changes is a new object
+        that nobody keeps. The block runs without any lock; if it raises, or changes nothing, nothing is written. The
+        time to live of an entry that is there stays. Where others write the same entry, :meth:`modify` tries again by
+        itself.
+
+        Args:
+            key: the key.
+            default: the value of an absent entry; left out, that raises KeyError.
+
+        Raises:
+            KeyError: there is no value, and no default.
+            ConflictError: (at the end) somebody else wrote in between; what the block did is not kept.
+        """
+        verbs = self._verbs()
+        edited = run(begin_edit(verbs, key, default))
+        yield edited.value
+        run(end_edit(verbs, edited))
 
     def touch(self, key: K, ttl: Duration | None) -> bool:
         """Let an entry expire *ttl* seconds from now, None is never; return whether it was there.

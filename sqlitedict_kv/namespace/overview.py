@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
-from sqlitedict_kv.engines.protocol import Engine
+from sqlitedict_kv.engines.protocol import Engine, KeyRange
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.progress import Progress
@@ -12,6 +12,11 @@ from sqlitedict_kv.operations.statistics import NamespaceStats
 from sqlitedict_kv.operations.type_variables import K
 from sqlitedict_kv.operations.usage import EntrySummary, Usage, survey
 from sqlitedict_kv.validation import check_int
+
+if TYPE_CHECKING:
+    from sqlitedict_kv.operations.showing import Preview
+
+MOST_COMPLETIONS = 1000
 
 
 class NamespaceOverview(Generic[K]):
@@ -63,6 +68,31 @@ class NamespaceOverview(Generic[K]):
         most = check_int(n, "n", lowest=1, highest=1_000_000)
         found = survey(self._context, [self._name], most=most, progress=progress).largest
         return [each._replace(key=self._key(each.key)) for each in found]
+
+    def preview(self, n: int = 10) -> Preview:
+        """Return the first *n* entries with the beginnings of their values, for a notebook or a terminal.
+
+        A value over 64 kB is shown as its type and its size.
+        """
+        most = check_int(n, "n", lowest=1, highest=1000)
+        from sqlitedict_kv.operations.showing import preview  # noqa: PLC0415 - for people alone
+
+        return preview(self._context, self._name, self._key, most)
+
+    def _repr_html_(self) -> str:
+        """Return the first keys with type, size, age and expiry, for a notebook; no value."""
+        from sqlitedict_kv.operations.showing import show_namespace  # noqa: PLC0415 - for notebooks alone
+
+        return show_namespace(self._context, self._name, self._key)
+
+    def _ipython_key_completions_(self) -> list[Any]:
+        """Return the first keys, for completion after ``ns["``."""
+        found = self._engine.keys(KeyRange(self._name), MOST_COMPLETIONS, self._context.now())
+        return [self._key(text) for text in found]
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:  # noqa: FBT001 - as IPython calls it
+        """Show the name and the file in IPython; to count a million entries would take long."""
+        printer.text(f"<Namespace {self._name!r} of {self._engine.label!r}>")
 
     def __repr__(self) -> str:
         """Return the name, the file and the size, never a value."""

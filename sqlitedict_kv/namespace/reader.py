@@ -6,16 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
 from sqlitedict_kv.codecs.scientific import is_same_type
-from sqlitedict_kv.engines.protocol import AgeRange, KeyRange, Value
+from sqlitedict_kv.engines.protocol import KeyRange, Value
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.namespace.overview import NamespaceOverview
 from sqlitedict_kv.operations.context import Defaults, Entry, StoreContext
-from sqlitedict_kv.operations.optional import require_aging
+from sqlitedict_kv.operations.creation_order import page_by_age
 from sqlitedict_kv.operations.pagination import (
     KeyBounds,
     Page,
-    age_cursor,
-    ages_of,
     check_bounds,
     cursor_after,
     key_of,
@@ -233,21 +231,8 @@ class NamespaceReader(NamespaceOverview[K], Mapping[K, V]):
         by pages leaves out what is created after its first page. Each page passes over the entries that other
         namespaces of the file have between its own.
         """
-        backwards = check_bool(reverse, "reverse")
-        most = check_int(limit, "limit", lowest=1, highest=1_000_000)
-        engine, now = require_aging(self._engine), self._context.now()
-        age = AgeRange(self._name, reverse=backwards)
-        if cursor is not None:
-            after, until = ages_of(cursor, reverse=backwards)
-            age = age._replace(after=after, until=until)
-        elif not backwards:
-            newest = engine.keys_by_age(age._replace(reverse=True), 1, now)
-            age = age._replace(until=newest[0][0] if newest else 0)
-        found = engine.keys_by_age(age, most + 1, now)
-        keys: Any = tuple(key for _, key in found[:most])
-        if len(found) <= most:
-            return Page(keys, None)
-        return Page(keys, age_cursor(found[most - 1][0], age.until or 0, reverse=backwards))
+        page: Page[Any] = page_by_age(self._context, self._name, limit, cursor, reverse=reverse)
+        return page
 
     def scan(
         self, prefix: K | str = "", *, start: K | None = None, stop: K | None = None, reverse: bool = False

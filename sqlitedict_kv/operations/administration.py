@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import NoReturn
 
 from sqlitedict_kv import validation
 from sqlitedict_kv.engines.protocol import CheckReport, Engine
@@ -95,6 +96,12 @@ class StoreAdministration:
         most = check_int(n, "n", lowest=1, highest=1_000_000)
         return survey(self._context, None, most=most, progress=progress).largest
 
+    def _repr_html_(self) -> str:
+        """Return the namespaces with their sizes, for a notebook; no value."""
+        from sqlitedict_kv.operations.showing import show_store  # noqa: PLC0415 - for notebooks alone
+
+        return show_store(self._context)
+
     def healthcheck(self) -> Health:
         """Return whether the store can be read and locked for a write now; it raises nothing of the library's own.
 
@@ -154,3 +161,34 @@ class StoreAdministration:
     def sync(self) -> None:
         """Make all that was acknowledged so far, by any process, survive a power cut."""
         optional.require_maintained(self._engine, "sync").sync()
+
+    # -- a store is no mapping
+
+    def __getitem__(self, name: str) -> NoReturn:
+        """Raise TypeError: a store is no mapping, its namespaces are."""
+        raise no_mapping(name)
+
+    def __contains__(self, name: object) -> NoReturn:
+        """Raise TypeError, likewise."""
+        raise no_mapping(name)
+
+    def __iter__(self) -> NoReturn:
+        """Raise TypeError, likewise."""
+        raise no_mapping("users")
+
+    def __len__(self) -> NoReturn:
+        """Raise TypeError, likewise."""
+        raise no_mapping("users")
+
+    def __bool__(self) -> bool:
+        """Return True: it is a store."""
+        return True
+
+
+def no_mapping(name: object) -> TypeError:
+    """Return the error for a store that is used as a mapping."""
+    shown = repr(name) if isinstance(name, str) else '"users"'
+    return TypeError(
+        f"a store is not a mapping, its namespaces are: write store.ns({shown}); "
+        f"store.namespaces() has their names, and store.stats() how many entries there are"
+    )

@@ -48,6 +48,11 @@ class Entry(NamedTuple, Generic[V]):
     value: V
     meta: Meta
 
+    def _repr_html_(self) -> str:
+        from sqlitedict_kv.operations.showing import show_entry  # noqa: PLC0415 - for notebooks alone
+
+        return show_entry(self.value, self.meta)
+
 
 class ReadCounters:
     """The reads of this process; approximate where threads run without a global lock."""

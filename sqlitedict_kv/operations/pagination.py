@@ -26,6 +26,11 @@ class Page(NamedTuple, Generic[K]):
     keys: tuple[K, ...]
     cursor: str | None
 
+    def _repr_html_(self) -> str:
+        from sqlitedict_kv.operations.showing import show_keys  # noqa: PLC0415 - for notebooks alone
+
+        return show_keys(self.keys, self.cursor)
+
 
 class KeyBounds(NamedTuple):
     """Limits of a listing: a beginning of the keys, the first key, and the first key that is left out."""

@@ -48,7 +48,7 @@ class Verbs(NamedTuple):
         while True:
             record = yield self.read(key)
             if record is not None:
-                return self._value(key, record)
+                return self.value_of(key, record)
             if (yield from self.add(key, default, DEFAULT, None)) is not None:
                 return default
 
@@ -60,7 +60,7 @@ class Verbs(NamedTuple):
         while True:
             record = yield self.read(key)
             if record is not None:
-                value = self._value(key, record)
+                value = self.value_of(key, record)
             elif isinstance(default, Default):
                 raise KeyError(key)
             else:
@@ -81,7 +81,7 @@ class Verbs(NamedTuple):
             record = yield self.read(key)
             if record is None:
                 return default
-            value = self._value(key, record)
+            value = self.value_of(key, record)
             if record.expires_at is None:
                 return value
             try:
@@ -98,7 +98,7 @@ class Verbs(NamedTuple):
                 if isinstance(default, Default):
                     raise KeyError(key)
                 return default
-            value = self._value(key, record)
+            value = self.value_of(key, record)
             if (yield from self._remove(key, record.version)):
                 return value
 
@@ -109,7 +109,7 @@ class Verbs(NamedTuple):
             if not last:
                 raise KeyError(f"popitem(): namespace {self.name!r} is empty")
             key, record = last[0]
-            value = self._value(key, record)
+            value = self.value_of(key, record)
             if (yield from self._remove(key, record.version)):
                 return key, value
 
@@ -120,5 +120,6 @@ class Verbs(NamedTuple):
             return False
         return True
 
-    def _value(self, key: Any, record: Record) -> Any:
+    def value_of(self, key: Any, record: Record) -> Any:
+        """Return the value of a record."""
         return self.context.codecs.decode(self.name, key, record.body, record.content_type)

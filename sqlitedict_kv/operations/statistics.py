@@ -39,6 +39,11 @@ class StoreStats(NamedTuple):
     purged: int
     lru: LRUStats | None
 
+    def _repr_html_(self) -> str:
+        from sqlitedict_kv.operations.showing import show_figures  # noqa: PLC0415 - for notebooks alone
+
+        return show_figures("Store", self._asdict())
+
 
 class Health(NamedTuple):
     """Whether a store works right now.
@@ -55,6 +60,11 @@ class Health(NamedTuple):
     seconds: float
     warnings: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        from sqlitedict_kv.operations.showing import show_figures  # noqa: PLC0415 - for notebooks alone
+
+        return show_figures("Health", self._asdict())
+
 
 class NamespaceStats(NamedTuple):
     """The size of a namespace.
@@ -66,3 +76,8 @@ class NamespaceStats(NamedTuple):
 
     entries: int
     expired: int
+
+    def _repr_html_(self) -> str:
+        from sqlitedict_kv.operations.showing import show_figures  # noqa: PLC0415 - for notebooks alone
+
+        return show_figures("Namespace", self._asdict())

@@ -127,11 +127,14 @@ class _Tally:
         self.next_expiry: float = math.inf
         self.types: dict[str, list[int]] = {}
         self.complete = True
+        self.biggest: RecordSummary | None = None
 
     def add(self, page: Iterable[RecordSummary], now: int) -> None:
         """Count entries as they are at *now*."""
         types = self.types
-        for _, size, content_type, _, expires_at, updated_at, in_file in page:
+        most = -1 if self.biggest is None else self.biggest.size
+        for each in page:
+            _, size, content_type, _, expires_at, updated_at, in_file = each
             if expires_at is not None:
                 if expires_at <= now:  # as RecordSummary.is_live
                     self.expired += 1
@@ -140,6 +143,8 @@ class _Tally:
             sums = types.get(content_type) or types.setdefault(content_type, [0, 0])
             sums[0] += 1
             sums[1] += size
+            if size > most:
+                self.biggest, most = each, size
             self.oldest = min(self.oldest, updated_at)
             self.newest = max(self.newest, updated_at)
             if in_file:
@@ -178,11 +183,12 @@ class _Tally:
 
 
 class Survey(NamedTuple):
-    """Sizes by namespace, and the largest live entries of all."""
+    """Sizes by namespace, the largest live entries of all, and the largest one of each namespace that has any."""
 
     namespaces: dict[str, Usage]
     total: Usage
     largest: list[EntrySummary[Any]]
+    biggest: dict[str, EntrySummary[Any]]
 
     def store_usage(self) -> StoreUsage:
         """Return the sizes as those of a store."""
@@ -196,6 +202,7 @@ def survey(
     most: int = 0,
     deadline: float | None = None,
     progress: Progress | None = None,
+    lenient: bool = False,
 ) -> Survey:
     """Walk through namespaces, and return their sizes and their *most* largest entries.
 
@@ -205,6 +212,7 @@ def survey(
         most: how many of the largest entries to return.
         deadline: seconds after which to stop; each namespace that is left by then has at least a share of them.
         progress: see :func:`sqlitedict_kv.operations.progress.report`.
+        lenient: leave out what cannot be walked through of *names* too.
     """
     seconds = None if deadline is None else check_timeout(deadline, "deadline")
     walked = context.engine.namespaces(FOREVER) if names is None else names
@@ -214,7 +222,7 @@ def survey(
     with report(progress, "counting") as tell:
         rows = None if progress is None or progress is False else optional.rows_of(context.engine, walked)
         done = 0
-        for name, page in _walk(context, tallies, seconds, stops=names is not None):
+        for name, page in _walk(context, tallies, seconds, stops=names is not None and not lenient):
             now = context.now()
             tallies[name].add(page, now)
             if most:
@@ -225,7 +233,8 @@ def survey(
     for tally in tallies.values():
         total.merge(tally)
     usages = {name: tally.usage() for name, tally in tallies.items()}
-    return Survey(usages, total.usage(), [summary_of(name, each) for name, each in largest])
+    biggest = {name: summary_of(name, tally.biggest) for name, tally in tallies.items() if tally.biggest is not None}
+    return Survey(usages, total.usage(), [summary_of(name, each) for name, each in largest], biggest)
 
 
 def _walk(

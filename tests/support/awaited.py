@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import MutableMapping
+from contextlib import contextmanager
 
 from sqlitedict_kv import AsyncStore
 from sqlitedict_kv.operations.views import NamespaceItems, NamespaceKeys, NamespaceValues
@@ -173,6 +174,18 @@ class AwaitedNamespace(MutableMapping):
 
     def items(self):
         return NamespaceItems(self)
+
+    @contextmanager
+    def edit(self, *arguments, **options):
+        block = self.namespace.edit(*arguments, **options)
+        value = self.loop.run(block.__aenter__())
+        try:
+            yield value
+        except BaseException as error:
+            if not self.loop.run(block.__aexit__(type(error), error, error.__traceback__)):
+                raise
+        else:
+            self.loop.run(block.__aexit__(None, None, None))
 
     def modify(self, key, function, **options):
         async def aside(value):  # for the functions of tests use the store, too

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Literal, TypeVar
 from weakref import finalize
 
+from sqlitedict_kv.display.cell import advice, running_cell
 from sqlitedict_kv.engines.optional import CommitObserver
 from sqlitedict_kv.engines.protocol import Keys
 from sqlitedict_kv.engines.sqlite import fork_safety
@@ -64,6 +65,7 @@ class Database:
         checks = self._quarantines
         self._opener = Opener(self._location, self.label, readonly, durability, checks_pages=checks, connect=connect)
         self._stopped: KVError | None = None
+        self._cell = running_cell()
         self.observer: CommitObserver | None = None
         self._gate = Lock()  # held while the set of connections changes, and during a fork
         self.main = Connection(self._location)
@@ -237,7 +239,7 @@ class Database:
     def _detached_error(self) -> StoreDetachedError:
         return StoreDetachedError(
             f"{self.label}: the file or its log was deleted, replaced or lost its locks while it was open, so "
-            f"nothing more is written; what was acknowledged before may be in the old file only"
+            f"nothing more is written; what was acknowledged before may be in the old file only{advice(self._cell)}"
         )
 
     def _attempt(self, work: Work[T], patience: BusyTimeout) -> T:
@@ -320,7 +322,7 @@ class Database:
         """Close every connection; later calls raise StoreClosedError."""
         with self._gate:
             if self._stopped is None:
-                self._stopped = StoreClosedError(f"the store at {self.label} is closed")
+                self._stopped = StoreClosedError(f"the store at {self.label} is closed{advice(self._cell)}")
             others = [connection.lock for connection in self._connections if connection is not self.main]
         for lock in others:  # perhaps the end of a backup: closing the index would drop its locks
             with lock:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sqlitedict_kv.concurrency.deadline import Deadline
+from sqlitedict_kv.display.cell import advice, running_cell
 from sqlitedict_kv.engines.valkey.client.error_mapping import error_text, is_redirection
 from sqlitedict_kv.engines.valkey.client.pipeline import FailedAttempt, Pipeline, exchange
 from sqlitedict_kv.engines.valkey.client.pool import Node
@@ -41,6 +42,7 @@ class ServerClient:
         self._attempt = attempt
         self._release = release
         self._closed = False
+        self._cell = running_cell()
 
     def one(self, call: Call) -> Any:
         """Return the reply of one call."""
@@ -145,7 +147,7 @@ class ServerClient:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise StoreClosedError(f"{self.label}: the store is closed")
+            raise StoreClosedError(f"{self.label}: the store is closed{advice(self._cell)}")
 
     # -- attempts
 
