@@ -1,8 +1,9 @@
-"""Memoized calls that are nested and cancelled at random, and owners that are killed."""
+"""Memoized calls that are nested, interrupted and cancelled at random, and owners that are killed."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import subprocess
 import sys
@@ -13,16 +14,23 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import sqlitedict_kv
 from sqlitedict_kv import AsyncStore, Store
+from sqlitedict_kv.concurrency.owners import FrameOwner
 from sqlitedict_kv.memoization import flow, lease_wait
 from tests.faults.campaign import Campaign, Round
+from tests.support.interrupts import Interrupt
 from tests.support.memoizing import memoize_body
 
 PATIENCE = 15.0  # seconds for one try; longer is a hang
 FUNCTIONS = 4
 TASKS = 6
 
-UNBROKEN = flow.find_cycle
+POINTS = 450  # at which a call that computes can be interrupted, about
+LEASE = 600.0  # seconds; what an interrupt leaves behind must not be waited for
+OURS = os.path.dirname(sqlitedict_kv.__file__)  # the points in other code are those of the standard library's authors
+
+FIND_CYCLE, IS_ALIVE = flow.find_cycle, FrameOwner.is_alive
 
 KILLED = """
 import sys, time
@@ -40,11 +48,12 @@ def run(round_: Round) -> None:
     """Make `round_.size` tries, each of one kind."""
     _break(round_.sabotage)
     choose = random.Random(round_.seed)
+    weights = [0, 1, 0, 0] if round_.sabotage == IMMORTAL else [40, 30, 29, 1]
     path = round_.directory / "store.db"
     try:
         with Store(path, lru_bytes="1 MB") as store:
             for number in range(round_.size):
-                kind = choose.choices([nest, cancel, kill], [60, 39, 1])[0]
+                kind = choose.choices([nest, interrupt, cancel, kill], weights)[0]
                 _in_time(round_, kind, round_, store, path, number, choose)
                 round_.count(round_.campaign.unit)
                 round_.count(kind.__name__)
@@ -103,6 +112,29 @@ def nest(round_: Round, store: Store, path: Path, number: int, choose: random.Ra
             round_.fail(f"function {name} of {calls} gave {error or future.result()!r}")
 
 
+def interrupt(round_: Round, store: Store, path: Path, number: int, choose: random.Random) -> None:
+    """Interrupt a thread that computes or waits, anywhere; others get the result, beside it or after it."""
+    computed: list[int] = []
+
+    def body(x: int) -> list[int]:
+        computed.append(x)
+        return [x, x + 1]
+
+    function = memoize_body(store, f"interrupt{number}", lease=LEASE)(body)
+    interrupted, beside = Interrupt(choose.randrange(1, POINTS), OURS), choose.random() < 0.5
+    first = threading.Thread(target=interrupted.call, args=(function, 1), daemon=True)
+    first.start()
+    if not beside:
+        first.join()
+    if function(1) != [1, 2] or function(1) != [1, 2]:
+        round_.fail(f"a wrong result after an interrupt at {interrupted.where}")
+    first.join()
+    if len(computed) > (1 if interrupted.error is None else 2):
+        round_.fail(f"computed {len(computed)} times after an interrupt at {interrupted.where}")
+    if not function.forget(1) or function(1) != [1, 2]:
+        round_.fail(f"a wrong result when it was forgotten after an interrupt at {interrupted.where}")
+
+
 def cancel(round_: Round, store: Store, path: Path, number: int, choose: random.Random) -> None:
     """Cancel some of the tasks that ask for a result; the others get it from one computation."""
     computed: Counter[int] = Counter()
@@ -144,23 +176,29 @@ def kill(round_: Round, store: Store, path: Path, number: int, choose: random.Ra
 
 # -- twins
 
+CYCLES = "cycles are not looked for"
+IMMORTAL = "an owner that was interrupted is taken to go on"
+
 
 def _break(sabotage: str | None) -> None:
     """Let memoize work as it should, or break it."""
-    flow.find_cycle = lease_wait.find_cycle = UNBROKEN
-    if sabotage == "cycles are not looked for":
+    flow.find_cycle = lease_wait.find_cycle = FIND_CYCLE
+    FrameOwner.is_alive = IS_ALIVE  # type: ignore[method-assign]
+    if sabotage == CYCLES:
         flow.find_cycle = lease_wait.find_cycle = lambda carrier, work: None
+    elif sabotage == IMMORTAL:
+        FrameOwner.is_alive = lambda self: True  # type: ignore[method-assign]
 
 
 CAMPAIGN = Campaign(
     name="results",
-    promise="memoized calls that are nested, cancelled or killed at random never hang, and never give a "
+    promise="memoized calls that are nested, interrupted, cancelled or killed at random never hang, and never give a "
     "wrong result or compute one twice without need",
     unit="tries",
     run=run,
     ci=150,
     nightly=5_000,
     release=20_000,
-    twins=("cycles are not looked for",),
-    twin=40,
+    twins=(CYCLES, IMMORTAL),
+    twin=60,
 )

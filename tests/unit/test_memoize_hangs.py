@@ -2,17 +2,24 @@
 
 import asyncio
 import concurrent.futures
+import inspect
 import linecache
 import multiprocessing.pool
+import os
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import sqlitedict_kv
 from sqlitedict_kv import AsyncStore, Store
+from sqlitedict_kv.concurrency.owners import FrameOwner
 from sqlitedict_kv.concurrency.sansio import run as driver
-from tests.support.memoizing import memoize_body
+from tests.support.interrupts import Interrupt
+from tests.support.memoizing import memoize_body, until
+from tests.support.processes import PACKAGE_PARENT, environment
 
 WAIT = 30  # seconds until a hang is a failure
 
@@ -303,7 +310,7 @@ def test_an_async_function_on_a_plain_store_is_called_by_more_threads_than_the_l
 # -- owners that are gone
 
 
-class Interrupt:
+class InterruptOfALine:
     """Raises KeyboardInterrupt at one line event of our own code, as a signal would."""
 
     OURS = ("sqlitedict_kv/memoization", "sqlitedict_kv/concurrency")
@@ -339,11 +346,126 @@ def test_a_call_that_is_interrupted_between_any_two_lines_does_not_hang_the_othe
     number, interrupts = start + 1, []
     while not interrupts or interrupts[-1].error is not None:
         f = memoize_body(store, f"f{number}", lease=1)(lambda x: x)
-        interrupts.append(Interrupt(number))
+        interrupts.append(InterruptOfALine(number))
         soon(interrupts[-1].call, f, 1)
         assert soon(f, 1) == 1, f"after an interrupt at line event {number}"
         number += 3
     assert len(interrupts) > 20
+
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+OURS = os.path.dirname(sqlitedict_kv.__file__)
+
+
+def flights_of(function):
+    return inspect.getclosurevars(function.forget).nonlocals["flights"]
+
+
+def nothing_under_way(flights):
+    until(lambda: not (flights._by_key or flights._expected or flights._lock.locked()))
+
+
+def interrupt_everywhere(prepare, function_of, start, step=3):
+    """Interrupt a call at each *step*-th of its points; then another thread's call ends, and nothing is under way."""
+    number, interrupt = start + 1, None
+    while interrupt is None or interrupt.where is not None:
+        function, end = prepare(number)
+        interrupt = Interrupt(number, OURS)
+        soon(interrupt.call, function_of(function), 1)
+        assert soon(function, 1) == 1, interrupt.where
+        end()
+        soon(nothing_under_way, flights_of(function))
+        number += step
+    assert number > 60
+
+
+@pytest.mark.parametrize("start", range(3))
+@pytest.mark.parametrize("verb", ["call", "refresh"])
+def test_a_call_that_is_interrupted_anywhere_leaves_nothing_under_way(store, verb, start):
+    def prepare(number):
+        return memoize_body(store, f"f{number}", lease=600)(lambda x: x), lambda: None
+
+    interrupt_everywhere(prepare, lambda f: f if verb == "call" else f.refresh, start)
+
+
+@pytest.mark.parametrize("start", range(3))
+def test_a_caller_that_is_interrupted_anywhere_while_it_waits_takes_nothing_from_the_others(store, start):
+    def prepare(number):
+        begun, may_end = threading.Semaphore(0), threading.Semaphore(0)
+
+        def body(x):
+            begun.release()
+            may_end.acquire(timeout=0.1)
+            return x
+
+        f = memoize_body(store, f"f{number}", lease=600)(body)
+        owner = threading.Thread(target=f, args=(1,))
+        owner.start()
+        assert begun.acquire(timeout=WAIT)
+        return f, owner.join
+
+    interrupt_everywhere(prepare, lambda f: f, start)
+
+
+# In a process of its own, as coroutines that an interrupt leaves behind are reported whenever they are collected.
+INTERRUPTED_TASKS = """
+import asyncio, os, sys, threading
+import sqlitedict_kv
+from sqlitedict_kv import Store
+from tests.support.interrupts import Interrupt
+from tests.support.memoizing import memoize_body
+
+sys.unraisablehook = lambda unraisable: None
+store, number, interrupt = Store(sys.argv[1]), 1, None
+while interrupt is None or interrupt.where is not None:
+
+    async def body(x):
+        await asyncio.sleep(0)
+        return x
+
+    awaited = memoize_body(store, f"f{number}", lease=600)(body)
+
+    async def main():
+        return await awaited(1)
+
+    def call(_):
+        asyncio.run(main())
+
+    interrupt = Interrupt(number, os.path.dirname(sqlitedict_kv.__file__))
+    threads = [threading.Thread(target=interrupt.call, args=(call, 1)), threading.Thread(target=call, args=(1,))]
+    for thread in threads:
+        thread.start()
+        thread.join()
+    assert store.ns("memoize")[awaited.cache_key(1)] == 1, interrupt.where
+    number += 1
+print(number)
+"""
+
+
+def test_a_task_that_is_interrupted_anywhere_leaves_the_computation_to_another(path):
+    command = [sys.executable, "-W", "ignore", "-c", INTERRUPTED_TASKS, path]
+    variables = environment() | {"PYTHONPATH": os.pathsep.join([PACKAGE_PARENT, ROOT])}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=variables, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 60
+
+
+def test_a_refresh_that_an_interrupt_left_under_way_is_made_by_the_next_caller(make_store, clock):
+    store = make_store()
+    calls = []
+
+    @memoize_body(store, "f", ttl=100, refresh_before=50)
+    def f(x):
+        calls.append(x)
+        return len(calls)
+
+    assert f(1) == 1
+    flights = flights_of(f)
+    left, _ = soon(lambda: flights.board(f.cache_key(1), FrameOwner(soon.__code__)))  # by a thread that has ended
+    clock.advance(60)
+    assert f(1) == 1
+    soon(until, lambda: len(calls) == 2)
+    assert left.has_landed()
 
 
 def test_a_loop_that_stops_in_the_middle_of_a_refresh_leaves_it_to_others(path):
