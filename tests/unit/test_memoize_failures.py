@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 import threading
 import traceback
 import warnings
@@ -526,6 +527,16 @@ def test_recursion_through_memoize_is_deeper_than_it_was(store):
         return depth(x - 1) + 1 if x else 0
 
     assert depth(180) == 180
+
+
+def test_a_level_of_recursion_through_memoize_takes_four_frames_at_most(store):
+    @memoize_body(store, "depth")
+    def depth(x):
+        return depth(x - 1) + 1 if x else 0
+
+    levels = (sys.getrecursionlimit() - 40) // 4
+    with ThreadPoolExecutor(1) as pool:  # whose stack is not that of the tests
+        assert pool.submit(depth, levels).result(120) == levels
 
 
 @pytest.mark.parametrize("options", [{}, {"ttl": 60, "refresh_before": 1}])

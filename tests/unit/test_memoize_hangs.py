@@ -307,6 +307,29 @@ def test_an_async_function_on_a_plain_store_is_called_by_more_threads_than_the_l
     assert soon(asyncio.run, main()) == [n % 8 for n in range(64)]
 
 
+def test_an_async_function_on_a_plain_store_is_called_by_64_threads_through_run_coroutine_threadsafe(store):
+    @memoize_body(store, "f")
+    async def f(x):
+        await asyncio.sleep(0.01)
+        return x
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        with ThreadPoolExecutor(64) as pool:
+            futures = [
+                pool.submit(lambda n=n: asyncio.run_coroutine_threadsafe(f(n % 8), loop).result(WAIT))
+                for n in range(64 * 4)
+            ]
+            assert [future.result(WAIT) for future in futures] == [n % 8 for n in range(64 * 4)]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+    assert f.cache_info().computed == 8
+
+
 # -- owners that are gone
 
 
