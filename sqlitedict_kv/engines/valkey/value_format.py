@@ -20,6 +20,7 @@ from __future__ import annotations
 import struct
 from zlib import crc32
 
+from sqlitedict_kv.engines.crc32 import SMALL, crc32_of_large
 from sqlitedict_kv.engines.optional import RecordSummary
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import CorruptStoreError, DamagedEntryError, TooLargeError
@@ -75,7 +76,8 @@ def pack(crc: int, body: bytes, content_type: str, expires_at: int | None, updat
         name = content_type.encode()
         typed += LENGTH.pack(len(name)) + name
     typed += body
-    return crc32(typed, crc), TIMES.pack(updated_at, expires_at or 0) + typed
+    summed = crc32(typed, crc) if len(typed) <= SMALL else crc32_of_large(typed, crc)
+    return summed, TIMES.pack(updated_at, expires_at or 0) + typed
 
 
 def record_of(namespace: str, key: str, raw: bytes, crc: int) -> Record:
@@ -89,7 +91,8 @@ def record_of(namespace: str, key: str, raw: bytes, crc: int) -> Record:
         raise _damaged(namespace, key, raw)
     _, version, seal, updated_at, expires_at, number = unpack_header(raw)
     total = version + updated_at + expires_at
-    if seal != crc32(raw[TYPE_AT:], crc) + total + (total >> 32) & MASK:
+    summed = crc32(raw[TYPE_AT:], crc) if len(raw) <= SMALL else crc32_of_large(memoryview(raw)[TYPE_AT:], crc)
+    if seal != summed + total + (total >> 32) & MASK:
         raise DamagedEntryError(namespace, key, "its checksum does not match")
     if 0 < number < len(TYPES):
         return Record(raw[HEADER_SIZE:], TYPES[number], version, expires_at or None, updated_at)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sqlitedict_kv.engines.crc32 import SMALL
 from sqlitedict_kv.engines.valkey.value_format import FORMAT, HEADER, TYPES, crc_of, pack, record_of
 from sqlitedict_kv.errors import DamagedEntryError, TooLargeError
 
@@ -29,6 +30,17 @@ def stored(body, content_type, expires_at, updated_at, version, at=None):
 def test_an_entry_comes_back_as_it_was(body, content_type, expires_at, updated_at, version):
     record = record_of("ns", "k", stored(body, content_type, expires_at, updated_at, version), crc())
     assert record == (body, content_type, version, expires_at, updated_at)
+
+
+@pytest.mark.parametrize("size", [SMALL - 40, SMALL - 1, SMALL, SMALL + 1, 2**20])
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-mine"])
+def test_a_large_body_has_the_checksum_of_zlib(content_type, size):
+    checksum, tail = pack(crc(), b"x" * size, content_type, None, 1)
+    assert checksum == crc32(tail[struct.calcsize(">QQ") :], crc())
+    raw = stored(b"x" * size, content_type, None, 1, 1)
+    assert record_of("ns", "k", raw, crc()).body == b"x" * size
+    with pytest.raises(DamagedEntryError):
+        record_of("ns", "k", raw[:-1] + b"y", crc())
 
 
 @pytest.mark.parametrize("content_type", TYPES[1:])
