@@ -136,6 +136,13 @@ __all__ = [
 ]
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Add the magics ``%%memoize`` and ``%memoize_info`` to IPython: ``%load_ext sqlitedict_kv``."""
+    from sqlitedict_kv.adapters import ipython  # noqa: PLC0415
+
+    ipython.load(shell)
+
+
 def __getattr__(name: str) -> Any:
     """Import what is rarely needed when it is asked for: asyncio alone takes longer than all of this."""
     if name in ("AsyncNamespace", "AsyncStore"):

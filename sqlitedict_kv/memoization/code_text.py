@@ -66,7 +66,7 @@ def names_of(code: CodeType) -> Names:
     cells: set[str] = set()
     for inner in _with_inner(code):
         first_free = len({*inner.co_varnames, *inner.co_cellvars})
-        for operation, argument in _instructions(inner.co_code):
+        for operation, argument in instructions_of(inner.co_code):
             if operation == READS_GLOBAL:
                 read[inner.co_names[argument >> FLAG_BITS]] = None
             elif operation in READS_BY_NAME:
@@ -86,7 +86,7 @@ def _with_inner(code: CodeType) -> Iterator[CodeType]:
             yield from _with_inner(constant)
 
 
-def _instructions(body: bytes) -> Iterator[tuple[int, int]]:
+def instructions_of(body: bytes) -> Iterator[tuple[int, int]]:
     """Yield operations and arguments; dis does it fifty times as slowly."""
     high = 0
     for operation, low in zip(body[::2], body[1::2], strict=True):
