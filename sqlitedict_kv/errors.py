@@ -26,6 +26,8 @@
     │   ├── NotConfirmedError         a write was done, and fewer replicas than asked for have it
     │   └── CorruptStoreError         the file is damaged; the store stops
     │       └── DamagedEntryError     one entry is damaged; the others can be read
+    │           └── DamagedFileError  the file that its value is in is damaged
+    │               └── MissingFileError it is not there
     ├── ConflictError                 somebody else wrote in between
     ├── LockLostError                 (RuntimeError) a lock ended before its owner was done with it
     ├── LockTimeoutError              (TimeoutError) others held a lock for the whole timeout
@@ -156,6 +158,18 @@ class DamagedEntryError(CorruptStoreError):
     def __reduce__(self) -> tuple[type[DamagedEntryError], tuple[str, str, str]]:
         """Come through pickle whole, out of a worker process say."""
         return type(self), (self.namespace, self.key, self.reason)
+
+
+class DamagedFileError(DamagedEntryError):
+    """Says that the file that the value of an entry is in is not as it was written."""
+
+
+class MissingFileError(DamagedFileError):
+    """Says that the file that the value of an entry is in is not there."""
+
+
+class EntryGoneError(MissingFileError):
+    """Says that an entry was removed between the look at it and the look at its file; a reader takes it as absent."""
 
 
 class ConflictError(KVError):

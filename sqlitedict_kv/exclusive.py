@@ -59,6 +59,6 @@ def exclusively(context: StoreContext) -> Iterator[Exclusive]:
     """Hold the write lock of the store of *context*; see :meth:`Store.exclusive`."""
     with require_exclusive(context.engine).exclusive(context.now) as engine:
         # Without the LRU: it knows what is committed, and nothing of this.
-        within = StoreContext(engine, context.codecs, context.clock, context.max_value_bytes)
+        within = StoreContext(engine, context.codecs, context.clock, context.max_value_bytes, stage=context.stage)
         within.counters = context.counters
         yield Exclusive(within)

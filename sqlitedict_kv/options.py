@@ -42,6 +42,9 @@ class StoreOptions(TypedDict, total=False):
             longest ago. An int or text such as ``"1 GB"``; None is no limit. Not for servers.
         max_entries: the number of entries at which entries are evicted, in the same way; None is no limit.
         max_value_bytes: the size of the largest encoded value; 512 MiB by default, which is also the most.
+        files_above: the size from which on a value is kept in a file of its own, in a folder beside the database
+            (``app.db-values`` beside ``app.db``), as an int or text such as ``"8 MiB"``, at least 64 KiB. None keeps
+            everything in the one file. For a file only.
         lru_bytes: the memory for values that were read before, as an int or text such as ``"64 MB"``; None is none.
             In front of a file it is never older than the last commit of any process, in front of servers no older
             than *lru_staleness*.
@@ -73,6 +76,7 @@ class StoreOptions(TypedDict, total=False):
     max_bytes: int | str | None
     max_entries: int | None
     max_value_bytes: int | str
+    files_above: int | str | None
     lru_bytes: int | str | None
     lru_policy: Policy | None
     codecs: Sequence[Codec]
@@ -92,6 +96,7 @@ DEFAULTS: StoreOptions = {
     "max_bytes": None,
     "max_entries": None,
     "max_value_bytes": validation.MAX_VALUE_BYTES,
+    "files_above": None,
     "lru_bytes": None,
     "lru_policy": None,
     "codecs": (),
@@ -146,7 +151,8 @@ class Settings(NamedTuple):
     engine: EngineSpec
     label: str  # what may be shown of the target
     engine_options: Mapping[str, Any]
-    max_value_bytes: int
+    max_value_bytes: int  # in an entry itself
+    max_file_bytes: int | None  # in a file of its own; None is no limit
     lru_bytes: int | None
     lru_policy: Policy | None
     codecs: Codecs
@@ -178,15 +184,24 @@ def check_options(path: str | os.PathLike[str] | Client, given: StoreOptions, ki
     max_bytes = options["max_bytes"]
     largest = _check_max_value_bytes(options["max_value_bytes"])
     largest = min(largest, max_bytes // 2) if max_bytes else largest
+    files_above = options["files_above"]
+    # Without files a value is limited by what SQLite can keep; with files only by what was asked for.
+    limit = None if files_above and not max_bytes and "max_value_bytes" not in given else largest
     settings = Settings(
         target=target,
         engine=engine,
         label=engine.label(target),
         engine_options={name: options[name] for name in engine.options if name in options},
-        max_value_bytes=largest,
+        max_value_bytes=min(largest, files_above) if files_above else largest,
+        max_file_bytes=limit,
         lru_bytes=validation.check_size(options["lru_bytes"], "lru_bytes", lowest=1),
         lru_policy=_check_policy(options["lru_policy"], options["lru_bytes"]),
-        codecs=Codecs(validation.check_codecs(options["codecs"]), validation.check_types(options["types"]), largest),
+        codecs=Codecs(
+            validation.check_codecs(options["codecs"]),
+            validation.check_types(options["types"]),
+            limit,
+            files_above=files_above,
+        ),
         clock=validation.check_callable(options["clock"], "clock"),
         given=dict(given),
     )

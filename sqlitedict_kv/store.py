@@ -82,7 +82,8 @@ class Store(StoreAdministration):
 
     def _open(self, settings: Settings) -> None:
         engine, lru = open_engine(settings)
-        self._share(StoreContext(engine, settings.codecs, settings.clock, settings.max_value_bytes, lru))
+        stage = optional.staging(engine, settings.codecs, settings.max_file_bytes)
+        self._share(StoreContext(engine, settings.codecs, settings.clock, settings.max_value_bytes, lru, stage))
         address, obstacle = address_to_pickle(settings)
         self._context.origin = Origin(Store._context_at, address, settings.given, obstacle)
         if address is not None:

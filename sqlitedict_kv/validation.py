@@ -27,6 +27,7 @@ MAX_TTL = 100 * 366 * 24 * 3600.0  # seconds; a longer one is never
 MAX_LIMIT = 2**31 - 1
 MAX_VERSION = 2**63 - 1
 MIN_MAX_BYTES = 256 * 2**10  # an empty file already takes some pages
+MIN_FILES_ABOVE = 2**16
 
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 

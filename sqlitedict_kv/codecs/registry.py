@@ -12,6 +12,7 @@ from sqlitedict_kv.codecs.body_parts import BodyParts
 from sqlitedict_kv.codecs.catalog import Catalog, name_of
 from sqlitedict_kv.codecs.codec import BYTES, JSON, PLAIN, TEXT, Codec
 from sqlitedict_kv.codecs.decoding import make_value
+from sqlitedict_kv.codecs.file_reference import FILE, FileAccess
 from sqlitedict_kv.codecs.json_engine import exact_json
 from sqlitedict_kv.codecs.kinds import Kind
 from sqlitedict_kv.codecs.limits import too_large
@@ -52,6 +53,7 @@ class Codecs:
         self._kinds = kinds
         self._limit = limit
         self._files_above = files_above
+        self.file_access = FileAccess()
         self._catalog = Catalog(kinds) if catalog is None else catalog
         ordered = {codec.content_type: codec for codec in (*BUILT_IN, *codecs_of_kinds(self._catalog, limit), *custom)}
         self._by_content_type = ordered
@@ -84,20 +86,24 @@ class Codecs:
             checked: whether values of other types are refused, on writing and on reading.
         """
         catalog = self._catalog.within(Reach(annotation, scope))
-        if checked:
-            return CheckedCodecs(
-                self._custom,
-                self._kinds,
-                self._limit,
-                catalog=catalog,
-                files_above=self._files_above,
-                annotation=annotation,
-                scope=scope,
-            )
-        return self._with(catalog)
+        if not checked:
+            return self._with(catalog)
+        codecs = CheckedCodecs(
+            self._custom,
+            self._kinds,
+            self._limit,
+            catalog=catalog,
+            files_above=self._files_above,
+            annotation=annotation,
+            scope=scope,
+        )
+        codecs.file_access = self.file_access
+        return codecs
 
     def _with(self, catalog: Catalog) -> Codecs:
-        return Codecs(self._custom, self._kinds, self._limit, catalog=catalog, files_above=self._files_above)
+        codecs = Codecs(self._custom, self._kinds, self._limit, catalog=catalog, files_above=self._files_above)
+        codecs.file_access = self.file_access
+        return codecs
 
     @property
     def annotation(self) -> Any:
@@ -222,6 +228,8 @@ class Codecs:
         try:
             decoder = self.decoders[content_type]
         except KeyError:
+            if content_type == FILE and self.file_access.read is not None:
+                return self.file_access.read(self, namespace, key, body)
             raise DecodeError(
                 f"the entry {key!r} in namespace {namespace!r} has the content type {content_type!r}, for which "
                 f"this store has no codec; open it with Store(..., codecs=[...])"

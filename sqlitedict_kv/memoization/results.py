@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 from sqlitedict_kv.concurrency.lease import Lease, Leases
 from sqlitedict_kv.concurrency.owners import Owner
 from sqlitedict_kv.engines.protocol import Edit
-from sqlitedict_kv.errors import CodecError, ConflictError, DecodeError, TooLargeError
+from sqlitedict_kv.errors import CodecError, ConflictError, DamagedFileError, DecodeError, TooLargeError
 from sqlitedict_kv.memoization import kept_exceptions
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.failures import Failures
@@ -95,6 +95,8 @@ class Results:
             if self._policy.undecodable == "raise":
                 raise
             return default
+        except DamagedFileError:  # a power cut may do that to a result that was just written
+            return default
 
     def start(self, key: str, owner: Owner) -> tuple[Lease | None, Any]:
         """Return the lease to compute, or the result that came meanwhile; neither while another computes."""
@@ -122,7 +124,7 @@ class Results:
         try:
             entry = self._space.get_with_meta(key)
             due = entry is not None and self.is_due(entry)
-        except DecodeError:
+        except (DamagedFileError, DecodeError):
             due = True
         if due:
             return lease

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar, overload
 
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.sansio import run
-from sqlitedict_kv.engines.protocol import Edit, Value
+from sqlitedict_kv.engines.protocol import Edit, Put, Value
 from sqlitedict_kv.errors import ConflictError
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
 from sqlitedict_kv.memoization.result_store import ResultStore, declare_layouts, lease_namespace, note_namespace
@@ -91,9 +91,11 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
             seconds, encoding = self._defaults.ttl, self._defaults.content_type
         else:
             seconds, encoding = self._defaults.choose(ttl, content_type, context.codecs)
-        body, encoded_as = context.codecs.encode(value, encoding)
+        body, encoded_as = context.codecs.encode_parts(value, encoding)
         if len(body) > context.max_value_bytes:
-            context.refuse(body, encoded_as)
+            body, encoded_as = context.put_elsewhere(body, encoded_as)
+            return self._commit([Put(self._name, name, body, encoded_as, context.deadline(seconds))])[0] or 0
+        assert type(body) is bytes  # parts are larger
         expires_at = None if seconds is None else context.deadline(seconds)
         return self._engine.put(self._name, name, body, encoded_as, expires_at, context.now())
 

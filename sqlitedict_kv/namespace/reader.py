@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, TypeVar, overload
 
+from sqlitedict_kv.codecs.file_reference import content_type_of
 from sqlitedict_kv.codecs.scientific import is_same_type
 from sqlitedict_kv.engines.protocol import KeyRange, Value
 from sqlitedict_kv.engines.record import Record
+from sqlitedict_kv.errors import EntryGoneError
 from sqlitedict_kv.namespace.overview import NamespaceOverview
-from sqlitedict_kv.operations.context import Defaults, Entry, StoreContext
+from sqlitedict_kv.operations.context import Defaults, Entry, StoreContext, still_there
 from sqlitedict_kv.operations.creation_order import page_by_age
 from sqlitedict_kv.operations.pagination import (
     KeyBounds,
@@ -101,14 +104,21 @@ class NamespaceReader(NamespaceOverview[K], Mapping[K, V]):
         try:
             return self._decoders[found[1]](found[0])
         except Exception:
-            return self._decode(self._name, key, found[0], found[1])  # raises the error that names the entry
+            return self._or_default(self._value, key, found, default)
+
+    def _or_default(self, read: Callable[[str, Any], Any], key: str, record: Record | Value, default: Any) -> Any:
+        """Return what *read* makes of a record; *default* if it was removed meanwhile, with the file of its value."""
+        try:
+            return read(key, record)
+        except EntryGoneError:
+            return default
 
     def _get_as(self, key: Any, default: Any, content_type: str) -> Any:
         wanted = check_content_type(content_type, self._context.codecs)
         record = self._context.read(self._name, key)
-        if record is None or not is_same_type(record.content_type, wanted):
+        if record is None or not is_same_type(content_type_of(record.body, record.content_type), wanted):
             return default
-        return self._value(key, record)
+        return self._or_default(self._value, key, record, default)
 
     @overload
     def get_with_meta(self, key: K, default: None = None) -> Entry[V] | None: ...
@@ -117,18 +127,16 @@ class NamespaceReader(NamespaceOverview[K], Mapping[K, V]):
     def get_with_meta(self, key: Any, default: Any = None) -> Any:
         """Return an :class:`Entry`, the value with its version and times, or *default* if there is none."""
         record = self._context.read(self._name, key)
-        return default if record is None else self._context.entry(self._name, key, record)
+        entry = partial(self._context.entry, self._name)
+        return default if record is None else self._or_default(entry, key, record, default)
 
     def get_many(self, keys: Iterable[K]) -> dict[K, V]:
         """Return the values of those keys that have one, as of one moment."""
-        found: dict[Any, Any] = {key: self._value(key, record) for key, record in self._read_many(keys).items()}
-        return found
+        return dict(still_there(self._read_many(keys).items(), self._value))
 
     def get_many_with_meta(self, keys: Iterable[K]) -> dict[K, Entry[V]]:
         """Return the entries of those keys that have one, values with versions and times, as of one moment."""
-        entry, name = self._context.entry, self._name
-        found: dict[Any, Entry[Any]] = {key: entry(name, key, record) for key, record in self._read_many(keys).items()}
-        return found
+        return dict(still_there(self._read_many(keys).items(), partial(self._context.entry, self._name)))
 
     def __contains__(self, key: object) -> bool:
         """Return whether there is an entry; it counts as no read. As in a dict, a key of another type is not there."""
@@ -155,8 +163,8 @@ class NamespaceReader(NamespaceOverview[K], Mapping[K, V]):
         self._counters.misses += len(wanted) - len(live)
         return live
 
-    def _value(self, key: Any, record: Record) -> Any:
-        return self._decode(self._name, key, record.body, record.content_type)
+    def _value(self, key: Any, record: Record | Value) -> Any:
+        return self._decode(self._name, key, record[0], record[1])
 
     # -- walking
 
@@ -175,8 +183,7 @@ class NamespaceReader(NamespaceOverview[K], Mapping[K, V]):
     def walk(self, *, reverse: bool = False) -> Iterator[tuple[Any, Any]]:
         """Yield keys and values in the order of the keys, as ``items()`` does."""
         for page in self._context.pages(KeyRange(self._name, reverse=check_bool(reverse, "reverse"))):
-            for key, record in page:
-                yield key, self._value(key, record)
+            yield from still_there(page, self._value)
 
     def keys(self) -> NamespaceKeys[K]:
         """Return a view of the keys, a set that follows the namespace."""
@@ -243,8 +250,7 @@ class NamespaceReader(NamespaceOverview[K], Mapping[K, V]):
 
     def _scan(self, bounds: KeyBounds, *, reverse: bool) -> Iterator[tuple[Any, Entry[Any]]]:
         for page in self._context.pages_within(self._name, bounds, reverse=reverse):
-            for key, record in page:
-                yield key, self._context.entry(self._name, key, record)
+            yield from still_there(page, partial(self._context.entry, self._name))
 
     # -- as dict does
 

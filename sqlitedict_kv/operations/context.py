@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, NamedTuple, NoReturn
+from typing import Any, Generic, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
+from sqlitedict_kv.codecs.body_parts import BodyParts
+from sqlitedict_kv.codecs.file_reference import described
 from sqlitedict_kv.codecs.limits import too_large
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.engines.protocol import Engine, KeyRange, Put, Value
 from sqlitedict_kv.engines.record import Record
-from sqlitedict_kv.errors import TooLargeError
+from sqlitedict_kv.errors import EntryGoneError, TooLargeError
 from sqlitedict_kv.lru import LRU
 from sqlitedict_kv.operations.pagination import KeyBounds
 from sqlitedict_kv.operations.type_variables import V
 from sqlitedict_kv.validation import Default, check_content_type, check_key, check_ttl, check_type
+
+T = TypeVar("T")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KEYS_PER_PAGE = 500
@@ -52,6 +56,10 @@ class Entry(NamedTuple, Generic[V]):
         from sqlitedict_kv.operations.showing import show_entry  # noqa: PLC0415 - for notebooks alone
 
         return show_entry(self.value, self.meta)
+
+
+# Writes a large value to where it is kept; returns what is to be in its entry, and the content type of that.
+Stage = Callable[[bytes | BodyParts, str], tuple[bytes, str]]
 
 
 class ReadCounters:
@@ -104,17 +112,34 @@ class StoreContext:
         "max_value_bytes",
         "origin",
         "read_value",
+        "stage",
     )
 
     def __init__(
-        self, engine: Engine, codecs: Codecs, clock: Callable[[], float], max_value_bytes: int, lru: LRU | None = None
+        self,
+        engine: Engine,
+        codecs: Codecs,
+        clock: Callable[[], float],
+        max_value_bytes: int,
+        lru: LRU | None = None,
+        stage: Stage | None = None,
     ) -> None:
-        """Put them together; *clock* returns the Unix time in seconds."""
+        """Put them together.
+
+        Args:
+            engine: keeps the entries.
+            codecs: encode the values.
+            clock: returns the Unix time in seconds.
+            max_value_bytes: of a value in an entry itself.
+            lru: in front of the engine.
+            stage: writes a larger value somewhere else, and returns what is to be in the entry; None refuses it.
+        """
         self.engine = engine
         self.codecs = codecs
         self.clock = clock
         self.max_value_bytes = max_value_bytes
         self.lru = lru
+        self.stage = stage
         self.counters = ReadCounters()
         self.origin: Origin | None = None
         self.read_value: Callable[[str, str], Value | None] = engine.read_value if lru is None else lru.read_value
@@ -128,7 +153,7 @@ class StoreContext:
         """Return the same, with other codecs."""
         if codecs is self.codecs:
             return self
-        other = StoreContext(self.engine, codecs, self.clock, self.max_value_bytes, self.lru)
+        other = StoreContext(self.engine, codecs, self.clock, self.max_value_bytes, self.lru, self.stage)
         other.counters, other.origin = self.counters, self.origin
         return other
 
@@ -170,14 +195,17 @@ class StoreContext:
             CodecError: the value would not come back as it is.
             TooLargeError: it takes more bytes than the store allows.
         """
-        body, encoded_as = self.codecs.encode(value, content_type)
+        body, encoded_as = self.codecs.encode_parts(value, content_type)
         if len(body) > self.max_value_bytes:
-            self.refuse(body, encoded_as)
+            return self.put_elsewhere(body, encoded_as)
+        assert type(body) is bytes  # parts are larger
         return body, encoded_as
 
-    def refuse(self, body: bytes, content_type: str) -> NoReturn:
-        """Raise the error for a value over the limit."""
-        raise TooLargeError(too_large(len(body), self.max_value_bytes, content_type))
+    def put_elsewhere(self, body: bytes | BodyParts, content_type: str) -> tuple[bytes, str]:
+        """Return what stands in its entry for a value over the limit; raise TooLargeError if nothing can."""
+        if self.stage is None:
+            raise TooLargeError(too_large(len(body), self.max_value_bytes, content_type))
+        return self.stage(body, content_type)
 
     def read(self, namespace: str, key: object) -> Record | None:
         """Return the live record of a key and count the read."""
@@ -269,10 +297,21 @@ class Defaults(NamedTuple):
         return chosen, check_content_type(content_type, codecs) or self.content_type
 
 
+def still_there(page: Iterable[tuple[Any, Record]], read: Callable[[Any, Record], T]) -> Iterator[tuple[Any, T]]:
+    """Yield keys with what *read* makes of their records, without those that were removed since the page was read."""
+    for key, record in page:
+        try:
+            found = read(key, record)
+        except EntryGoneError:
+            continue
+        yield key, found
+
+
 def meta_of(record: Record) -> Meta:
     """Return the meta data of a record."""
     expires_at = None if record.expires_at is None else moment(record.expires_at)
-    return Meta(record.version, expires_at, moment(record.updated_at), record.content_type, len(record.body))
+    encoded_as, size = described(record.body, record.content_type)
+    return Meta(record.version, expires_at, moment(record.updated_at), encoded_as, size)
 
 
 def moment(milliseconds: int) -> datetime:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final, cast
 
+from sqlitedict_kv.codecs.body_parts import BodyParts
+from sqlitedict_kv.codecs.limits import too_large
+from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.engines.optional import (
     AgingEngine,
     DataVersionEngine,
@@ -20,7 +23,9 @@ from sqlitedict_kv.engines.optional import (
     SummarizingEngine,
 )
 from sqlitedict_kv.engines.protocol import Advance, CheckReport, Decode, Edit, Engine, KeyRange, Layout, Outcome, Put
-from sqlitedict_kv.errors import KVError, UnsupportedError
+from sqlitedict_kv.errors import KVError, TooLargeError, UnsupportedError
+
+Stage = Callable[[bytes | BodyParts, str], tuple[bytes, str]]
 
 RECORDS_PER_STEP = 1000
 FOREVER: Final = 0  # a time at which nothing has expired
@@ -89,6 +94,25 @@ def declare(engine: Engine, namespace: str, layout: Layout) -> None:
     """Tell an engine on several machines how to lay out a namespace; the others have no use for it."""
     if has(engine, "declare"):
         cast("LayoutEngine", engine).declare(namespace, layout)
+
+
+def staging(engine: Engine, codecs: Codecs, limit: int | None) -> Stage | None:
+    """Return what writes values to files of their own, *limit* bytes at most; None if all are in their entries.
+
+    The codecs of the store learn to read such values.
+    """
+    codecs.file_access.read = getattr(engine, "load", None)
+    stage: Stage | None = getattr(engine, "stage", None)
+    if stage is None or limit is None:
+        return stage
+    write = stage
+
+    def stage_within_limit(body: bytes | BodyParts, content_type: str) -> tuple[bytes, str]:
+        if len(body) > limit:
+            raise TooLargeError(too_large(len(body), limit, content_type))
+        return write(body, content_type)
+
+    return stage_within_limit
 
 
 def quarantine_of(engine: Engine) -> Quarantine | None:

@@ -113,7 +113,7 @@ class Edits:
 
     def copy(self, value: Any) -> Any:
         """Return an equal object that shares nothing with *value*."""
-        body, content_type = self._context.encode(value, self._defaults.content_type)
+        body, content_type = self._context.codecs.encode(value, self._defaults.content_type)
         return self._context.codecs.decode(self._name, "", body, content_type)
 
 

@@ -55,8 +55,8 @@ def clock() -> float:
 def run(round_: Round) -> None:
     """Open old files and compare all that is in them; see newer ones refused untouched."""
     generator = random.Random(round_.seed)
-    known = 2**31 - 1 if round_.sabotage == NEWER_ACCEPTED else schema.CURRENT
-    with patch.object(schema, "CURRENT", known):
+    known = 2**31 - 1 if round_.sabotage == NEWER_ACCEPTED else schema.NEWEST
+    with patch.object(schema, "NEWEST", known):
         for number in range(round_.size):
             place = round_.directory / str(number)
             place.mkdir()

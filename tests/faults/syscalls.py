@@ -37,6 +37,7 @@ EVERYTHING = frozenset(OPERATIONS)
 HALF = -1  # times a code: a write does half of its work before it fails
 
 HEADER = Struct("=cbhiqqq")
+SIGNALLED = 1000  # plus a signal: the process gets that just before the call, which does its work
 
 
 class Event(NamedTuple):
@@ -132,6 +133,8 @@ def arm(
     operations: set[str] | frozenset[str], number: int, code: int, later: set[str] | frozenset[str], pattern: str = ""
 ) -> None:
     """Fail the *number*-th call among *operations* from now on with *code*, and every one of *later* after it.
+
+    A *code* is an error number, HALF times one, or SIGNALLED plus a signal.
 
     With a *pattern*, as of `fnmatch` for whole paths, only calls on such paths count.
     """

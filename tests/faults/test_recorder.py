@@ -297,6 +297,27 @@ for name in ("a", "b", "c", "bc"):
     assert set(content_of(directory)) == {"a", "c"}
 
 
+def test_a_process_can_be_stopped_just_before_a_call(record):
+    program = """
+import signal
+from tests.faults.syscalls import SIGNALLED
+reading, writing = os.pipe()
+child = os.fork()
+if not child:
+    arm({"open"}, 2, SIGNALLED + signal.SIGSTOP, set())
+    for name in ("a", "b", "c"):
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT, dir_fd=folder))
+    os._exit(0)
+_, status = os.waitpid(child, os.WUNTRACED)
+say(f"{os.WIFSTOPPED(status)} {sorted(os.listdir(root))}")
+os.kill(child, signal.SIGCONT)
+_, status = os.waitpid(child, 0)
+say(f"{status} {sorted(os.listdir(root))}")
+"""
+    _, _, lines = record(program)
+    assert lines == ["True ['a']", "0 ['a', 'b', 'c']"]
+
+
 def test_what_cannot_be_recorded_ends_the_process(record):
     program = """
 import mmap

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from random import Random
 
 from sqlitedict_kv import Store
@@ -27,15 +28,18 @@ WEIGHTS = {
 }
 
 
-def steps_of(seed: int, count: int, weights: dict[str, int] = WEIGHTS) -> list[Step]:
+def steps_of(
+    seed: int, count: int, weights: dict[str, int] = WEIGHTS, sizes: Sequence[int] = SIZES, keys_of_each: int = KEYS
+) -> list[Step]:
     """Return what one writer does; the number of a step is in all that it writes."""
     random = Random(seed)
     steps: list[Step] = []
     for number in range(1, count + 1):
         (verb,) = random.choices(list(weights), list(weights.values()))
-        keys = random.sample(range(KEYS), random.randint(2, 12) if verb in ("set_many", "atomic") else 1)
+        many = random.randint(2, min(12, keys_of_each)) if verb in ("set_many", "atomic") else 1
+        keys = random.sample(range(keys_of_each), many)
         namespace = random.choice(NAMESPACES)
-        steps.append((verb, [(namespace, f"k{key}", number, random.choice(SIZES)) for key in keys]))
+        steps.append((verb, [(namespace, f"k{key}", number, random.choice(sizes)) for key in keys]))
     return steps
 
 
@@ -65,7 +69,7 @@ def value_of(number: int, length: int) -> list[object]:
     return [number, str(number % 10) * length]
 
 
-def do(store: Store, step: Step) -> None:
+def do(store: Store, step: Step, value_of: Callable[[int, int], object] = value_of) -> None:
     """Take a step, unless it is one of those that need more than the store."""
     verb, writes = step
     namespace, key, number, length = writes[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from threading import get_ident
 from zlib import crc32
 
 from sqlitedict_kv.engines.crc32 import SMALL, crc32_of_large
@@ -29,9 +28,9 @@ from sqlitedict_kv.engines.sqlite.administration.restore import restore_entries
 from sqlitedict_kv.engines.sqlite.administration.summaries import read_summaries
 from sqlitedict_kv.engines.sqlite.administration.verification import verify
 from sqlitedict_kv.engines.sqlite.checksum import EXPECTED_CRC, READ, SEAL_MASK, Row, batches, record_of
-from sqlitedict_kv.engines.sqlite.connection import AsleepError
 from sqlitedict_kv.engines.sqlite.database import Database, OnCorrupt
-from sqlitedict_kv.engines.sqlite.error_mapping import UndecodableTextError, is_busy
+from sqlitedict_kv.engines.sqlite.error_mapping import UndecodableTextError
+from sqlitedict_kv.engines.sqlite.group_commit import write_if_free
 from sqlitedict_kv.engines.sqlite.maintenance import Maintenance
 from sqlitedict_kv.engines.sqlite.mutations import (
     ADD_NOTING,
@@ -44,17 +43,19 @@ from sqlitedict_kv.engines.sqlite.mutations import (
     replacement_of,
     values_of,
 )
-from sqlitedict_kv.engines.sqlite.open_transaction import OpenTransaction
-from sqlitedict_kv.engines.sqlite.session import Durability, in_transaction
+from sqlitedict_kv.engines.sqlite.open_transaction import hold_transaction
+from sqlitedict_kv.engines.sqlite.session import Durability
 from sqlitedict_kv.engines.sqlite.session_engine import HAS_LIVE, LONG_COMMIT, SessionEngine
-from sqlitedict_kv.errors import DamagedEntryError, UnsupportedError
+from sqlitedict_kv.engines.sqlite.value_files.reaping import make_durable
+from sqlitedict_kv.engines.sqlite.value_files.store_files import StoreFiles
+from sqlitedict_kv.engines.sqlite.value_files.writing import StagedBody
+from sqlitedict_kv.errors import DamagedEntryError
 
 READ_VALUE = f"SELECT value, content_type, expires_at, {EXPECTED_CRC} FROM kv WHERE ns = ? AND key = ?"
 READ_MANY = """
     SELECT value, content_type, version, expires_at, updated_at, checksum, key FROM kv
     WHERE ns = ? AND key IN ({})
 """
-MARK_FOR_SYNC = "INSERT INTO kv_floor (ns, version) VALUES ('', 0) ON CONFLICT (ns) DO UPDATE SET version = 1 - version"
 
 NEVER = -1  # a time before which nothing expired
 KEYS_PER_READ = 256  # bound values of one statement
@@ -74,6 +75,7 @@ class SQLiteEngine(SessionEngine):
         timeout: float = 10.0,
         max_bytes: int | None = None,
         max_entries: int | None = None,
+        files_above: int | None = None,
         allow_unsafe_filesystem: bool = False,
         on_corrupt: OnCorrupt = "raise",
         connect: Callable[..., sqlite3.Connection] = sqlite3.connect,
@@ -90,6 +92,10 @@ class SQLiteEngine(SessionEngine):
         )
         self._main = self._database.main
         self._maintenance = Maintenance(self._database, max_bytes=max_bytes, max_entries=max_entries)
+        self._files = None if self._database.in_memory else StoreFiles(self._database, self.read)
+        self.load = None if self._files is None else self._files.load
+        self.stage = None if self._files is None or files_above is None else self._files.stage
+        self._maintenance.maintain_files = None if self._files is None else self._files.maintain
         super().__init__(self._database, self._maintenance.wrote)
         self.quarantined: Quarantine | None = self._database.quarantined
 
@@ -199,23 +205,10 @@ class SQLiteEngine(SessionEngine):
 
     def put_at_once(self, edit: Put, now: int) -> int | None:
         """Write one entry as :meth:`put` does; None if others hold the lock: nothing was written."""
-        # An asyncio program's write without company takes 1.45 times as long by commit_groups.
-        self._database.require_writable()
-        values, main = values_of(edit, now), self._main
-        error: sqlite3.Error | None = None
-        with main.lock:
-            try:
-                version = self._write_noting(UPSERT_NOTING, values, edit.namespace, edit.key)
-            except BaseException as caught:
-                main.settle()
-                if not isinstance(caught, sqlite3.Error):
-                    raise
-                error = caught
-        if error is not None:
-            if isinstance(error, AsleepError) or is_busy(error):
-                return None
-            raise self._database.failure(error) from error
-        self._wrote(1, len(edit.body), now)
+        values = UPSERT_NOTING, values_of(edit, now), edit.namespace, edit.key
+        version = write_if_free(self._database, self._write_noting, values)
+        if version is not None:
+            self._wrote(1, len(edit.body), now)
         return version
 
     def restore(self, namespace: str, edits: Sequence[Put], above: int, now: int) -> None:
@@ -250,7 +243,7 @@ class SQLiteEngine(SessionEngine):
             if record is None:
                 return self._write(ADD_NOTING, (*values_of(put, now), NEVER), put)
             return self._write(REPLACE_IN_TIME_NOTING, replacement_of(put, record.version, now, record.expires_at), put)
-        if not isinstance(edit, Put):
+        if not isinstance(edit, Put) or type(edit.body) is StagedBody:
             return None
         if edit.expected is None:
             return self._write(UPSERT_NOTING, values_of(edit, now), edit)
@@ -260,6 +253,8 @@ class SQLiteEngine(SessionEngine):
 
     def _write(self, statement: str, values: tuple[object, ...], put: Put) -> int | None:
         """Run a statement that writes one row, or none, and return its version, or None."""
+        if type(put.body) is StagedBody:
+            return None
         return self._database.run(lambda _: self._write_noting(statement, values, put.namespace, put.key))
 
     def _write_noting(self, statement: str, values: tuple[object, ...], namespace: str, key: str) -> int | None:
@@ -277,26 +272,8 @@ class SQLiteEngine(SessionEngine):
     @contextlib.contextmanager
     def exclusive(self, now: Callable[[], int]) -> Iterator[SessionEngine]:
         """Give an engine whose calls are one write transaction, committed when the block ends without an error."""
-        self._database.require_writable()
-        if self._database.in_memory:
-            raise UnsupportedError("exclusive() needs a store in a file; one in memory has a single connection")
-        self._database.holders.refuse("begin another block")
-        thread = get_ident()
-        strange: sqlite3.Error | None = None
-        with self._database.aside() as cursor:
-            held = OpenTransaction(self._database, cursor)
-            held.begin()
-            self._database.holders.threads.add(thread)
-            try:
-                yield SessionEngine(held, held.wrote)
-                held.commit()
-            except sqlite3.Error as error:  # ours are translated: it is of another database, and no reason to stop
-                strange = error
-            finally:
-                self._database.holders.threads.discard(thread)
-                held.end()
-        if strange is not None:
-            raise strange
+        with hold_transaction(self._database) as held:
+            yield SessionEngine(held, held.wrote)
         self._wrote(held.written, held.written_bytes, now())
 
     # -- coherence
@@ -340,6 +317,8 @@ class SQLiteEngine(SessionEngine):
     def vacuum(self, advance: Advance | None = None) -> None:
         """Give the free space back to the operating system."""
         self._database.require_writable()
+        if self._files is not None:
+            self._files.reaper.finish()
         with self._database.aside() as cursor, counting_steps(cursor, advance):
             self._database.patiently(lambda: cursor.execute("VACUUM"))
         self._maintenance.checkpoint()
@@ -349,13 +328,8 @@ class SQLiteEngine(SessionEngine):
         write_backup(self._database, path, tell)
 
     def sync(self) -> None:
-        """Make all that was acknowledged survive a power cut.
-
-        A commit that syncs the log syncs all the commits before it.
-        """
-        self._database.require_writable()
-        with self._database.aside(durability="power") as cursor:
-            self._database.patiently(lambda: in_transaction(cursor, lambda cursor: cursor.execute(MARK_FOR_SYNC)))
+        """Make all that was acknowledged survive a power cut."""
+        make_durable(self._database, self._files.reaper if self._files else None)
 
     def close(self) -> None:
         """Release everything; later calls raise StoreClosedError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any
 
@@ -66,6 +66,7 @@ class Maintenance:
         if max_bytes is not None:
             self._every_bytes = min(EVERY_BYTES, max_bytes // 64)
         self._checkpointer = Checkpointer(database)
+        self.maintain_files: Callable[[], None] | None = None
         self._round = Lock()
         self._writes = 0
         self._bytes = 0
@@ -104,6 +105,8 @@ class Maintenance:
                 self._evict_entries(self._max_entries, writes)
             if self._max_bytes is not None:
                 self._evict_bytes(self._max_bytes, size)
+            if self.maintain_files is not None:
+                self.maintain_files()
         finally:
             self._round.release()
 

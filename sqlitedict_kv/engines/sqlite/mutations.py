@@ -9,6 +9,7 @@ from sqlitedict_kv.engines.protocol import Advance, Change, Check, Delete, Edit,
 from sqlitedict_kv.engines.sqlite.checksum import READ, batches, checksum, crc, is_checked, record_of, seal
 from sqlitedict_kv.engines.sqlite.maintenance import RAISE_FLOOR
 from sqlitedict_kv.engines.sqlite.session import Noted
+from sqlitedict_kv.engines.sqlite.value_files.writing import StagedBody
 from sqlitedict_kv.errors import ConflictError, CorruptStoreError, DamagedEntryError
 
 # A key that is created starts above all that its namespace ever removed. checksum.py explains the checksum.
@@ -97,6 +98,8 @@ def apply(cursor: sqlite3.Cursor, edit: Edit, now: int) -> int | None:
         case Put(namespace, key, expected=expected):
             if expected is not None:
                 _demand(cursor, namespace, key, expected, now)
+            if type(edit.body) is StagedBody:
+                edit.body.publish(cursor, edit.body, (namespace, key))
             (version,) = cursor.execute(UPSERT, values_of(edit, now)).fetchone()
             return int(version)
         case Check(namespace, key, expected):
@@ -162,6 +165,8 @@ def write_rows(
     for batch in batches(sorted(puts, key=_key), ENTRIES_PER_WRITE):
         values: list[object] = []
         for namespace, key, body, content_type, expires_at, _ in batch:
+            if type(body) is StagedBody:
+                body.publish(cursor, body, (namespace, key))
             low = seal(crc(namespace, key, body, content_type, expires_at), now)
             values += (namespace, key, body, content_type, first, expires_at, now, high | low)
         cursor.execute(statements[len(batch)], values)

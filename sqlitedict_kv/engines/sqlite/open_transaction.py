@@ -11,7 +11,7 @@ from typing import TypeVar
 from sqlitedict_kv.engines.protocol import Keys
 from sqlitedict_kv.engines.sqlite.database import Database
 from sqlitedict_kv.engines.sqlite.session import Noted, Work, anything
-from sqlitedict_kv.errors import StoreError
+from sqlitedict_kv.errors import StoreError, UnsupportedError
 
 T = TypeVar("T")
 
@@ -99,3 +99,28 @@ class OpenTransaction:
         del now
         self.written += entries
         self.written_bytes += size
+
+
+@contextmanager
+def hold_transaction(database: Database) -> Iterator[OpenTransaction]:
+    """Give a transaction for one thread, committed when the block ends without an error."""
+    database.require_writable()
+    if database.in_memory:
+        raise UnsupportedError("exclusive() needs a store in a file; one in memory has a single connection")
+    database.holders.refuse("begin another block")
+    thread = get_ident()
+    strange: sqlite3.Error | None = None
+    with database.aside() as cursor:
+        held = OpenTransaction(database, cursor)
+        held.begin()
+        database.holders.threads.add(thread)
+        try:
+            yield held
+            held.commit()
+        except sqlite3.Error as error:  # ours are translated: it is of another database, and no reason to stop
+            strange = error
+        finally:
+            database.holders.threads.discard(thread)
+            held.end()
+    if strange is not None:
+        raise strange

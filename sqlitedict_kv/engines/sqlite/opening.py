@@ -155,7 +155,7 @@ class Opener:
             reader.close()
         if self.readonly and not found.version:
             raise StoreNotFoundError(f"{self.label} is empty; open it once for writing")
-        return found.version == schema.CURRENT and not found.useless_indexes
+        return found.version >= schema.CURRENT and not found.useless_indexes
 
     def _readable_mode(self) -> str:
         """Return how to open the file for reading only: plainly, or as one that nobody can change."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from sqlitedict_kv.engines.sqlite.error_mapping import primary_code
+from sqlitedict_kv.engines.sqlite.files.value_table import FILE_INDEX, FILE_TABLE
 from sqlitedict_kv.errors import (
     CorruptStoreError,
     ForeignDatabaseError,
@@ -31,7 +32,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE kv_floor (ns TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID",
     ),
 )
-CURRENT = len(MIGRATIONS)
+CURRENT = len(MIGRATIONS)  # which every file is brought to
+# The tables of a feature are made by its first use; user_version is the number of the newest feature that is in use.
+NEWEST = WITH_FILES = CURRENT + 1
 
 TABLE_V1 = MIGRATIONS[0][0]
 # As ALTER TABLE leaves it, letter by letter.
@@ -41,7 +44,7 @@ TABLE = """CREATE TABLE kv (ns TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT 
 EXPIRY_INDEX = MIGRATIONS[0][1]
 FLOOR_TABLE = MIGRATIONS[1][1]
 
-AS_WE_MAKE_IT = frozenset({TABLE, EXPIRY_INDEX, FLOOR_TABLE})
+AS_WE_MAKE_IT = frozenset({TABLE, EXPIRY_INDEX, FLOOR_TABLE})  # and what canonical() finds equal
 
 # The first SQLiteKV made this beside the primary key, which serves the same look-ups at half the cost.
 USELESS_INDEX = re.compile(r"create index (\w+) on kv\(ns,key\)")
@@ -100,9 +103,9 @@ def _version_of(application: int, version: int, objects: dict[str, str], encodin
         raise ForeignDatabaseError(
             f"{label} belongs to another application (application_id {application:#x}); it was not changed"
         )
-    if application == APPLICATION_ID and version > CURRENT:
+    if application == APPLICATION_ID and version > NEWEST:
         raise NewerFormatError(
-            f"{label} was written by a later release (format {version}, this release knows up to {CURRENT}); "
+            f"{label} was written by a later release (format {version}, this release knows up to {NEWEST}); "
             f"upgrade sqlitedict_kv to open it; it was not changed"
         )
     if not objects and application == 0 and version == 0:
@@ -123,6 +126,8 @@ def _refuse_strange_objects(objects: dict[str, str], version: int, label: str) -
     expected = {"kv": TABLE_V1, "idx_kv_expires_at": EXPIRY_INDEX}
     if version >= 2:  # noqa: PLR2004 - the number of a migration
         expected |= {"kv": TABLE, "kv_floor": FLOOR_TABLE}
+    if version >= WITH_FILES:
+        expected |= {"kv_file": FILE_TABLE, "kv_file_todo": FILE_INDEX}
     for name, sql in objects.items():
         ours = expected.pop(name, "")
         known = sql == ours or (ours and canonical(sql) == canonical(ours))
@@ -149,4 +154,4 @@ def migrate(connection: sqlite3.Connection, found: SchemaState) -> None:
     for name in found.useless_indexes:
         connection.execute(f"DROP INDEX {name}")  # the pattern above admits letters, digits and _ only
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {CURRENT}")
+    connection.execute(f"PRAGMA user_version = {max(found.version, CURRENT)}")

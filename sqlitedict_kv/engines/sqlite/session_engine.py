@@ -19,7 +19,7 @@ from sqlitedict_kv.engines.protocol import (
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.sqlite.checksum import READ, Row, record_of
 from sqlitedict_kv.engines.sqlite.error_mapping import UndecodableTextError
-from sqlitedict_kv.engines.sqlite.group_commit import apply_groups
+from sqlitedict_kv.engines.sqlite.group_commit import commit_groups
 from sqlitedict_kv.engines.sqlite.key_range import KEYS, KEYS_REVERSE, RECORDS, RECORDS_REVERSE, bounds_of
 from sqlitedict_kv.engines.sqlite.maintenance import COUNT_ALL, RAISE_FLOOR, purge, raise_floors
 from sqlitedict_kv.engines.sqlite.mutations import (
@@ -29,6 +29,7 @@ from sqlitedict_kv.engines.sqlite.mutations import (
     put_rows,
 )
 from sqlitedict_kv.engines.sqlite.session import SQLiteSession
+from sqlitedict_kv.engines.sqlite.value_files.writing import close_files
 from sqlitedict_kv.errors import CorruptStoreError, DamagedEntryError
 
 # The primary key counts without a look at the rows; the unary plus leaves the expired to their own index.
@@ -247,30 +248,23 @@ class SessionEngine:
 
         try:
             versions = self._session.transact(work, lambda _: names_of(edits), aside=len(edits) > LONG_COMMIT)
-        except UndecodableTextError:
-            self._name_damage(names_of(edits))
+        except BaseException as error:
+            close_files(edits)
+            if isinstance(error, UndecodableTextError):
+                self._name_damage(names_of(edits))
             raise
         self._count(edits, now)
         return versions
 
     def commit_groups(self, claim: Callable[[], Sequence[Sequence[Edit]]], clock: Callable[[], int]) -> list[Outcome]:
         """Apply groups of edits in one transaction, in order, each group all or none."""
-        edits: list[Edit] = []
-        now = 0
-
-        def work(cursor: sqlite3.Cursor) -> list[Outcome]:
-            nonlocal edits, now
-            groups = claim()  # between BEGIN and the first write: the lock is ours
-            edits, now = [edit for group in groups for edit in group], clock()
-            return apply_groups(cursor, groups, now, lambda: self._session.clear_notes(cursor), self.label)
-
-        outcomes = self._session.transact(work, lambda _: names_of(edits))
+        outcomes, edits, now = commit_groups(self._session, claim, clock)
         self._count(edits, now)
         return outcomes
 
     def _count(self, edits: Sequence[Edit], now: int) -> None:
         """Report a commit that was made."""
-        self._wrote(len(edits), sum(len(edit.body) for edit in edits if isinstance(edit, Put)), now)
+        self._wrote(len(edits), close_files(edits), now)
 
     def clear(self, namespace: str, now: int) -> None:
         """Remove every entry of a namespace in one step."""

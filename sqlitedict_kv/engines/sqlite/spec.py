@@ -7,6 +7,7 @@ from typing import Any
 from sqlitedict_kv import validation
 from sqlitedict_kv.engines.spec import EngineSpec, Options
 from sqlitedict_kv.engines.sqlite.engine import SQLiteEngine
+from sqlitedict_kv.errors import UnsupportedError
 
 MEMORY = ":memory:"
 
@@ -15,6 +16,8 @@ def check_options(path: str, options: Options) -> None:
     """Raise ValueError for options that do not go together."""
     if options["readonly"] and path == MEMORY:
         raise ValueError("readonly=True needs the path of a file; memory would stay empty")
+    if options["files_above"] is not None and path == MEMORY:
+        raise UnsupportedError("files_above needs a store in a file; one in memory keeps all values in memory")
     if options["readonly"] and options["on_corrupt"] == "quarantine":
         raise ValueError("on_corrupt='quarantine' needs to write; open without readonly=True")
 
@@ -57,6 +60,7 @@ SPEC = EngineSpec(
         "readonly": lambda value: validation.check_bool(value, "readonly"),
         "on_corrupt": _check_on_corrupt,
         "max_bytes": lambda value: validation.check_size(value, "max_bytes", lowest=validation.MIN_MAX_BYTES),
+        "files_above": lambda value: validation.check_size(value, "files_above", lowest=validation.MIN_FILES_ABOVE),
         "durability": _check_durability,
         "timeout": validation.check_timeout,
         "max_entries": lambda value: validation.check_optional_int(value, "max_entries", lowest=1),

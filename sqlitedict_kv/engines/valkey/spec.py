@@ -103,6 +103,7 @@ SPEC = EngineSpec(
         "max_bytes": LIMIT_OF_SERVERS,
         "max_entries": LIMIT_OF_SERVERS,
         "allow_unsafe_filesystem": "servers have no file here; leave it out",
+        "files_above": "servers keep values up to their own limit; leave it out",
         "on_corrupt": "servers have no file here to put aside; leave it out",
     },
     label=label_of,

@@ -467,7 +467,7 @@ def truncated(path):
 TRIGGER = "CREATE TRIGGER t AFTER INSERT ON kv BEGIN DELETE FROM kv; END"
 VIEW = "CREATE VIEW v AS SELECT * FROM kv"
 REFUSED = {
-    "a newer format": (tamper(f"PRAGMA user_version = {schema.CURRENT + 1}"), NewerFormatError),
+    "a newer format": (tamper(f"PRAGMA user_version = {schema.NEWEST + 1}"), NewerFormatError),
     "a much newer format": (tamper("PRAGMA user_version = 2000000000", "CREATE TABLE t (x)"), NewerFormatError),
     "another application_id": (tamper("PRAGMA application_id = 252006673"), ForeignDatabaseError),
     "another application's id, no tables": (foreign("PRAGMA application_id = 5"), ForeignDatabaseError),

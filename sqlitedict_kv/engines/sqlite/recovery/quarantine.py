@@ -217,7 +217,7 @@ def _refuse_strangers(location: Location, descriptor: int, error: KVError) -> No
     if head.startswith(MAGIC):
         if application not in (0, schema.APPLICATION_ID):
             _refuse(error, "it belongs to another application")
-        if application and int.from_bytes(head[USER_VERSION], "big") > schema.CURRENT:
+        if application and int.from_bytes(head[USER_VERSION], "big") > schema.NEWEST:
             _refuse(error, "a later release wrote it")
         if application:
             return

@@ -1,0 +1,178 @@
+"""Folder of a store's value files, and the calls on the files in it, each by the folder's descriptor."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from sqlitedict_kv.errors import LocationError
+
+if sys.platform != "win32":
+    import fcntl
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+SUFFIX = "-values"
+STORE = "STORE"  # the file that says whose folder it is
+LOCK = ".reap"  # held exclusively by what removes files, shared by what copies them
+TEMPORARY = "tmp-"  # begins the name of a file that is being written, where files cannot be without a name
+
+BY_DESCRIPTOR = os.open in os.supports_dir_fd
+NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+PLAIN = NOFOLLOW | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+# A link to a file without a name goes through /proc.
+NAMELESS = getattr(os, "O_TMPFILE", 0) if BY_DESCRIPTOR and os.path.isdir("/proc/self/fd") else 0
+
+
+def sync_file(descriptor: int) -> None:
+    """Wait until a file is on the disk."""
+    if sys.platform == "darwin":  # a plain fsync stops at the drive's cache
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(descriptor)
+
+
+def sync_folder(path: str) -> None:
+    """Wait until the names in a folder are on the disk."""
+    if BY_DESCRIPTOR:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class OpenFolder:
+    """The folder, open for a few calls."""
+
+    def __init__(self, path: str, descriptor: int | None) -> None:
+        """Work by the *descriptor*; None is by the path, where there are no calls by descriptors."""
+        self.path = path
+        self._descriptor = descriptor
+
+    def _at(self, name: str) -> tuple[str, dict[str, Any]]:
+        if self._descriptor is None:
+            return os.path.join(self.path, name), {}
+        return name, {"dir_fd": self._descriptor}
+
+    def open(self, name: str, flags: int) -> int:
+        """Return a descriptor of a file in the folder, never of what a link there refers to."""
+        path, options = self._at(name)
+        return os.open(path, flags | PLAIN, PRIVATE_FILE, **options)
+
+    def create_nameless(self) -> int:
+        """Return a descriptor of a new file without a name; raise OSError where there are none."""
+        return os.open(".", NAMELESS | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE, dir_fd=self._descriptor)
+
+    def link(self, descriptor: int, name: str) -> None:
+        """Give a file without a name its name."""
+        os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=self._descriptor, follow_symlinks=True)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a file its name in place of another."""
+        if self._descriptor is None:
+            os.rename(os.path.join(self.path, old), os.path.join(self.path, new))
+        else:
+            os.rename(old, new, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+
+    def unlink(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        path, options = self._at(name)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path, **options)
+
+    def sync(self) -> None:
+        """Wait until the names are on the disk."""
+        if self._descriptor is not None:
+            os.fsync(self._descriptor)
+
+    def names(self) -> Iterator[str]:
+        """Yield the names of what is in the folder, in no order."""
+        with os.scandir(self.path if self._descriptor is None else self._descriptor) as entries:
+            for entry in entries:
+                yield entry.name
+
+    def owner(self) -> str | None:
+        """Return the id of the store whose folder this is; None if nobody has claimed it."""
+        try:
+            descriptor = self.open(STORE, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            return os.read(descriptor, 64).decode("ascii", errors="replace")
+        finally:
+            os.close(descriptor)
+
+    def claim(self, owner: str) -> None:
+        """Say whose folder this is."""
+        temporary = f"{STORE}.{secrets.token_hex(16)}"
+        descriptor = self.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
+            os.write(descriptor, owner.encode())
+            sync_file(descriptor)
+        finally:
+            os.close(descriptor)
+        self.rename(temporary, STORE)
+        self.sync()
+
+
+class ValueFolder:
+    """The folder beside a database, which need not be there."""
+
+    def __init__(self, database_path: str) -> None:
+        """Belong to the database at a real path."""
+        self.path = database_path + SUFFIX
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[OpenFolder]:
+        """Give the folder; raise FileNotFoundError if there is none, LocationError if it is something else."""
+        if not BY_DESCRIPTOR:
+            if not stat.S_ISDIR(os.lstat(self.path).st_mode):
+                raise LocationError(f"{self.path} is not a directory; move it away, for large values are kept there")
+            yield OpenFolder(self.path, None)
+            return
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | PLAIN)
+        except NotADirectoryError:  # a link to one, too
+            raise LocationError(
+                f"{self.path} is not a directory; move it away, for large values are kept there"
+            ) from None
+        try:
+            yield OpenFolder(self.path, descriptor)
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def made(self) -> Iterator[OpenFolder]:
+        """Give the folder, and make it if there is none."""
+        try:
+            os.mkdir(self.path, PRIVATE_FOLDER)
+        except FileExistsError:
+            pass
+        else:
+            sync_folder(os.path.dirname(self.path))  # or a power cut could take it away with all that is in it
+        with self.opened() as folder:
+            yield folder
+
+    @contextlib.contextmanager
+    def locked(self, folder: OpenFolder, *, shared: bool, waiting: bool) -> Iterator[bool]:
+        """Hold the lock against the removal of files, and give whether it is held."""
+        if sys.platform == "win32":
+            yield True
+            return
+        descriptor = folder.open(LOCK, os.O_RDWR | os.O_CREAT)
+        try:
+            try:
+                how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+                fcntl.flock(descriptor, how if waiting else how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(descriptor)

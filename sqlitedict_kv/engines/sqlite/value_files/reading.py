@@ -1,0 +1,99 @@
+"""Reading of a value from its file, of which every byte is verified."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+import sys
+
+from sqlitedict_kv.codecs.file_reference import FileReference
+from sqlitedict_kv.engines.crc32 import crc32_of_large
+from sqlitedict_kv.engines.sqlite.value_files.folder import ValueFolder
+
+READ_BYTES = 2**20  # at once, or a chunk if that is less
+NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # so that nobody waits for the writer of a pipe
+
+
+class FileDamageError(Exception):
+    """Says what is wrong with a file, to go into an error that names its entry."""
+
+
+def read_file(folder: ValueFolder, reference: FileReference) -> memoryview:
+    """Return the content of a file in memory that belongs to the caller alone.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        FileDamageError: it is not what the reference says.
+        MemoryError: there is not enough memory for it.
+        OSError: the operating system failed to read it.
+    """
+    with folder.opened() as opened:
+        try:
+            descriptor = opened.open(reference.file, os.O_RDONLY | NONBLOCK)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if stat.S_ISLNK(_mode_of(folder, reference.file)):
+                raise FileDamageError("in the place of its file is a link") from None
+            raise error from None
+    try:
+        check_status(os.fstat(descriptor), reference)
+        buffer = private_buffer(reference.size)
+        fill(descriptor, buffer, reference)
+    finally:
+        os.close(descriptor)
+    return buffer
+
+
+def _mode_of(folder: ValueFolder, name: str) -> int:
+    try:
+        return os.lstat(os.path.join(folder.path, name)).st_mode
+    except OSError:
+        return 0
+
+
+def check_status(status: os.stat_result, reference: FileReference) -> None:
+    """Raise FileDamageError unless it is an ordinary file of the right size."""
+    if not stat.S_ISREG(status.st_mode):
+        raise FileDamageError("in the place of its file is something else")
+    if status.st_size != reference.size:
+        raise FileDamageError(f"its file has {status.st_size} bytes instead of {reference.size}")
+
+
+def private_buffer(size: int) -> memoryview:
+    """Return memory that begins at a page; the system gives it page by page as it is filled."""
+    try:
+        if sys.platform == "win32":
+            return memoryview(mmap.mmap(-1, size))
+        return memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+    except OSError:
+        raise MemoryError from None
+
+
+def fill(descriptor: int, buffer: memoryview, reference: FileReference) -> None:
+    """Read a whole file and compare each chunk with its checksum, while it is in the cache of the processor."""
+    for number, start in enumerate(range(0, reference.size, reference.chunk)):
+        end = min(start + reference.chunk, reference.size)
+        crc = 0
+        for position in range(start, end, READ_BYTES):
+            piece = buffer[position : min(position + READ_BYTES, end)]
+            read_exactly(descriptor, piece)
+            crc = crc32_of_large(piece, crc)
+        if crc.to_bytes(4, "big") != reference.crc32[4 * number : 4 * number + 4]:
+            raise FileDamageError(f"chunk {number} of its file does not match its checksum")
+
+
+def read_exactly(descriptor: int, piece: memoryview) -> None:
+    """Fill a piece of memory; raise FileDamageError at the end of the file."""
+    while piece:
+        done = os.readv(descriptor, [piece]) if hasattr(os, "readv") else _read_into(descriptor, piece)
+        if not done:
+            raise FileDamageError("its file ends too early")
+        piece = piece[done:]
+
+
+def _read_into(descriptor: int, piece: memoryview) -> int:
+    data = os.read(descriptor, len(piece))
+    piece[: len(data)] = data
+    return len(data)

@@ -1,0 +1,244 @@
+"""Removal of value files that nothing refers to any more."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import os
+import re
+import sqlite3
+import sys
+from collections.abc import Iterator, Sequence
+from time import monotonic
+
+from sqlitedict_kv.codecs.file_reference import FILE, NAME
+from sqlitedict_kv.engines.sqlite.database import Database
+from sqlitedict_kv.engines.sqlite.session import in_transaction
+from sqlitedict_kv.engines.sqlite.value_files import catalog
+from sqlitedict_kv.engines.sqlite.value_files.folder import STORE, TEMPORARY, OpenFolder, ValueFolder, sync_file
+
+if sys.platform != "win32":
+    import fcntl
+
+BATCH = 64  # names of a round
+DEAD_BYTES = 256 * 2**20  # from which on the dead are removed, if they are an eighth of all as well
+DEAD_SHARE = 8
+DEAD_SECONDS = 30.0  # after which they are removed, however small they are
+COLLECT_ROUNDS = 16  # of maintenance, between two looks for files that the database does not know
+
+OURS = re.compile(rf"{NAME.pattern}|{STORE}\.{NAME.pattern}")
+MARK_FOR_SYNC = "INSERT INTO kv_floor (ns, version) VALUES ('', 0) ON CONFLICT (ns) DO UPDATE SET version = 1 - version"
+
+
+class Reaper:
+    """Removes what is dead, and what nobody knows, a few files at a time."""
+
+    def __init__(self, database: Database, folder: ValueFolder) -> None:
+        """Look after the *folder* of a database."""
+        self._database = database
+        self._folder = folder
+        self._walked = ""  # the last name that was looked at
+        self._collected = ""  # likewise, among the names in the folder
+        self._dead_since: float | None = None
+        self._rounds = 0
+
+    # -- when
+
+    def maintain(self) -> None:
+        """Do a small part of what is due."""
+        if not self._database.run(catalog.has_files):
+            return
+        self._walk()
+        self._rounds += 1
+        if self._is_due():
+            self._reap_batch()
+        if self._rounds % COLLECT_ROUNDS == 0:
+            self._collect_batch()
+
+    def finish(self) -> None:
+        """Remove all that nothing refers to."""
+        if not self._database.run(catalog.has_files):
+            return
+        self._walked = ""
+        while self._walk():
+            pass
+        while self._reap_batch() == BATCH:
+            pass
+        self._collected = ""
+        while self._collect_batch():
+            pass
+
+    def _is_due(self) -> bool:
+        count, size = self._database.run(
+            lambda cursor: cursor.execute(catalog.BYTES_IN_STATE, (catalog.DEAD,)).fetchone()
+        )
+        if not count:
+            self._dead_since = None
+            return False
+        if self._dead_since is None:
+            self._dead_since = monotonic()
+        if monotonic() - self._dead_since >= DEAD_SECONDS:
+            return True
+        if size < DEAD_BYTES:
+            return False
+        _, everything = self._database.run(lambda cursor: cursor.execute(catalog.ALL_BYTES).fetchone())
+        return bool(size * DEAD_SHARE >= everything - size)
+
+    # -- entries that were removed
+
+    def _walk(self) -> bool:
+        """Look at the next names in turn; return whether there may be more behind them.
+
+        An entry can be removed in many ways, by other programs too, so this is what finds its file.
+        """
+        found = self._database.run(lambda cursor: cursor.execute(catalog.WALK, (FILE, self._walked, BATCH)).fetchall())
+        dead = [name for name, is_alive in found if not is_alive and name]
+        if dead:
+            self._database.transact(lambda cursor: _bury(cursor, dead))
+        self._walked = found[-1][0] if len(found) == BATCH else ""
+        return len(found) == BATCH
+
+    # -- dead files
+
+    def _reap_batch(self) -> int:
+        """Remove some dead files for good; return how many."""
+        with self._held() as folder:
+            if folder is None:
+                return 0
+            dead = self._names_in(catalog.DEAD, BATCH)
+            if not dead:
+                return 0
+            # A power cut may bring the entries back that referred to these. So what took their place is made safe
+            # before they go: first the files, then the log.
+            self._secure(folder)
+            for name in dead:
+                folder.unlink(name)
+            self._database.transact(
+                lambda cursor: cursor.executemany(catalog.FORGET, [(name,) for name in dead]) and None
+            )
+            self._dead_since = None
+            return len(dead)
+
+    def secure(self) -> None:
+        """Let every value that was written so far survive a power cut, once the log does."""
+        if self._database.run(catalog.has_files) and self._names_in(catalog.WRITTEN, 1):
+            with self._folder.opened() as folder:
+                self._secure(folder)
+
+    def _secure(self, folder: OpenFolder) -> None:
+        names = self._names_in(catalog.WRITTEN, -1)
+        sync_names(folder, names)
+        self._sync_log(names)
+
+    def _sync_log(self, synced: list[str]) -> None:
+        """Make a commit that syncs the log, and with it all commits before."""
+
+        def work(cursor: sqlite3.Cursor) -> None:
+            cursor.executemany(catalog.MARK_SYNCED, [(name,) for name in synced]) if synced else None
+            cursor.execute(MARK_FOR_SYNC)
+
+        with self._database.aside(durability="power") as cursor:
+            self._database.patiently(lambda: in_transaction(cursor, work))
+
+    def _names_in(self, state: int, limit: int) -> list[str]:
+        rows = self._database.run(lambda cursor: cursor.execute(catalog.NAMES_IN_STATE, (state, limit)).fetchall())
+        return [name for (name,) in rows if NAME.fullmatch(name)]
+
+    # -- files that nobody knows
+
+    def _collect_batch(self) -> bool:
+        """Remove files that were left behind, among the next names; return whether there may be more behind them."""
+        with self._held() as folder:
+            if folder is None or not self._is_ours(folder):
+                return False
+            names = heapq.nsmallest(BATCH, (name for name in folder.names() if name > self._collected))
+            for name in names:
+                if name.startswith(TEMPORARY):
+                    remove_abandoned(folder, name)
+            self._remove_unknown(folder, [name for name in names if OURS.fullmatch(name)])
+            self._collected = names[-1] if len(names) == BATCH else ""
+            return len(names) == BATCH
+
+    def _remove_unknown(self, folder: OpenFolder, names: Sequence[str]) -> None:
+        unknown = self._database.run(lambda cursor: unknown_of(cursor, names))
+        if unknown:
+            self._database.transact(lambda cursor: remove_unknown(cursor, folder, unknown))
+
+    def _is_ours(self, folder: OpenFolder) -> bool:
+        owner = self._database.run(catalog.owner_of)
+        return owner is not None and owner == folder.owner()
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[OpenFolder | None]:
+        """Give the folder with its lock held; None if there is no folder, or others hold the lock."""
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = stack.enter_context(self._folder.opened())
+                held = stack.enter_context(self._folder.locked(folder, shared=False, waiting=False))
+            except OSError:
+                held = False
+            yield folder if held else None
+
+
+def _bury(cursor: sqlite3.Cursor, names: list[str]) -> None:
+    """Note that files are dead, unless an entry has come to refer to one meanwhile."""
+    catalog.mark_dead(cursor, [name for name in names if not catalog.is_alive(cursor, name)])
+
+
+def sync_names(folder: OpenFolder, names: list[str]) -> None:
+    """Wait until files and the names in their folder are on the disk."""
+    for name in names:
+        try:
+            descriptor = folder.open(name, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        try:
+            sync_file(descriptor)
+        finally:
+            os.close(descriptor)
+    folder.sync()
+
+
+def unknown_of(cursor: sqlite3.Cursor, names: Sequence[str]) -> list[str]:
+    """Return those of the names that the database does not know."""
+    return [name for name in names if cursor.execute(catalog.IS_KNOWN, (name,)).fetchone() is None]
+
+
+def remove_unknown(cursor: sqlite3.Cursor, folder: OpenFolder, names: Sequence[str]) -> None:
+    """Remove the files that the database still does not know; the caller holds the write lock.
+
+    What makes a name holds that lock until the database knows it, so nothing can come to refer to one of these.
+    """
+    for name in unknown_of(cursor, names):
+        folder.unlink(name)
+
+
+def remove_abandoned(folder: OpenFolder, name: str) -> None:
+    """Remove a file that was being written by a process that is no more, which its lock tells."""
+    try:
+        descriptor = folder.open(name, os.O_RDWR)
+    except FileNotFoundError:
+        return
+    try:
+        if sys.platform == "win32":  # where a file that is open cannot be removed
+            folder.unlink(name)
+            return
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    else:
+        folder.unlink(name)
+    finally:
+        os.close(descriptor)
+
+
+def make_durable(database: Database, reaper: Reaper | None) -> None:
+    """Make all that was acknowledged survive a power cut.
+
+    A commit that syncs the log syncs all the commits before it. The files of values come first.
+    """
+    database.require_writable()
+    with database.aside(durability="power") as cursor:
+        if reaper is not None:
+            reaper.secure()
+        database.patiently(lambda: in_transaction(cursor, lambda cursor: cursor.execute(MARK_FOR_SYNC)))
