@@ -10,6 +10,7 @@ from types import ModuleType
 
 import click
 
+from sqlitedict_kv import __version__
 from sqlitedict_kv.cli import WITHOUT_EXTRA
 from sqlitedict_kv.cli.exit_status import FAILED, INTERRUPTED, PIPE_CLOSED, describe, status_of
 from sqlitedict_kv.cli.parameters import complete_store
@@ -88,7 +89,7 @@ def _wrap(name: str, module: ModuleType) -> click.Command:
     epilog="'sqlitedict-kv COMMAND --help' shows options and examples. STORE is the path of a file or the address of "
     "servers, such as valkey://host:6379. Commands that do not say that they write only read.",
 )
-@click.version_option(package_name="sqlitedict-kv", prog_name=NAME, message=VERSION_LINE)
+@click.version_option(__version__, prog_name=NAME, message=VERSION_LINE)
 def program() -> None:
     """Look into stores of sqlitedict_kv, and handle them."""
 
