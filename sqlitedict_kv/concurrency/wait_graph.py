@@ -146,7 +146,8 @@ class _Search:
             for inner in _frames(frame):
                 module, name = inner.f_globals.get("__name__"), inner.f_code.co_name
                 if (module, name) == ("concurrent.futures.thread", "run"):
-                    yield _identity(inner.f_locals["self"].future), thread
+                    # The item drops its reference to itself before it ends.
+                    yield _identity(getattr(inner.f_locals.get("self"), "future", None)), thread
                 elif (module, name) == ("multiprocessing.pool", "worker"):
                     yield inner.f_locals.get("job"), thread
 

@@ -16,6 +16,7 @@ import pytest
 import sqlitedict_kv
 from sqlitedict_kv import AsyncStore, Store
 from sqlitedict_kv.concurrency.owners import FrameOwner
+from sqlitedict_kv.concurrency.renewal import KEEPER
 from sqlitedict_kv.concurrency.sansio import run as driver
 from tests.support.interrupts import Interrupt
 from tests.support.memoizing import memoize_body, until
@@ -386,6 +387,7 @@ def flights_of(function):
 
 def nothing_under_way(flights):
     until(lambda: not (flights._by_key or flights._expected or flights._lock.locked()))
+    until(lambda: not any(renewal.wanted() for renewal in list(KEEPER._held.values())))
 
 
 def interrupt_everywhere(prepare, function_of, start, step=3):
