@@ -18,6 +18,7 @@ from sqlitedict_kv import AsyncStore, Store
 from sqlitedict_kv.concurrency.owners import FrameOwner
 from sqlitedict_kv.concurrency.renewal import KEEPER
 from sqlitedict_kv.concurrency.sansio import run as driver
+from sqlitedict_kv.concurrency.wait_graph import depends_on, waited_for
 from tests.support.interrupts import Interrupt
 from tests.support.memoizing import memoize_body, until
 from tests.support.processes import PACKAGE_PARENT, environment
@@ -329,6 +330,25 @@ def test_an_async_function_on_a_plain_store_is_called_by_64_threads_through_run_
         thread.join()
         loop.close()
     assert f.cache_info().computed == 8
+
+
+def test_a_job_of_a_pool_that_is_about_to_end_is_no_error_to_the_search_for_cycles():
+    begun, end, future = threading.Semaphore(0), threading.Lock(), concurrent.futures.Future()
+    space = {"__name__": "concurrent.futures.thread"}  # its jobs forget themselves before they end
+    exec("def run(begun, end):\n    self = None\n    begun.release()\n    end.acquire()\n", space)  # noqa: S102
+    end.acquire()
+    threads = [threading.Thread(target=space["run"], args=(begun, end)), threading.Thread(target=future.result)]
+    for thread in threads:
+        thread.start()
+    assert begun.acquire(timeout=WAIT)
+    try:
+        until(lambda: any(thing is future for thing in waited_for(threads[1])))
+        assert not depends_on(threads[1], threading.current_thread())
+    finally:
+        future.set_result(None)
+        end.release()
+        for thread in threads:
+            thread.join()
 
 
 # -- owners that are gone
