@@ -31,6 +31,7 @@ from sqlitedict_kv.errors import (
     MissingFileError,
     NewerFormatError,
     NotADatabaseError,
+    NotCachedError,
     NotConfirmedError,
     NotKeptHereError,
     OpenError,
@@ -63,6 +64,7 @@ from sqlitedict_kv.transaction import Transaction, TransactionNamespace
 
 if TYPE_CHECKING:
     from sqlitedict_kv.aio import AsyncNamespace, AsyncStore
+    from sqlitedict_kv.default_memoize import memoize
     from sqlitedict_kv.memoization.file_keys import file_content, file_mtime
     from sqlitedict_kv.tools.copy import CopyReport, copy
     from sqlitedict_kv.tools.diagnose import Diagnosis, diagnose
@@ -107,6 +109,7 @@ __all__ = [
     "NamespaceStats",
     "NewerFormatError",
     "NotADatabaseError",
+    "NotCachedError",
     "NotConfirmedError",
     "NotKeptHereError",
     "OpenError",
@@ -136,6 +139,7 @@ __all__ = [
     "diagnose",
     "file_content",
     "file_mtime",
+    "memoize",
     "register_key",
 ]
 
@@ -165,4 +169,8 @@ def __getattr__(name: str) -> Any:
         from sqlitedict_kv.memoization import file_keys  # noqa: PLC0415
 
         return getattr(file_keys, name)
+    if name == "memoize":
+        from sqlitedict_kv import default_memoize  # noqa: PLC0415
+
+        return default_memoize.memoize
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

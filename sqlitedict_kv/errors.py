@@ -249,3 +249,23 @@ class LockLostError(KVError, RuntimeError):
 
 class LockTimeoutError(KVError, TimeoutError):
     """Says that others held a lock for the whole timeout; nothing was run."""
+
+
+class NotCachedError(KVError, LookupError):
+    """Says that a memoized function has no result of a call, and that nothing may be computed.
+
+    Attributes:
+        key: the key of the call.
+    """
+
+    def __init__(self, key: str) -> None:
+        """Name the call."""
+        super().__init__(
+            f"no result of {key} is kept, and nothing is computed while memoize is cache-only "
+            f"(SQLITEDICT_KV_MEMOIZE=only, or in a block of memoize.only()); compute it once without, and keep it"
+        )
+        self.key = key
+
+    def __reduce__(self) -> tuple[type[NotCachedError], tuple[str]]:
+        """Pickle as the key."""
+        return NotCachedError, (self.key,)

@@ -201,7 +201,7 @@ class Store(StoreAdministration):
     @property
     def memoize(self) -> Memoize[Decorator]:
         """Keeps the results of functions: ``@store.memoize(ttl=60)``; see :class:`Memoize`."""
-        return Memoize(self._result_store)
+        return Memoize(self._result_store, self._context.modes)
 
     def _result_store(self, ns: str | None) -> ResultStore:
         name = "memoize" if ns is None else check_namespace(ns, "ns")

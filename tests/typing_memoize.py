@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, assert_type
 
-from sqlitedict_kv import AsyncStore, Store, file_content, file_mtime, register_key
+from sqlitedict_kv import AsyncStore, Store, file_content, file_mtime, memoize, register_key
 
 store = Store("app.db")
 astore = AsyncStore("app.db")
@@ -324,3 +324,29 @@ async def main() -> None:
 
 
 function: Callable[[int], str] = one
+
+
+# -- modes, and without a store
+
+
+with store.memoize.disabled(), store.ns("n").memoize.only(), astore.memoize.only():
+    assert_type(one(1), str)
+
+
+@memoize(ttl=60)
+def without_store(x: int) -> list[str]:
+    return [str(x)]
+
+
+@memoize
+async def awaited_without_store(x: int) -> bytes:
+    return bytes(x)
+
+
+assert_type(without_store(1), list[str])
+assert_type(without_store.forget(1), bool)
+without_store("x")  # type: ignore[arg-type] # an error
+
+
+async def call_without_store() -> None:
+    assert_type(await awaited_without_store(3), bytes)

@@ -17,6 +17,7 @@ from sqlitedict_kv.errors import StoreClosedError
 from sqlitedict_kv.namespace import Namespace, NamespaceReader
 from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import Defaults, Origin, StoreContext
+from sqlitedict_kv.operations.memoize_modes import Modes
 from sqlitedict_kv.options import Settings, StoreOptions, address_to_pickle, check_options
 from sqlitedict_kv.store import Store
 
@@ -71,6 +72,7 @@ class LazyStore:
         clock: returns the Unix time in seconds.
         opened: the open store; None before it is open.
         origin: by which it is pickled.
+        modes: those of memoized functions.
     """
 
     def __init__(self, make_store: Callable[[], Store], label: str, codecs: Codecs, clock: Callable[[], float]) -> None:
@@ -81,6 +83,7 @@ class LazyStore:
         self._closed = False
         self._layouts: dict[str, Layout] = {}  # of namespaces, asked for before the store was open
         self.origin: Origin | None = None
+        self.modes = Modes()
         self.label = label
         self.codecs = codecs
         self.clock = clock
@@ -97,13 +100,18 @@ class LazyStore:
         opened = OpenStore(store)
         context = opened.context
         lazy = cls(lambda: store, context.engine.label, context.codecs, context.clock)
-        lazy.opened, lazy.origin = opened, context.origin
+        lazy.opened, lazy.origin, lazy.modes = opened, context.origin, context.modes
         return lazy
 
     @classmethod
-    def of(cls, settings: Settings) -> LazyStore:
-        """Return one for checked arguments of a store."""
-        lazy = cls(partial(Store._of, settings), settings.label, settings.codecs, settings.clock)  # noqa: SLF001 - its other face
+    def of(cls, settings: Settings, prepare: Callable[[], object] = bool) -> LazyStore:
+        """Return one for checked arguments of a store; *prepare* is called before it is opened."""
+
+        def make_store() -> Store:
+            prepare()
+            return Store._of(settings)  # noqa: SLF001 - its other face
+
+        lazy = cls(make_store, settings.label, settings.codecs, settings.clock)
         address, obstacle = address_to_pickle(settings)
         lazy.origin = Origin(Store._context_at, address, settings.given, obstacle)  # noqa: SLF001 - likewise
         if address is not None:
@@ -133,6 +141,7 @@ class LazyStore:
                 raise StoreClosedError(f"the store at {self.label} is closed")
             if self.opened is None:
                 opened = OpenStore(self._make_store())
+                opened.context.modes = self.modes
                 with self._layouts_lock:  # so that each layout is known before its namespace is used
                     for name, layout in self._layouts.items():
                         optional.declare(opened.context.engine, name, layout)

@@ -54,7 +54,7 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
     @property
     def memoize(self) -> Memoize[AsyncDecorator]:
         """Keeps the results of ``async def`` functions in this namespace; see :attr:`AsyncStore.memoize`."""
-        return Memoize(self._result_store)
+        return Memoize(self._result_store, self._lazy.modes, self._name)
 
     def _result_store(self, ns: str | None) -> ResultStore:
         """Return where memoize keeps results: hits are awaited, other steps run in the thread of the writes."""
@@ -81,6 +81,7 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
             LazyNamespace(lazy, note_namespace(self._name), Defaults(None, None)),
             change_mark=lambda key: optional.change_mark(lazy.open().context.engine, lease_namespace(self._name), key),
             successor=lambda: self._results_at(lazy.newer(), codecs),
+            enroll=lambda function: lazy.modes.enroll(function, self._name),
         )
 
     def _results_at(self, lazy: LazyStore | None, codecs: Codecs) -> ResultStore | None:

@@ -15,6 +15,7 @@ from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.engines.layout import check_layout
 from sqlitedict_kv.engines.protocol import Capabilities, CheckReport
 from sqlitedict_kv.memoization.decorator import AsyncDecorator, Memoize
+from sqlitedict_kv.memoization.result_store import ResultStore
 from sqlitedict_kv.operations.context import Defaults
 from sqlitedict_kv.operations.progress import Progress
 from sqlitedict_kv.operations.statistics import Health, StoreStats
@@ -141,7 +142,10 @@ class AsyncStore:
 
         What the decorated function has beside itself is awaited too: ``await report.forget("2026-11-23")``.
         """
-        return Memoize(lambda ns: self.ns("memoize" if ns is None else ns)._result_store(None))  # noqa: SLF001 - ours
+        return Memoize(self._result_store, self._lazy.modes)
+
+    def _result_store(self, ns: str | None) -> ResultStore:
+        return self.ns("memoize" if ns is None else ns)._result_store(None)  # noqa: SLF001 - a view of this store
 
     async def drop(self, name: str, *, progress: Progress | None = None) -> int:
         """Remove all entries of a namespace in bounded batches, and return how many there were.

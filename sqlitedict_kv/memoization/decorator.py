@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
 from sqlitedict_kv.memoization import threads
@@ -31,6 +32,7 @@ from sqlitedict_kv.memoization.types import (
     Memoized,
     MemoizeOptions,
 )
+from sqlitedict_kv.operations.memoize_modes import Modes
 from sqlitedict_kv.validation import (
     DEFAULT,
     Default,
@@ -95,9 +97,31 @@ class Memoize(Generic[D]):
     does not keep it. A computation that raises is not shared with other processes: each tries in turn.
     """
 
-    def __init__(self, place: Callable[[str | None], ResultStore]) -> None:
-        """Keep results where *place* says, which is called with the name of a namespace or None."""
+    def __init__(self, place: Callable[[str | None], ResultStore], modes: Modes, space: str | None = None) -> None:
+        """Keep results where *place* says, which is called with the name of a namespace or None.
+
+        *modes* are those of the store; *space* is the namespace whose functions are switched, None is all.
+        """
         self._result_store = place
+        self._modes = modes
+        self._space = space
+
+    def disabled(self) -> AbstractContextManager[None]:
+        """Return a context manager for a block in which nothing is kept or looked up: each call computes.
+
+        It concerns the calls that all threads and tasks of this process make of the functions memoized on this store,
+        or in this namespace. No call touches the store; ``peek`` and ``forget`` do as ever. The same for a whole
+        process: ``SQLITEDICT_KV_MEMOIZE=off`` in the environment when a function is decorated.
+        """
+        return self._modes.block("off", self._space)
+
+    def only(self) -> AbstractContextManager[None]:
+        """Return a context manager for a block in which nothing is computed.
+
+        A call whose result is not kept raises NotCachedError. It concerns the same calls as :meth:`disabled`, and
+        ``SQLITEDICT_KV_MEMOIZE=only`` says it for a whole process.
+        """
+        return self._modes.block("only", self._space)
 
     @overload
     def __call__(self: Memoize[Decorator], function: Callable[P, R], /) -> Memoized[P, R]: ...
@@ -207,7 +231,9 @@ class Memoize(Generic[D]):
                 checked, name=name, version=version, code=code, was=was, ignore=ignore, typed=typed, key=key,
                 key_functions=place.codecs.key_functions, place=(place.store, place.results.name),
             )  # fmt: skip
-            return _decorated(checked, keys, Results(for_results_of(place, checked, kind), policy, keys), policy)
+            decorated = _decorated(checked, keys, Results(for_results_of(place, checked, kind), policy, keys), policy)
+            place.enroll(decorated._call_path)  # noqa: SLF001 - ours
+            return decorated
 
         return decorator if isinstance(function, Default) else decorator(function)
 

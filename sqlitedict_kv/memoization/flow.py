@@ -16,13 +16,14 @@ from sqlitedict_kv.concurrency.lease import BACKOFF, Lease
 from sqlitedict_kv.concurrency.owners import Carrier, Owner
 from sqlitedict_kv.concurrency.sansio import Blocking, Invoke, Pause, Steps
 from sqlitedict_kv.concurrency.wait_graph import find_cycle, waiting
-from sqlitedict_kv.errors import DecodeError, KVError, ReadOnlyError, StoreClosedError
+from sqlitedict_kv.errors import DecodeError, KVError, NotCachedError, ReadOnlyError, StoreClosedError
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.failures import STORAGE_FAILURES
 from sqlitedict_kv.memoization.lease_wait import LeaseWait
 from sqlitedict_kv.memoization.process_note import ProcessNote
 from sqlitedict_kv.memoization.results import MISSING, Results, Shared, shared
 from sqlitedict_kv.memoization.single_flight import KEPT, Flight, SingleFlight
+from sqlitedict_kv.operations.memoize_modes import Mode
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
@@ -31,6 +32,7 @@ Computation = Callable[[str, Args, Kwargs], Steps[Outcome]]
 
 WATCH = Backoff(0.05, 1.0)  # between two looks whether a wait can end
 LONGEST_BLINK = 0.005  # seconds between two looks whether anything has changed
+OFF_KEY: Final = "memoize is off"  # of a call that needs no key
 FAILED: Final = object()  # instead of what a step in the store would give
 
 
@@ -79,6 +81,11 @@ class Flow:
         self._results = results
         self._flights = flights
         self._driver = driver
+        self.mode: Mode = "on"
+
+    def bypass(self, key: str, args: Args, kwargs: Kwargs) -> Any:  # noqa: ARG002 - as other ways to a result
+        """Call the function, whatever is kept."""
+        return self._function(*args, **kwargs)
 
     def miss(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Any]:
         """Return the result that this caller, another one or another process computes."""
@@ -98,7 +105,11 @@ class Flow:
         return (yield from self._find(key, args, kwargs, self._without_store))
 
     def _find(self, key: str, args: Args, kwargs: Kwargs, computation: Computation) -> Steps[Any]:
+        if key is OFF_KEY:  # the mode changed in the middle of the call
+            return (yield Invoke(self._function, args, kwargs))
         self._results.counters.misses += 1
+        if self.mode == "only":
+            return (yield from self._find_kept(key))
         while True:
             flight, first = self._flights.board(key, self._driver.owner())
             if first:
@@ -116,9 +127,20 @@ class Flow:
             elif value is not MISSING:
                 return value
 
+    def _find_kept(self, key: str) -> Steps[Any]:
+        """Return a result, or raise an exception, that is kept beside what a hit looks at."""
+        value = yield from self._try(key, self._driver.read(partial(self._results.look, key)), MISSING)
+        if value is MISSING:
+            raise NotCachedError(key)
+        return value
+
     def refresh(self, args: Args, kwargs: Kwargs) -> Steps[Any]:
         """Compute a result again and return it."""
+        if self.mode == "off":
+            return (yield Invoke(self._function, args, kwargs))
         key = self._keys.of(args, kwargs)
+        if self.mode == "only":
+            raise NotCachedError(key)
         under_way = self._flights.get(key)
         if under_way is not None:
             self._refuse_own(under_way, self._driver.carrier())
@@ -127,6 +149,8 @@ class Flow:
 
     def refresh_soon(self, key: str, args: Args, kwargs: Kwargs) -> None:
         """Compute a result again in the background, unless somebody does already."""
+        if self.mode == "only":
+            return
         under_way = self._flights.get(key)
         if under_way is not None and not self._end_if_left(under_way):
             return

@@ -10,6 +10,7 @@ from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.lease import LeaseSpace
 from sqlitedict_kv.engines.protocol import Layout
 from sqlitedict_kv.memoization.result_writer import ResultWriter
+from sqlitedict_kv.operations.memoize_modes import Switched
 from sqlitedict_kv.validation import DEFAULT, check_namespace
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class ResultStore(NamedTuple):
         off_loop: the way to all this from tasks; None is that a read may be made on the loop.
         recoded: returns the same place for results that other codecs encode.
         notes: the namespace of the notes which bodies of a function were used.
+        enroll: takes a function that is to be told its mode; see :class:`.Modes`.
         successor: returns the same place in a store that was opened later at the same address, None if there is none.
         change_mark: takes the key of a lease and returns a function that returns another object once that changed, and
             None while it does not know; or None if there is no such function.
@@ -85,6 +87,7 @@ class ResultStore(NamedTuple):
     notes: NoteSpace | None = None
     change_mark: Callable[[str], Callable[[], object] | None] = lambda _: None
     successor: Callable[[], ResultStore | None] = lambda: None
+    enroll: Callable[[Switched], None] = lambda _: None
 
 
 def for_results_of(place: ResultStore, function: Callable[..., Any], kind: object) -> ResultStore:

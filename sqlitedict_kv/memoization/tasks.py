@@ -18,11 +18,13 @@ from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.concurrency.owners import Owner, TaskOwner
 from sqlitedict_kv.concurrency.sansio import Blocking, Invoke, Steps
 from sqlitedict_kv.memoization.call_key import CallKeys
+from sqlitedict_kv.memoization.call_path import CallPath, Fill
 from sqlitedict_kv.memoization.failures import READ_FAILURES
 from sqlitedict_kv.memoization.flow import Flow
-from sqlitedict_kv.memoization.quick_key import KeyOf
 from sqlitedict_kv.memoization.results import MISSING, Results
 from sqlitedict_kv.memoization.single_flight import Flight, SingleFlight
+
+Call = Callable[..., Awaitable[Any]]
 
 
 def decorate(
@@ -35,17 +37,16 @@ def decorate(
     async def refresh(*args: Any, **kwargs: Any) -> Any:
         return await drive(flow.refresh(args, kwargs), driver.offload)
 
-    if results.off_loop is not None:
-        call = _off_loop(flow, driver, keys, results, soft=soft)
-    else:
-        call = (_soft if soft else _hard)(flow, driver, keys, results)
+    make = (_soft if soft else _hard) if results.off_loop is None else partial(_off_loop, soft=soft)
+    call, path = make(flow, driver, keys, results)
     wrapper: Any = wraps(function)(call)
-    wrapper.refresh = refresh
+    wrapper.refresh, wrapper._call_path = refresh, path  # noqa: SLF001 - ours
     return wrapper
 
 
-def _hard(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> Callable[..., Awaitable[Any]]:
+def _hard(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> tuple[Call, CallPath]:
     key_of, counters, offload, get = keys.of, results.counters, driver.offload, results.get
+    fill = flow.bypass
 
     async def hard_wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
@@ -54,20 +55,22 @@ def _hard(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> Callab
         except READ_FAILURES as error:
             return await drive(flow.recover(key, args, kwargs, error), offload)
         if value is MISSING:
-            return await drive(flow.miss(key, args, kwargs), offload)
+            return await fill(key, args, kwargs)
         counters.hits += 1
         return value
 
-    def use(of: KeyOf) -> None:
-        nonlocal key_of
-        key_of = of
+    def bind(*steps: Any) -> None:
+        nonlocal key_of, get, fill
+        key_of, get, fill = steps
 
-    keys.let_use(use)
-    return hard_wrapper
+    return hard_wrapper, CallPath(
+        keys, flow, bind, read=lambda: results.get, nothing=lambda *_: MISSING, fill=_fill(flow, driver)
+    )
 
 
-def _soft(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> Callable[..., Awaitable[Any]]:
+def _soft(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> tuple[Call, CallPath]:
     key_of, counters, offload, peek = keys.of, results.counters, driver.offload, results.peek
+    fill = flow.bypass
 
     async def soft_wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
@@ -76,40 +79,38 @@ def _soft(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> Callab
         except READ_FAILURES as error:
             return await drive(flow.recover(key, args, kwargs, error), offload)
         if entry is None:
-            return await drive(flow.miss(key, args, kwargs), offload)
+            return await fill(key, args, kwargs)
         counters.hits += 1
         if results.is_due(entry):
             flow.refresh_soon(key, args, kwargs)
         return entry.value
 
-    def use(of: KeyOf) -> None:
-        nonlocal key_of
-        key_of = of
+    def bind(*steps: Any) -> None:
+        nonlocal key_of, peek, fill
+        key_of, peek, fill = steps
 
-    keys.let_use(use)
-    return soft_wrapper
+    return soft_wrapper, CallPath(
+        keys, flow, bind, read=lambda: results.peek, nothing=lambda _: None, fill=_fill(flow, driver)
+    )
 
 
-def _off_loop(
-    flow: Flow, driver: Tasks, keys: CallKeys, results: Results, *, soft: bool
-) -> Callable[..., Awaitable[Any]]:
+def _off_loop(flow: Flow, driver: Tasks, keys: CallKeys, results: Results, *, soft: bool) -> tuple[Call, CallPath]:
     key_of, counters, expect = keys.of, results.counters, driver.flights.expect
     missing = None if soft else MISSING
-    read = _reader(results, soft=soft)
+    read, fill = _reader(results, soft=soft), flow.bypass
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
-        nonlocal read
         ticket = expect(key)  # until it boards or has its result, nothing is given up that it would begin again
         try:
             try:
                 found = await read(key)
             except READ_FAILURES as error:
                 result = await drive(flow.recover(key, args, kwargs, error), driver.offload)
-                read = _reader(results, soft=soft)  # another one if the store was closed and opened again
+                path.rebind()  # to another store, if this one was closed and opened again
                 return result
             if found is missing:
-                return await drive(flow.miss(key, args, kwargs), driver.offload)
+                return await fill(key, args, kwargs)
         finally:
             driver.expect_no_longer(ticket)
         counters.hits += 1
@@ -119,12 +120,23 @@ def _off_loop(
             flow.refresh_soon(key, args, kwargs)
         return found.value
 
-    def use(of: KeyOf) -> None:
-        nonlocal key_of
-        key_of = of
+    async def nothing(_: str) -> Any:
+        return missing
 
-    keys.let_use(use)
-    return wrapper
+    def bind(*steps: Any) -> None:
+        nonlocal key_of, read, fill
+        key_of, read, fill = steps
+
+    path = CallPath(
+        keys, flow, bind, read=lambda: _reader(results, soft=soft), nothing=nothing, fill=_fill(flow, driver)
+    )
+    return wrapper, path
+
+
+def _fill(flow: Flow, driver: Tasks) -> Fill:
+    """Return what makes a call that found nothing."""
+    miss, offload = flow.miss, driver.offload
+    return lambda key, args, kwargs: drive(miss(key, args, kwargs), offload)
 
 
 def _reader(results: Results, *, soft: bool) -> Callable[[str], Awaitable[Any]]:

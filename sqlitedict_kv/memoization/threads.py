@@ -11,9 +11,9 @@ from typing import Any
 from sqlitedict_kv.concurrency.owners import Carrier, FrameOwner, Owner, ThreadOwner
 from sqlitedict_kv.concurrency.sansio import Invoke, Steps, run
 from sqlitedict_kv.memoization.call_key import CallKeys
+from sqlitedict_kv.memoization.call_path import CallPath, Fill
 from sqlitedict_kv.memoization.failures import READ_FAILURES
 from sqlitedict_kv.memoization.flow import Flow
-from sqlitedict_kv.memoization.quick_key import KeyOf
 from sqlitedict_kv.memoization.results import MISSING, Results
 from sqlitedict_kv.memoization.single_flight import Flight, SingleFlight
 
@@ -27,59 +27,67 @@ def decorate(
     def refresh(*args: Any, **kwargs: Any) -> Any:
         return run(flow.refresh(args, kwargs))
 
-    wrapper: Any = wraps(function)((_soft if soft else _hard)(flow, keys, results))
-    wrapper.refresh = refresh
+    call, path = (_soft if soft else _hard)(flow, keys, results)
+    wrapper: Any = wraps(function)(call)
+    wrapper.refresh, wrapper._call_path = refresh, path  # noqa: SLF001 - ours
     return wrapper
 
 
-def _hard(flow: Flow, keys: CallKeys, results: Results) -> Callable[..., Any]:
-    key_of, get, counters, miss = keys.of, results.get, results.counters, flow.miss
+def _hard(flow: Flow, keys: CallKeys, results: Results) -> tuple[Callable[..., Any], CallPath]:
+    key_of, get, counters = keys.of, results.get, results.counters
+    fill = flow.bypass
 
     def hard_wrapper(*args: Any, **kwargs: Any) -> Any:
-        nonlocal get
         # The hit, flat: a key, a read.
         key = key_of(args, kwargs)
         try:
             value = get(key, MISSING)
         except READ_FAILURES as error:
             result = run(flow.recover(key, args, kwargs, error))
-            get = results.get  # another one if the store was closed and opened again
+            path.rebind()  # to another store, if this one was closed and opened again
             return result
         if value is MISSING:
-            return run(miss(key, args, kwargs))
+            return fill(key, args, kwargs)
         counters.hits += 1
         return value
 
-    def use(of: KeyOf) -> None:
-        nonlocal key_of
-        key_of = of
+    def bind(*steps: Any) -> None:
+        nonlocal key_of, get, fill
+        key_of, get, fill = steps
 
-    keys.let_use(use)
-    return hard_wrapper
+    path = CallPath(keys, flow, bind, read=lambda: results.get, nothing=lambda *_: MISSING, fill=_fill(flow))
+    return hard_wrapper, path
 
 
-def _soft(flow: Flow, keys: CallKeys, results: Results) -> Callable[..., Any]:
-    key_of, counters, miss = keys.of, results.counters, flow.miss
+def _soft(flow: Flow, keys: CallKeys, results: Results) -> tuple[Callable[..., Any], CallPath]:
+    key_of, peek, counters = keys.of, results.peek, results.counters
+    fill = flow.bypass
 
     def soft_wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
         try:
-            entry = results.peek(key)
+            entry = peek(key)
         except READ_FAILURES as error:
             return run(flow.recover(key, args, kwargs, error))
         if entry is None:
-            return run(miss(key, args, kwargs))
+            return fill(key, args, kwargs)
         counters.hits += 1
         if results.is_due(entry):
             flow.refresh_soon(key, args, kwargs)
         return entry.value
 
-    def use(of: KeyOf) -> None:
-        nonlocal key_of
-        key_of = of
+    def bind(*steps: Any) -> None:
+        nonlocal key_of, peek, fill
+        key_of, peek, fill = steps
 
-    keys.let_use(use)
-    return soft_wrapper
+    path = CallPath(keys, flow, bind, read=lambda: results.peek, nothing=lambda *_: None, fill=_fill(flow))
+    return soft_wrapper, path
+
+
+def _fill(flow: Flow) -> Fill:
+    """Return what makes a call that found nothing."""
+    miss = flow.miss
+    return lambda key, args, kwargs: run(miss(key, args, kwargs))
 
 
 class Threads:

@@ -325,7 +325,7 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
 
         The leases of computations are in a namespace beside it, of the same name and ``.leases``.
         """
-        return Memoize(self._result_store)
+        return Memoize(self._result_store, self._context.modes, self._name)
 
     def _result_store(self, ns: str | None) -> ResultStore:
         if ns is not None:
@@ -353,6 +353,7 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
             notes=notes,
             change_mark=lambda key: change_mark(context.engine, leases.name, key),  # not the engine: it does not pickle
             successor=lambda: self._results_at(context.newer(), codecs),
+            enroll=lambda function: context.modes.enroll(function, results.name),
         )
 
     def _results_at(self, context: StoreContext | None, codecs: Codecs) -> ResultStore | None:

@@ -16,6 +16,7 @@ from sqlitedict_kv.engines.protocol import Engine, KeyRange, Put, Value
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import EntryGoneError, TooLargeError
 from sqlitedict_kv.lru import LRU
+from sqlitedict_kv.operations.memoize_modes import Modes
 from sqlitedict_kv.operations.pagination import KeyBounds
 from sqlitedict_kv.operations.type_variables import V
 from sqlitedict_kv.validation import Default, check_content_type, check_key, check_ttl, check_type
@@ -110,6 +111,7 @@ class StoreContext:
         "engine",
         "lru",
         "max_value_bytes",
+        "modes",
         "origin",
         "read_value",
         "stage",
@@ -142,6 +144,7 @@ class StoreContext:
         self.stage = stage
         self.counters = ReadCounters()
         self.origin: Origin | None = None
+        self.modes = Modes()
         self.read_value: Callable[[str, str], Value | None] = engine.read_value if lru is None else lru.read_value
 
     def newer(self) -> StoreContext | None:
@@ -154,7 +157,7 @@ class StoreContext:
         if codecs is self.codecs:
             return self
         other = StoreContext(self.engine, codecs, self.clock, self.max_value_bytes, self.lru, self.stage)
-        other.counters, other.origin = self.counters, self.origin
+        other.counters, other.origin, other.modes = self.counters, self.origin, self.modes
         return other
 
     def __reduce__(self) -> tuple[Any, ...]:
