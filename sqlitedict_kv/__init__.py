@@ -64,7 +64,7 @@ from sqlitedict_kv.transaction import Transaction, TransactionNamespace
 
 if TYPE_CHECKING:
     from sqlitedict_kv.aio import AsyncNamespace, AsyncStore
-    from sqlitedict_kv.default_memoize import memoize
+    from sqlitedict_kv.aio.default_memoize import memoize
     from sqlitedict_kv.memoization.file_keys import file_content, file_mtime
     from sqlitedict_kv.tools.copy import CopyReport, copy
     from sqlitedict_kv.tools.diagnose import Diagnosis, diagnose
@@ -170,7 +170,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(file_keys, name)
     if name == "memoize":
-        from sqlitedict_kv import default_memoize  # noqa: PLC0415
+        from sqlitedict_kv.aio import default_memoize  # noqa: PLC0415
 
         return default_memoize.memoize
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from sqlitedict_kv import Store, memoize
-from sqlitedict_kv.default_memoize import FILE, VARIABLE, cache_directory, default_address
+from sqlitedict_kv.aio.default_memoize import FILE, VARIABLE, cache_directory, default_address
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_the_address_is_that_of_the_environment_or_of_the_cache_directory(monkey
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(name, "relative")
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("sqlitedict_kv.default_memoize.sys.platform", "linux")
+    monkeypatch.setattr("sqlitedict_kv.aio.default_memoize.sys.platform", "linux")
     assert cache_directory() == tmp_path / ".cache" / "sqlitedict_kv"
-    monkeypatch.setattr("sqlitedict_kv.default_memoize.sys.platform", "darwin")
+    monkeypatch.setattr("sqlitedict_kv.aio.default_memoize.sys.platform", "darwin")
     assert cache_directory() == tmp_path / "Library" / "Caches" / "sqlitedict_kv"
