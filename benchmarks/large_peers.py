@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sqlitedict_kv import Store
+from sqlitedict_kv.options import StoreOptions
 
 KEY = "value"
 
@@ -48,38 +48,27 @@ class Keeper:
         """Close it; most have nothing open."""
 
 
-def open_store(path: Path, **options: Any) -> Store | None:
-    """Return a store; None if this release does not know an option."""
-    try:
-        return Store(path, **options)
-    except TypeError:
-        return None
+def has_files() -> bool:
+    """Return whether this release keeps large values in files of their own."""
+    return "files_above" in StoreOptions.__annotations__
 
 
 class Ours(Keeper):
-    """This library, as it is opened by default."""
+    """This library, with values over 8 MiB in files of their own."""
 
     name = "sqlitedict_kv"
     options: ClassVar[dict[str, Any]] = {}
+    files_above: ClassVar[str | None] = "8 MiB"
 
     def __init__(self, directory: Path) -> None:
-        store = open_store(directory / "store.db", **self.options)
-        assert store is not None
-        self._store, self._values = store, store.ns("values")
+        options: Any = self.options | ({"files_above": self.files_above} if has_files() else {})
+        self._store = Store(directory / "store.db", **options)
+        self._values = self._store.ns("values")
         try:
             self._values.get("none", mapped=True)
         except TypeError:
             return
         self.mapped = lambda: self._values.get(KEY, mapped=True)
-
-    @classmethod
-    def lacks(cls) -> str | None:
-        with tempfile.TemporaryDirectory() as directory:
-            store = open_store(Path(directory, "store.db"), **cls.options)
-            if store is None:
-                return f"this release has no {', '.join(cls.options)}"
-            store.close()
-        return None
 
     def set(self, value: Any) -> None:
         self._values[KEY] = value
@@ -95,14 +84,11 @@ class OursInOneFile(Ours):
     """All values in the database."""
 
     name = "sqlitedict_kv, one file"
-    options: ClassVar = {"files_above": None}
+    files_above = None
 
-
-class OursFromOneMiB(Ours):
-    """As a store of arrays is recommended to be opened."""
-
-    name = "sqlitedict_kv, files above 1 MiB"
-    options: ClassVar = {"files_above": "1 MiB"}
+    @classmethod
+    def lacks(cls) -> str | None:
+        return None if has_files() else "this release has nothing else"
 
 
 class OursSynced(Ours):
@@ -223,7 +209,7 @@ class Feather(Keeper):
 
 
 KEEPERS: tuple[type[Keeper], ...] = (
-    Ours, OursFromOneMiB, OursInOneFile, OursSynced, Npy, SyncedNpy, Joblib, DiskCache, SafeTensors, Feather,
+    Ours, OursInOneFile, OursSynced, Npy, SyncedNpy, Joblib, DiskCache, SafeTensors, Feather,
 )  # fmt: skip
 BY_NAME = {keeper.name: keeper for keeper in KEEPERS}
 

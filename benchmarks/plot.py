@@ -12,11 +12,17 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
+from line_plot import Lines, draw_lines
+
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "docs" / "benchmarks.md"
 PICTURES = ROOT / "docs" / "pictures"
 
 OURS = ("sqlitedict_kv", "AsyncStore", "LRU hit", "adapter")  # what the name of one of our bars begins with
+
+LARGE = ("sqlitedict_kv", "np.save, np.load", "joblib", "diskcache", "safetensors")
+SIZE = re.compile(r"\d+ (kB|MB)")
+BYTES = {"kB": 1e3, "MB": 1e6}
 
 WIDTH = 760
 LABELS = 210  # the room for names, left of the bars
@@ -86,7 +92,7 @@ def of_column(rows: list[list[str]], names: dict[str, dict[str, str]]) -> list[t
     return [(group, [Bar(shown, by_name[name]) for name, shown in bars.items()]) for group, bars in names.items()]
 
 
-def charts(page: str) -> list[Chart]:
+def charts(page: str) -> list[Chart | Lines]:
     """Return the charts of the recorded figures."""
     found = tables(page)
     compared = found["10,000 entries: "]
@@ -123,11 +129,27 @@ def charts(page: str) -> list[Chart]:
             of_rows(hits, {"hit, two arguments by position": ""}, decorators),
         ),
         Chart("asyncio", "A call in asyncio", less, of_rows(tasks, calls, faces)),
+        *large_values(found),
     ]
 
 
-def drawn(chart: Chart) -> str:
+def large_values(found: dict[str, list[list[str]]]) -> list[Chart | Lines]:
+    """Return the charts of large values: time over size."""
+    made: list[Chart | Lines] = []
+    for verb in ("set", "get", "mapped"):
+        rows = found[f"large_values.py: {verb}, ms (CPU)"]
+        sizes = [(cell, at) for at, cell in enumerate(rows[0]) if SIZE.fullmatch(cell)]
+        places = [(cell, float(cell.split()[0]) * BYTES[cell.split()[1]]) for cell, _ in sizes]
+        series = {row[0]: [figure(row[at]) for _, at in sizes] for row in rows[1:] if row[0] in LARGE}
+        shown = {name: line for name, line in series.items() if any(line)}
+        made.append(Lines(f"large-{verb}", f"{verb} of an array", "ms by size; both logarithmic", places, shown))
+    return made
+
+
+def drawn(chart: Chart | Lines) -> str:
     """Return a chart as SVG."""
+    if isinstance(chart, Lines):
+        return draw_lines(chart)
     longest = max(bar.figure for _, bars in chart.groups for bar in bars)
     lines, y = [], TOP
     for group, bars in chart.groups:
