@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import stat
@@ -11,6 +12,7 @@ from sqlitedict_kv.codecs.file_reference import FileReference
 from sqlitedict_kv.engines.crc32 import crc32_of_large
 from sqlitedict_kv.engines.sqlite.value_files.folder import ValueFolder
 
+LARGE_PAGES = 2**22  # bytes from which on a buffer is of large pages, as numpy has it
 READ_BYTES = 2**20  # at once, or a chunk if that is less
 NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # so that nobody waits for the writer of a pipe
 
@@ -66,9 +68,13 @@ def private_buffer(size: int) -> memoryview:
     try:
         if sys.platform == "win32":
             return memoryview(mmap.mmap(-1, size))
-        return memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except OSError:
         raise MemoryError from None
+    if size >= LARGE_PAGES and hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # of a system that has none
+            memory.madvise(mmap.MADV_HUGEPAGE)  # halves the time of a read, most of which goes into page faults
+    return memoryview(memory)
 
 
 def fill(descriptor: int, buffer: memoryview, reference: FileReference) -> None:
