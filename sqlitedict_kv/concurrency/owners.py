@@ -11,6 +11,8 @@ import threading
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sqlitedict_kv.concurrency.frames import current_frames
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -43,7 +45,7 @@ class FrameOwner:
 
     def is_alive(self) -> bool:
         """Return whether the thread is still in that call."""
-        frame = sys._current_frames().get(self.carrier.ident or 0)  # noqa: SLF001 - likewise
+        frame = current_frames().get(self.carrier.ident or 0)
         while frame is not None and frame is not self._frame:
             frame = frame.f_back
         return frame is not None

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+from sqlitedict_kv.concurrency.frames import current_frames
 from sqlitedict_kv.concurrency.owners import Carrier, Owner
 
 # Frames of these at the top of a stack say what the thread or the task waits for.
@@ -81,7 +82,7 @@ def waited_for(carrier: Carrier) -> Iterator[Any]:
 
 def frames_of(thread: threading.Thread) -> Iterator[FrameType]:
     """Yield the frames of a thread, the innermost first."""
-    return _frames(sys._current_frames().get(thread.ident or 0))  # noqa: SLF001 - the only way to them
+    return _frames(current_frames().get(thread.ident or 0))
 
 
 class _Search:
@@ -90,7 +91,7 @@ class _Search:
     def __init__(self) -> None:
         self._seen: set[int] = set()
         self._kept: list[Any] = []  # so that no id is used again during the walk
-        self._stacks = sys._current_frames()  # noqa: SLF001 - the only way to them
+        self._stacks = current_frames()
         self._threads = {thread.ident: thread for thread in threading.enumerate()}
         self._runners: dict[Any, threading.Thread] | None = None
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import gc
 import inspect
 import linecache
 import multiprocessing.pool
@@ -15,6 +16,7 @@ import pytest
 
 import sqlitedict_kv
 from sqlitedict_kv import AsyncStore, Store
+from sqlitedict_kv.concurrency import frames
 from sqlitedict_kv.concurrency.owners import FrameOwner
 from sqlitedict_kv.concurrency.renewal import KEEPER
 from sqlitedict_kv.concurrency.sansio import run as driver
@@ -349,6 +351,21 @@ def test_a_job_of_a_pool_that_is_about_to_end_is_no_error_to_the_search_for_cycl
         end.release()
         for thread in threads:
             thread.join()
+
+
+@pytest.mark.skipif(not frames.COLLECTS_INSIDE, reason="of this Python no collection begins while frames are made")
+@pytest.mark.parametrize("collects", [True, False])
+def test_no_collection_begins_while_frames_are_made_and_it_stays_as_it_was(monkeypatch, collects):
+    inside = []
+    monkeypatch.setattr(sys, "_current_frames", lambda: inside.append(gc.isenabled()) or {})
+    before = gc.isenabled()
+    try:
+        (gc.enable if collects else gc.disable)()
+        assert frames.current_frames() == {}
+        assert gc.isenabled() == collects
+    finally:
+        (gc.enable if before else gc.disable)()
+    assert inside == [False]
 
 
 # -- owners that are gone
