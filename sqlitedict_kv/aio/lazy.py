@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from sqlitedict_kv.aio.large_values import E, defer, is_unwritten, write_files
 from sqlitedict_kv.aio.worker import EDITS_PER_GROUP, Worker, WorkerCall
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.cancellation import in_thread
@@ -34,6 +35,8 @@ class OpenStore:
         """Make the calls of *store*."""
         self.store = store
         self.context: StoreContext = store._context  # noqa: SLF001 - this is its other face
+        self.keeps_files = self.context.stage is not None
+        self.deferring = self.context.with_stage(defer)  # what makes edits that a thread has yet to write files for
         self.readers = Worker("sqlitedict_kv reads", self.context)
         self.writers = Worker("sqlitedict_kv writes", self.context)
 
@@ -44,10 +47,23 @@ class OpenStore:
 
     def commit(self, edits: Sequence[Edit]) -> Awaitable[list[int | None]]:
         """Apply edits in order, all or none; see :meth:`Engine.commit`."""
+        if self.keeps_files:
+            for edit in edits:
+                if is_unwritten(edit):
+                    return self._write_and_commit(edits)
         if len(edits) <= EDITS_PER_GROUP:
             return self.writers.submit(WorkerCall(None, edits))
         context = self.context
         return self.write(lambda: context.engine.commit(edits, context.now()))
+
+    async def _write_and_commit(self, edits: Sequence[Edit]) -> list[int | None]:
+        return await self.commit(await self.write_files(edits))
+
+    async def write_files(self, edits: Sequence[E]) -> Sequence[E]:
+        """Return edits whose large values are in files, written by a thread of their own: other writes go on."""
+        if not any(map(is_unwritten, edits)):
+            return edits
+        return await in_thread(lambda: write_files(self.context, edits))
 
     async def write(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what a function returns that writes by itself, behind the commits that were asked for before."""

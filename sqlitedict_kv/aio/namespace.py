@@ -45,8 +45,9 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
     The verbs are those of :class:`Namespace`, awaited, with the same arguments, results and errors. What a dict has
     operators for has names here: :meth:`contains`, :meth:`count`, and :meth:`pop` or :meth:`delete` for ``del``.
 
-    Values are encoded before the first await, so what a caller changes afterwards is not written. A call that is
-    cancelled before its turn does nothing; one that has begun ends, and only then is the cancellation passed on.
+    Values are encoded before the first await, so what a caller changes afterwards is not written. But a thread writes
+    an array that goes into a file of its own from where it lies: do not change that before the call returns. A call
+    that is cancelled before its turn does nothing; one that has begun ends, and only then the cancellation takes place.
     """
 
     __slots__ = ()
@@ -133,7 +134,7 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
         if progress is not None and progress is not False:
             namespace = bound.namespace
             return await bound.store.write(lambda: namespace.set_many(mapping, ttl=ttl, progress=progress))
-        edits = bound.edits.put_many(mapping, ttl)
+        edits = await bound.store.write_files(bound.edits.put_many(mapping, ttl))
         context = bound.store.context
         versions: Any = await bound.store.write(lambda: context.engine.put_many(edits, context.now()))
         return dict(versions)
@@ -261,4 +262,5 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
             lambda key: store.read(context.read, name, key),
             lambda: store.read(context.last, name),
             store.commit,
+            store.write_files,
         )

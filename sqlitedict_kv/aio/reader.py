@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, TypeVar, overload
 
+from sqlitedict_kv.aio.large_values import codecs_that_do_not_block
 from sqlitedict_kv.aio.lazy import LazyNamespace, LazyStore, OpenStore, unpickle_view
+from sqlitedict_kv.codecs.file_reference import FILE
 from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.engines.protocol import KeyRange
 from sqlitedict_kv.engines.record import Record
+from sqlitedict_kv.errors import EntryGoneError
 from sqlitedict_kv.lru import NotHeldError
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.operations.context import Defaults, Entry
@@ -30,15 +35,18 @@ T = TypeVar("T")
 class _Bound:
     """The parts of a namespace that need the open store."""
 
-    __slots__ = ("context", "edits", "in_memory", "namespace", "store")
+    __slots__ = ("context", "edits", "in_memory", "namespace", "quick", "store")
 
     def __init__(self, store: OpenStore, name: str, defaults: Defaults) -> None:
         self.context = context = defaults.apply(store.context)
         self.store = store
-        self.edits = Edits(context, name, defaults)
+        self.edits = Edits(store.deferring, name, defaults)
         self.namespace: Namespace[Any, Any] = Namespace(context, name, defaults)
         # Reads by it are served from memory, or raise NotHeldError.
-        self.in_memory = None if context.lru is None else Namespace(context, name, defaults, context.lru.held_value)
+        at_once = defaults._replace(codecs=codecs_that_do_not_block(context))
+        self.in_memory = None if context.lru is None else Namespace(context, name, at_once, context.lru.held_value)
+        # What it finds in a file it leaves to a thread that may take long, so that other reads do not wait.
+        self.quick = Namespace(context, name, at_once)
 
 
 class AsyncNamespaceReader(Generic[K, V]):
@@ -98,7 +106,10 @@ class AsyncNamespaceReader(Generic[K, V]):
                 return bound.in_memory.get(key, default)
             except NotHeldError:
                 pass
-        return await bound.store.read(lambda: bound.namespace.get(key, default, content_type=content_type))
+        try:
+            return await bound.store.read(lambda: bound.quick.get(key, default, content_type=content_type))
+        except NotHeldError:
+            return await in_thread(lambda: bound.namespace.get(key, default, content_type=content_type))
 
     @overload
     async def get_with_meta(self, key: K, default: None = None) -> Entry[V] | None: ...
@@ -109,7 +120,10 @@ class AsyncNamespaceReader(Generic[K, V]):
     async def get_with_meta(self, key: Any, default: Any = None) -> Any:
         """Return an :class:`Entry`, or *default* if there is none."""
         bound = self._bound or await self._bind()
-        return await bound.store.read(bound.namespace.get_with_meta, key, default)
+        try:
+            return await bound.store.read(bound.quick.get_with_meta, key, default)
+        except NotHeldError:
+            return await in_thread(lambda: bound.namespace.get_with_meta(key, default))
 
     async def get_many(self, keys: Iterable[K]) -> dict[K, V]:
         """Return the values of those keys that have one, as of one moment."""
@@ -174,12 +188,14 @@ class AsyncNamespaceReader(Generic[K, V]):
     async def values(self, *, reverse: bool = False) -> AsyncIterator[V]:
         """Yield the values, in the order of their keys."""
         async for key, record in self._all_records(reverse=reverse):
-            yield self._value(key, record)
+            with suppress(EntryGoneError):
+                yield await self._value(key, record)
 
     async def items(self, *, reverse: bool = False) -> AsyncIterator[tuple[K, V]]:
         """Yield keys and values, in the order of the keys."""
         async for key, record in self._all_records(reverse=reverse):
-            yield key, self._value(key, record)
+            with suppress(EntryGoneError):
+                yield key, await self._value(key, record)
 
     async def scan(
         self, prefix: K | str = "", *, start: K | None = None, stop: K | None = None, reverse: bool = False
@@ -189,7 +205,11 @@ class AsyncNamespaceReader(Generic[K, V]):
         context = (self._bound or await self._bind()).context
         pages = context.pages_within(self._name, bounds, reverse=backwards)
         async for key, record in self._records(pages):
-            yield key, context.entry(self._name, key, record)
+            with suppress(EntryGoneError):
+                if record.content_type == FILE:
+                    yield key, await in_thread(partial(context.entry, self._name, key, record))
+                else:
+                    yield key, context.entry(self._name, key, record)
 
     async def _all_records(self, *, reverse: bool) -> AsyncIterator[tuple[Any, Record]]:
         span = KeyRange(self._name, reverse=check_bool(reverse, "reverse"))
@@ -203,9 +223,10 @@ class AsyncNamespaceReader(Generic[K, V]):
             for item in page:
                 yield item
 
-    def _value(self, key: Any, record: Record) -> Any:
+    async def _value(self, key: Any, record: Record) -> Any:
         codecs = self._defaults.codecs or self._lazy.codecs
-        return codecs.decode(self._name, key, record.body, record.content_type)
+        decode = partial(codecs.decode, self._name, key, record.body, record.content_type)
+        return await in_thread(decode) if record.content_type == FILE else decode()
 
     async def list(
         self,

@@ -19,7 +19,7 @@ class AsyncTransaction:
     async def __aenter__(self) -> Transaction:
         """Begin to record."""
         if self._transaction is None:
-            self._transaction = Transaction((await self._lazy.open_for_task()).context)
+            self._transaction = Transaction((await self._lazy.open_for_task()).deferring)
         return self._transaction.__enter__()  # a second time it raises
 
     async def __aexit__(

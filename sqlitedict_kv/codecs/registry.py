@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -98,6 +99,13 @@ class Codecs:
             scope=scope,
         )
         codecs.file_access = self.file_access
+        return codecs
+
+    def reading_files_by(self, read: Callable[[Any, str, str, bytes], Any]) -> Codecs:
+        """Return the same codecs, which get values in files by *read*."""
+        codecs = copy(self)
+        codecs.file_access = FileAccess()
+        codecs.file_access.read = read
         return codecs
 
     def _with(self, catalog: Catalog) -> Codecs:

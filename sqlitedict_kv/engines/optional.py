@@ -96,8 +96,12 @@ class MaintainedEngine(Engine, Protocol):
     def vacuum(self, advance: Advance | None = None) -> None:
         """Give the free space back to the operating system; *advance* is told of steps whose number is not known."""
 
-    def backup(self, path: str, tell: Callable[[int, int], object] | None = None) -> None:
-        """Write a consistent copy to a new file; *tell* is told how many of its pages are done, and how many it has."""
+    def backup(self, path: str, tell: Callable[[int, int], object] | None = None, *, link: bool = False) -> None:
+        """Write a consistent copy to a new file.
+
+        *tell* is told how many of its pages are done, and how many it has. With *link*, values in files of their own
+        get a second name there.
+        """
 
     def sync(self) -> None:
         """Make all that was acknowledged survive a power cut."""

@@ -121,6 +121,8 @@ class Figures(NamedTuple):
     purged: int
     library_version: str
     durability: str  # what an acknowledged write survives, in a word
+    files: int = 0  # with values of their own
+    file_bytes: int = 0
 
 
 class Capabilities(NamedTuple):
@@ -135,6 +137,7 @@ class Capabilities(NamedTuple):
         exclusive: ``exclusive()`` works.
         limits: ``max_bytes`` and ``max_entries`` work.
         backup: ``backup()`` and ``vacuum()`` work.
+        files: values over ``files_above`` are kept in files of their own.
     """
 
     atomic_across_namespaces: bool
@@ -145,6 +148,7 @@ class Capabilities(NamedTuple):
     exclusive: bool = False
     limits: bool = False
     backup: bool = False
+    files: bool = False
 
 
 class CheckReport(NamedTuple):
@@ -154,6 +158,8 @@ class CheckReport(NamedTuple):
     entries: int  # rows looked at, expired ones included
     unchecked: int  # rows without a checksum, written by another program
     problems: tuple[str, ...]  # each names what is damaged, never a value
+    files: int = 0  # with values of their own, whose bytes were verified
+    unknown_files: int = 0  # that nothing refers to: left by a process that was killed, and removed by vacuum()
 
 
 Keys = Iterable[tuple[str, str]] | None  # namespaces and keys; None is all there are

@@ -73,6 +73,8 @@ class StoreAdministration:
             evicted=figures.evicted,
             purged=figures.purged,
             lru=None if self._context.lru is None else self._context.lru.stats(),
+            files=figures.files,
+            file_bytes=figures.file_bytes,
         )
 
     def usage(self, *, deadline: float | None = None, progress: Progress | None = None) -> StoreUsage:
@@ -117,6 +119,8 @@ class StoreAdministration:
     def check(self, *, progress: Progress | None = None) -> CheckReport:
         """Read the whole store and return what is damaged: pages, checksums, values that do not decode.
 
+        Of values in files of their own the bytes are compared with their checksums.
+
         Args:
             progress: as for :meth:`drop`.
         """
@@ -140,15 +144,20 @@ class StoreAdministration:
         with report(progress, "vacuum") as tell:
             engine.vacuum(None if tell is ignore else lambda done: tell(done, None))
 
-    def backup(self, path: str | os.PathLike[str], *, progress: Progress | None = None) -> None:
+    def backup(self, path: str | os.PathLike[str], *, link: bool = False, progress: Progress | None = None) -> None:
         """Write a consistent copy to a new file, while others read and write.
+
+        Values in files of their own are copied into a folder beside it, whose name is *path* with ``-values`` behind.
 
         Args:
             path: that of the new file.
+            link: give those files a second name in that folder instead of a copy, which takes no time and no space.
+                The backup must be on the same file system then, and does not protect against damage on the disk.
             progress: as for :meth:`drop`; what is done are pages of the file.
 
         Raises:
             OpenError: something is at *path* already, or it cannot be written.
+            DamagedEntryError: the file of a large value is missing, or not as long as it should be.
             UnsupportedError: the store is on servers, which have means of their own.
         """
         target = validation.check_path(path)
@@ -156,7 +165,7 @@ class StoreAdministration:
             raise ValueError("path must be that of a file, for memory would be gone at once")
         engine = optional.require_maintained(self._engine, "backup")
         with report(progress, "backup") as tell:
-            engine.backup(target, None if tell is ignore else tell)
+            engine.backup(target, None if tell is ignore else tell, link=validation.check_bool(link, "link"))
 
     def sync(self) -> None:
         """Make all that was acknowledged so far, by any process, survive a power cut."""

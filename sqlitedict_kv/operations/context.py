@@ -210,6 +210,14 @@ class StoreContext:
             raise TooLargeError(too_large(len(body), self.max_value_bytes, content_type))
         return self.stage(body, content_type)
 
+    def with_stage(self, stage: Stage) -> StoreContext:
+        """Return the same, with another way to write large values; the same if it has none."""
+        if self.stage is None:
+            return self
+        other = StoreContext(self.engine, self.codecs, self.clock, self.max_value_bytes, self.lru, stage)
+        other.counters, other.origin = self.counters, self.origin
+        return other
+
     def read(self, namespace: str, key: object) -> Record | None:
         """Return the live record of a key and count the read."""
         record = self.engine.read(namespace, check_key(key))

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, Final, cast
 
 from sqlitedict_kv.codecs.body_parts import BodyParts
+from sqlitedict_kv.codecs.file_reference import FILE
 from sqlitedict_kv.codecs.limits import too_large
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.engines.optional import (
@@ -23,6 +24,7 @@ from sqlitedict_kv.engines.optional import (
     SummarizingEngine,
 )
 from sqlitedict_kv.engines.protocol import Advance, CheckReport, Decode, Edit, Engine, KeyRange, Layout, Outcome, Put
+from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import KVError, TooLargeError, UnsupportedError
 
 Stage = Callable[[bytes | BodyParts, str], tuple[bytes, str]]
@@ -113,6 +115,20 @@ def staging(engine: Engine, codecs: Codecs, limit: int | None) -> Stage | None:
         return write(body, content_type)
 
     return stage_within_limit
+
+
+def whole_body(engine: Engine, namespace: str, key: str, record: Record) -> tuple[bytes | memoryview, str]:
+    """Return the encoded value of an entry and its content type, be it in a file of its own.
+
+    Raises:
+        EntryGoneError: the entry was removed meanwhile.
+        DamagedEntryError: the file is missing or damaged.
+    """
+    read_body = getattr(engine, "read_body", None) if record.content_type == FILE else None
+    if read_body is None:
+        return record.body, record.content_type
+    found: tuple[bytes | memoryview, str] = read_body(namespace, key, record.body)
+    return found
 
 
 def quarantine_of(engine: Engine) -> Quarantine | None:

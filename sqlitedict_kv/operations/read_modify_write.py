@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple
 
-from sqlitedict_kv.concurrency.sansio import Steps
+from sqlitedict_kv.codecs.file_reference import FILE
+from sqlitedict_kv.concurrency.sansio import Blocking, Steps
 from sqlitedict_kv.engines.protocol import Edit
 from sqlitedict_kv.engines.record import Record
-from sqlitedict_kv.errors import ConflictError
+from sqlitedict_kv.errors import ConflictError, EntryGoneError
 from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.prepare import Edits
 from sqlitedict_kv.validation import DEFAULT, Default, Duration, check_callable
+
+GONE: Final = object()  # instead of a value that was removed while it was read
 
 
 class Verbs(NamedTuple):
@@ -24,6 +28,7 @@ class Verbs(NamedTuple):
         read: takes a key and returns its live record, or None.
         last: returns the last key with its record, as a list of none or one.
         commit: takes edits and returns their versions; see :meth:`Engine.commit`.
+        write_files: takes edits and returns them with their large values in files, where they are not yet.
     """
 
     context: StoreContext
@@ -32,10 +37,13 @@ class Verbs(NamedTuple):
     read: Callable[[Any], Any]
     last: Callable[[], Any]
     commit: Callable[[Sequence[Edit]], Any]
+    write_files: Callable[[Sequence[Edit]], Any] = list
 
     def add(self, key: Any, value: Any, ttl: object, content_type: object) -> Steps[int | None]:
         """Write a value if the key is absent; see :meth:`Namespace.add`."""
         edit = self.edits.put(key, value, ttl, content_type, 0)
+        if edit.content_type == FILE:
+            (edit,) = yield self.write_files([edit])
         try:
             (version,) = yield self.commit([edit])
         except ConflictError:
@@ -48,7 +56,10 @@ class Verbs(NamedTuple):
         while True:
             record = yield self.read(key)
             if record is not None:
-                return self.value_of(key, record)
+                value = self.value_of(key, record)
+                if type(value) is Blocking and (value := (yield value)) is GONE:
+                    continue
+                return value
             if (yield from self.add(key, default, DEFAULT, None)) is not None:
                 return default
 
@@ -65,8 +76,12 @@ class Verbs(NamedTuple):
                 raise KeyError(key)
             else:
                 value = self.edits.copy(default)
+            if type(value) is Blocking and (value := (yield value)) is GONE:
+                continue
             changed = yield function(value)
             edit = self.edits.put(key, changed, ttl, None, record.version if record else 0)
+            if edit.content_type == FILE:
+                (edit,) = yield self.write_files([edit])
             keeps_deadline = record is not None and isinstance(ttl, Default)
             try:
                 yield self.commit([self.edits.in_time(edit) if keeps_deadline else edit])
@@ -82,6 +97,8 @@ class Verbs(NamedTuple):
             if record is None:
                 return default
             value = self.value_of(key, record)
+            if type(value) is Blocking and (value := (yield value)) is GONE:
+                continue
             if record.expires_at is None:
                 return value
             try:
@@ -99,6 +116,8 @@ class Verbs(NamedTuple):
                     raise KeyError(key)
                 return default
             value = self.value_of(key, record)
+            if type(value) is Blocking and (value := (yield value)) is GONE:
+                continue
             if (yield from self._remove(key, record.version)):
                 return value
 
@@ -110,6 +129,8 @@ class Verbs(NamedTuple):
                 raise KeyError(f"popitem(): namespace {self.name!r} is empty")
             key, record = last[0]
             value = self.value_of(key, record)
+            if type(value) is Blocking and (value := (yield value)) is GONE:
+                continue
             if (yield from self._remove(key, record.version)):
                 return key, value
 
@@ -121,5 +142,13 @@ class Verbs(NamedTuple):
         return True
 
     def value_of(self, key: Any, record: Record) -> Any:
-        """Return the value of a record."""
+        """Return the value of a record, or a request for it if that takes long; the answer to it may be GONE."""
+        if record.content_type == FILE:
+            return Blocking(partial(self._read_file, key, record))
         return self.context.codecs.decode(self.name, key, record.body, record.content_type)
+
+    def _read_file(self, key: Any, record: Record) -> Any:
+        try:
+            return self.context.codecs.decode(self.name, key, record.body, record.content_type)
+        except EntryGoneError:
+            return GONE

@@ -24,6 +24,8 @@ class StoreStats(NamedTuple):
         evicted: entries that this process removed to keep max_bytes or max_entries.
         purged: expired entries that this process removed.
         lru: what the LRU in front did in this process; None if there is none.
+        files: how many files there are with large values, those included that are about to be removed.
+        file_bytes: the size of them all, which *bytes_on_disk* does not include.
     """
 
     entries: int
@@ -38,6 +40,8 @@ class StoreStats(NamedTuple):
     evicted: int
     purged: int
     lru: LRUStats | None
+    files: int = 0
+    file_bytes: int = 0
 
     def _repr_html_(self) -> str:
         from sqlitedict_kv.operations.showing import show_figures  # noqa: PLC0415 - for notebooks alone

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from secrets import token_hex
 from typing import NamedTuple
@@ -12,12 +12,12 @@ from typing import NamedTuple
 from sqlitedict_kv.codecs.json_engine import ENGINE
 from sqlitedict_kv.engines.protocol import Delete, KeyRange, Put
 from sqlitedict_kv.engines.record import Record
-from sqlitedict_kv.errors import TooLargeError
 from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.optional import highest, require_restorable
 from sqlitedict_kv.operations.progress import report
 from sqlitedict_kv.options import MEMORY
 from sqlitedict_kv.store import Store
+from sqlitedict_kv.tools.whole_entries import BYTES_PER_STEP, FILES_PER_STEP, body_for, read_whole
 from sqlitedict_kv.validation import check_bool, check_callable, check_namespace
 
 ENTRIES_PER_PAGE = 1000
@@ -128,7 +128,8 @@ def _copy_namespace(
     span = KeyRange(name, after=position.after)
     while page := reader.engine.records(span, ENTRIES_PER_PAGE, reader.now()):
         above = max(above, *(record.version for _, record in page))
-        target.restore(name, _edits(name, page, writer.max_value_bytes), above, writer.now())
+        for edits in _steps(name, page, reader, writer):
+            target.restore(name, edits, above, writer.now())
         span = span._replace(after=page[-1][0])
         position = _Position(name, span.after, position.copied + len(page), position.here + len(page))
         bookmark.put(position)
@@ -137,15 +138,22 @@ def _copy_namespace(
     return position
 
 
-def _edits(namespace: str, page: list[tuple[str, Record]], largest: int) -> list[Put]:
-    """Return the edits that write a page; raise TooLargeError if an entry takes more than *largest* bytes."""
-    for key, record in page:
-        if len(record.body) > largest:
-            raise TooLargeError(
-                f"the entry {key!r} in namespace {namespace!r} takes {len(record.body)} bytes, and the target allows "
-                f"{largest}; open it with a larger max_value_bytes"
-            )
-    return [Put(namespace, key, record.body, record.content_type, record.expires_at) for key, record in page]
+def _steps(
+    namespace: str, page: list[tuple[str, Record]], reader: StoreContext, writer: StoreContext
+) -> Iterator[list[Put]]:
+    """Yield the edits that write a page, so many at a time that few large values are held or open at once."""
+    edits: list[Put] = []
+    size = files = 0
+    for key, record, whole in read_whole(reader, namespace, page):
+        body, content_type = body_for(writer, namespace, key, whole, record.content_type)
+        edits.append(Put(namespace, key, body, content_type, record.expires_at))
+        files += content_type != record.content_type
+        size += len(body)
+        if files >= FILES_PER_STEP or size >= BYTES_PER_STEP:
+            yield edits
+            edits, size, files = [], 0, 0
+    if edits:
+        yield edits
 
 
 # -- how far a copy has come

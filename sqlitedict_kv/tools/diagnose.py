@@ -16,7 +16,7 @@ from sqlitedict_kv.engines.protocol import CheckReport
 from sqlitedict_kv.engines.registry import is_address
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
 from sqlitedict_kv.engines.sqlite.files.filesystems import is_unsafe, type_of
-from sqlitedict_kv.engines.sqlite.files.location import uri_of
+from sqlitedict_kv.engines.sqlite.files.location import VALUES, uri_of
 from sqlitedict_kv.errors import (
     CorruptStoreError,
     ForeignDatabaseError,
@@ -108,6 +108,10 @@ def diagnose(path: str | os.PathLike[str]) -> Diagnosis:
             "namespace": validation.MAX_NAMESPACE_BYTES,
             "value": validation.MAX_VALUE_BYTES,
         },
+        files=found.report.files,
+        unknown_files=found.report.unknown_files,
+        folder_bytes=_folder_bytes(real + VALUES),
+        folder_mode=_mode(real + VALUES),
     )
     return facts._replace(problems=(*facts.problems, *find_problems(facts)), advice=find_advice(facts))
 
@@ -201,6 +205,15 @@ def _status(path: str) -> os.stat_result | None:
 def _size(path: str) -> int:
     status = _status(path)
     return status.st_size if status else 0
+
+
+def _folder_bytes(path: str) -> int:
+    """Return the size of the files in a folder, 0 if there is none."""
+    try:
+        with os.scandir(path) as entries:
+            return sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
+    except OSError:
+        return 0
 
 
 def _mode(path: str) -> int | None:

@@ -36,6 +36,10 @@ class Diagnosis(NamedTuple):
         hard_links: how many names the file has.
         openers: the processes that hold locks on the file now, this one included; None where the system does not tell.
         limits: the limits of the library, in bytes, by name.
+        files: how many large values in files of their own were read and compared with their checksums.
+        unknown_files: how many files in their folder nothing refers to.
+        folder_bytes: the size of all that is in their folder.
+        folder_mode: the permissions of their folder; None if there is none.
     """
 
     path: str
@@ -62,11 +66,20 @@ class Diagnosis(NamedTuple):
     hard_links: int
     openers: tuple[int, ...] | None
     limits: dict[str, int]
+    files: int = 0
+    unknown_files: int = 0
+    folder_bytes: int = 0
+    folder_mode: int | None = None
 
     @property
     def ok(self) -> bool:
         """Whether the file is a store with which nothing is wrong."""
         return self.kind == "store" and not self.problems
+
+    @property
+    def _directories(self) -> str:
+        of_values = "" if self.folder_mode is None else f", value files in {_octal(self.folder_mode)}"
+        return _octal(self.directory_mode) + of_values
 
     def __str__(self) -> str:
         """Return the report."""
@@ -85,7 +98,8 @@ class Diagnosis(NamedTuple):
             f"  free pages    {self.free_pages:,}",
             f"  log           {self.log_bytes:,} bytes",
             f"  entries       {self.entries:,}, {self.unchecked:,} without a checksum; {self.damaged:,} problems found",
-            f"  permissions   {_octal(self.mode)} in {_octal(self.directory_mode)}; {self.hard_links} names",
+            f"  value files   {self.files:,}, {self.unknown_files:,} unknown; {self.folder_bytes:,} bytes in all",
+            f"  permissions   {_octal(self.mode)} in {self._directories}; {self.hard_links} names",
             f"  open in       {list_processes(self.openers)}",
             f"  limits        {', '.join(f'{name} {size:,}' for name, size in self.limits.items())} bytes",
             f"  durability    {self.durability}",

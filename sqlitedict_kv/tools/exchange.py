@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from sqlitedict_kv.codecs.limits import too_large
 from sqlitedict_kv.engines.protocol import Engine, KeyRange, Put
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
 from sqlitedict_kv.engines.sqlite.administration.restore import import_records
-from sqlitedict_kv.errors import TooLargeError
 from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.optional import highest, require_restorable
@@ -27,6 +25,7 @@ from sqlitedict_kv.tools.json_lines import (
     make_writer,
     read_line,
 )
+from sqlitedict_kv.tools.whole_entries import body_for, read_whole
 
 ENTRIES_PER_PAGE = 1000
 BYTES_PER_PAGE = 4 * 2**20
@@ -77,12 +76,28 @@ def _export(context: StoreContext, namespaces: Iterable[str] | None, prefix: str
         write = make_writer(name)
         span = KeyRange(name, prefix)
         while page := context.engine.records(span, ENTRIES_PER_PAGE, context.now()):
-            yield b"".join([write(key, record) for key, record in page])
+            yield from _lines_of(context, name, page, write)
             span = span._replace(after=page[-1][0])
             done += len(page)
             tell(done, total)
         yield end_of_namespace(name, highest(context.engine, name))
     yield end_of_file(done)
+
+
+def _lines_of(
+    context: StoreContext, namespace: str, page: list[tuple[str, Record]], write: Callable[[str, Record], bytes]
+) -> Iterator[bytes]:
+    """Yield the lines of a page, as many at a time as take little memory."""
+    lines: list[bytes] = []
+    size = 0
+    for key, record, body in read_whole(context, namespace, page):
+        lines.append(write(key, record if body is record.body else record._replace(body=bytes(body))))
+        size += len(lines[-1])
+        if size >= BYTES_PER_PAGE:
+            yield b"".join(lines)
+            lines, size = [], 0
+    if lines:
+        yield b"".join(lines)
 
 
 def import_lines(
@@ -169,15 +184,16 @@ class _Importer:
         if not record.is_live(context.now()):
             self._expired += 1
             return
-        if len(record.body) > context.max_value_bytes:
-            too = too_large(len(record.body), context.max_value_bytes, record.content_type)
-            raise TooLargeError(f"the entry {key!r} in namespace {name!r}: {too}")
+        size = len(record.body)
+        if size > context.max_value_bytes:
+            body, content_type = body_for(context, name, key, record.body, record.content_type)
+            record = record._replace(body=body, content_type=content_type)
         full = len(self._page) >= ENTRIES_PER_PAGE or self._bytes >= BYTES_PER_PAGE
         if full or name != self._namespace or key in self._page:
             self._flush()
         self._namespace = name
         self._page[key] = record
-        self._bytes += len(record.body)
+        self._bytes += size
 
     def _flush(self) -> None:
         if not self._page:

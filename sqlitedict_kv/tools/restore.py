@@ -60,7 +60,7 @@ def restore(store: Store, backup: str | os.PathLike[str]) -> RestoreReport:
         if os.path.samefile(path, engine.label):
             raise ValueError(f"backup is the store itself, {path}")
         _require_sound(source, path)
-        entries = replace_entries(engine._database, os.path.abspath(path))  # noqa: SLF001
+        entries = replace_entries(engine._database, os.path.abspath(path), engine._files)  # noqa: SLF001
     return RestoreReport(entries, tuple(store.namespaces()))
 
 

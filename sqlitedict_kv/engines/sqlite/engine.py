@@ -46,6 +46,7 @@ from sqlitedict_kv.engines.sqlite.mutations import (
 from sqlitedict_kv.engines.sqlite.open_transaction import hold_transaction
 from sqlitedict_kv.engines.sqlite.session import Durability
 from sqlitedict_kv.engines.sqlite.session_engine import HAS_LIVE, LONG_COMMIT, SessionEngine
+from sqlitedict_kv.engines.sqlite.value_files import catalog
 from sqlitedict_kv.engines.sqlite.value_files.reaping import make_durable
 from sqlitedict_kv.engines.sqlite.value_files.store_files import StoreFiles
 from sqlitedict_kv.engines.sqlite.value_files.writing import StagedBody
@@ -94,8 +95,11 @@ class SQLiteEngine(SessionEngine):
         self._maintenance = Maintenance(self._database, max_bytes=max_bytes, max_entries=max_entries)
         self._files = None if self._database.in_memory else StoreFiles(self._database, self.read)
         self.load = None if self._files is None else self._files.load
+        self.read_body = None if self._files is None else self._files.read_body
         self.stage = None if self._files is None or files_above is None else self._files.stage
-        self._maintenance.maintain_files = None if self._files is None else self._files.maintain
+        if self._files is not None:
+            self._maintenance.maintain_files = self._files.maintain
+            self._maintenance.remove_files = self._files.reaper.reap
         super().__init__(self._database, self._maintenance.wrote)
         self.quarantined: Quarantine | None = self._database.quarantined
 
@@ -112,6 +116,7 @@ class SQLiteEngine(SessionEngine):
             exclusive=in_file,
             limits=True,
             backup=True,
+            files=self.stage is not None,
         )
 
     # -- reading
@@ -297,7 +302,17 @@ class SQLiteEngine(SessionEngine):
 
     def figures(self, now: int) -> Figures:
         """Count what there is."""
-        return super().figures(now)._replace(evicted=self._maintenance.evicted, purged=self._maintenance.purged)
+        sizes = self._database.run(catalog.sizes)
+        return (
+            super()
+            .figures(now)
+            ._replace(
+                evicted=self._maintenance.evicted,
+                purged=self._maintenance.purged,
+                files=sizes.files,
+                file_bytes=sizes.size,
+            )
+        )
 
     def summaries(self, span: KeyRange, limit: int) -> list[RecordSummary]:
         """Return the first entries of a range without their values; see :class:`SummarizingEngine`."""
@@ -305,7 +320,7 @@ class SQLiteEngine(SessionEngine):
 
     def check(self, decode: Decode, advance: Advance | None = None) -> CheckReport:
         """Verify the whole store; *decode* raises a KVError for a value that cannot be read."""
-        return verify(self._database, decode, advance)
+        return verify(self._database, decode, self._files, advance)
 
     def probe(self) -> list[str]:
         """Read and, if writes are allowed, take and leave the write lock; raise what fails."""
@@ -323,9 +338,9 @@ class SQLiteEngine(SessionEngine):
             self._database.patiently(lambda: cursor.execute("VACUUM"))
         self._maintenance.checkpoint()
 
-    def backup(self, path: str, tell: Callable[[int, int], object] | None = None) -> None:
-        """Write a consistent copy to a new file."""
-        write_backup(self._database, path, tell)
+    def backup(self, path: str, tell: Callable[[int, int], object] | None = None, *, link: bool = False) -> None:
+        """Write a consistent copy to a new file, and files of values beside it."""
+        write_backup(self._database, path, None if self._files is None else self._files.folder, tell, link=link)
 
     def sync(self) -> None:
         """Make all that was acknowledged survive a power cut."""

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any
 
+from sqlitedict_kv.codecs.file_reference import FILE
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.engines.sqlite.checkpoint import Checkpointer
 from sqlitedict_kv.engines.sqlite.database import Database
 from sqlitedict_kv.engines.sqlite.session import SQLiteSession
+from sqlitedict_kv.engines.sqlite.value_files.catalog import bury_references, reference_of, sizes
 from sqlitedict_kv.errors import KVError
 
 EVERY_WRITES = 16
@@ -21,25 +23,28 @@ EVICTED_ROWS = 64  # of one round, at least
 QUICKLY_COUNTED = 10_000  # rows, in about 0.1 ms
 WINDOW = 2  # evict the least recently written of this many times as many of the oldest
 
-Removed = tuple[str, int, int, str]  # namespace, version, bytes of the value, key
+# Namespace, version, bytes of the value, key, and the reference to a file if the value is in one.
+Removed = tuple[str, int, int, str, Any]
+
+REFERENCE = f"iif(content_type = '{FILE}', value, NULL)"
 
 SOME_EXPIRED = "SELECT 1 FROM kv WHERE expires_at <= ? LIMIT 1"
-SWEEP = """
+SWEEP = f"""
     DELETE FROM kv WHERE rowid IN (
         SELECT rowid FROM kv WHERE expires_at <= ? ORDER BY expires_at LIMIT ?
-    ) RETURNING ns, version, length(value), key
+    ) RETURNING ns, version, length(value), key, {REFERENCE}
 """
-SWEEP_NAMESPACE = """
+SWEEP_NAMESPACE = f"""
     DELETE FROM kv WHERE rowid IN (
         SELECT rowid FROM kv WHERE expires_at <= ? AND +ns = ? LIMIT ?
-    ) RETURNING ns, version, length(value), key
+    ) RETURNING ns, version, length(value), key, {REFERENCE}
 """
-OLDEST = """
-    SELECT rowid, size FROM (
-        SELECT rowid, length(value) AS size, updated_at FROM kv ORDER BY rowid LIMIT ?
+OLDEST = f"""
+    SELECT rowid, size, reference FROM (
+        SELECT rowid, length(value) AS size, {REFERENCE} AS reference, updated_at FROM kv ORDER BY rowid LIMIT ?
     ) ORDER BY updated_at, rowid
 """
-EVICT = "DELETE FROM kv WHERE rowid IN ({}) RETURNING ns, version, length(value), key"
+EVICT = "DELETE FROM kv WHERE rowid IN ({}) RETURNING ns, version, length(value), key, " + REFERENCE
 RAISE_FLOOR = """
     INSERT INTO kv_floor (ns, version) VALUES (?, ?)
     ON CONFLICT (ns) DO UPDATE SET version = excluded.version WHERE excluded.version > kv_floor.version
@@ -67,6 +72,7 @@ class Maintenance:
             self._every_bytes = min(EVERY_BYTES, max_bytes // 64)
         self._checkpointer = Checkpointer(database)
         self.maintain_files: Callable[[], None] | None = None
+        self.remove_files: Callable[[], None] | None = None  # those that nothing refers to, as far as that is known
         self._round = Lock()
         self._writes = 0
         self._bytes = 0
@@ -141,16 +147,22 @@ class Maintenance:
         return int(count)
 
     def _evict_bytes(self, limit: int, size: int) -> None:
-        """Evict until there is head-room again, or twice what was written has gone."""
+        """Evict until there is head-room again, or twice what was written has gone.
+
+        Files that nothing refers to any more take space too, but no eviction gets that back: they are removed.
+        """
+        allowed = limit - limit // 16
         freed = rows = 0
         while rows < EVICTED_ROWS or freed < 2 * size:
-            (used,) = self._database.run(lambda cursor: cursor.execute(USED_BYTES).fetchone())
-            surplus = used - (limit - limit // 16)
-            removed = self._evict(EVICTED_ROWS // 4, surplus) if surplus > 0 else []
+            used, dead = self._database.run(_used_bytes)
+            removed = self._evict(EVICTED_ROWS // 4, used - dead - allowed) if used - dead > allowed else []
             if not removed:
-                return
+                break
             rows += len(removed)
-            freed += sum(length for _, _, length, _ in removed)
+            freed += sum(map(_weight_of, removed))
+        used, dead = self._database.run(_used_bytes)
+        if dead and used > allowed and self.remove_files is not None:
+            self.remove_files()
 
     def _evict(self, rows: int, size: int | None = None) -> list[Removed]:
         """Remove at most *rows* entries, or so many that their values take *size* bytes; never the newest."""
@@ -161,13 +173,13 @@ class Maintenance:
                 del oldest[-1:]
             chosen: list[int] = []
             gone = 0
-            for rowid, length in oldest[:rows]:
+            for rowid, length, reference in oldest[:rows]:
                 if size is not None and gone >= size:
                     break
                 chosen.append(rowid)
-                gone += length
+                gone += _size_of(length, reference)
             removed: list[Removed] = cursor.execute(EVICT.format(", ".join("?" * len(chosen))), chosen).fetchall()
-            raise_floors(cursor, removed)
+            _note_removed(cursor, removed)
             return removed
 
         removed = self._database.transact(work, names_of)
@@ -199,15 +211,40 @@ def _sweep(session: SQLiteSession, namespace: str | None, limit: int, now: int) 
             removed = cursor.execute(SWEEP, (now, limit)).fetchall()
         else:
             removed = cursor.execute(SWEEP_NAMESPACE, (now, namespace, limit)).fetchall()
-        raise_floors(cursor, removed)
+        _note_removed(cursor, removed)
         return removed
 
     return len(session.transact(work, names_of))
 
 
+def _used_bytes(cursor: sqlite3.Cursor) -> tuple[int, int]:
+    """Return the bytes that are in use, in files too, and those of files that nothing refers to any more."""
+    (pages,) = cursor.execute(USED_BYTES).fetchone()
+    _, size, dead = sizes(cursor)
+    return pages + size, dead
+
+
+def _size_of(length: int, reference: object) -> int:
+    """Return the bytes of a value, be it in a file."""
+    found = None if reference is None else reference_of(reference)
+    return length if found is None else length + found.size
+
+
+def _weight_of(removed: Removed) -> int:
+    return _size_of(removed[2], removed[4])
+
+
+def _note_removed(cursor: sqlite3.Cursor, removed: list[Removed]) -> None:
+    """Note what follows from the removal of rows, in the transaction that removes them."""
+    raise_floors(cursor, removed)
+    references = [row[4] for row in removed if row[4] is not None]
+    if references:
+        bury_references(cursor, references)
+
+
 def names_of(removed: Iterable[Removed]) -> list[tuple[str, str]]:
     """Return namespace and key of rows that were removed."""
-    return [(namespace, key) for namespace, _, _, key in removed]
+    return [(namespace, key) for namespace, _, _, key, _ in removed]
 
 
 def raise_floors(cursor: sqlite3.Cursor, removed: Iterable[tuple[Any, ...]]) -> None:

@@ -99,7 +99,7 @@ def apply(cursor: sqlite3.Cursor, edit: Edit, now: int) -> int | None:
             if expected is not None:
                 _demand(cursor, namespace, key, expected, now)
             if type(edit.body) is StagedBody:
-                edit.body.publish(cursor, edit.body, (namespace, key))
+                publish(cursor, edit.body, namespace, key)
             (version,) = cursor.execute(UPSERT, values_of(edit, now)).fetchone()
             return int(version)
         case Check(namespace, key, expected):
@@ -117,6 +117,12 @@ def apply(cursor: sqlite3.Cursor, edit: Edit, now: int) -> int | None:
 def apply_in_order(cursor: sqlite3.Cursor, edits: Sequence[Edit], now: int) -> list[int | None]:
     """Apply edits within the open transaction and return their versions."""
     return [apply(cursor, edit, now) for edit in edits]
+
+
+def publish(cursor: sqlite3.Cursor, body: bytes, namespace: str, key: str) -> None:
+    """Give the file of an entry that is about to be written its name, if its value is in one."""
+    if type(body) is StagedBody:
+        body.publish(cursor, body, (namespace, key))
 
 
 def values_of(edit: Put, now: int) -> tuple[object, ...]:
@@ -159,6 +165,9 @@ def write_rows(
     advance: Advance | None = None,
 ) -> None:
     """Write rows by the statement for so many; a key that is created gets the version *first*."""
+    for put in puts:
+        if type(put.body) is StagedBody:
+            publish(cursor, put.body, put.namespace, put.key)
     high = checksum(first, 0)
     done = 0
     # In the order of the keys, writes to the same page come one after the other.

@@ -16,6 +16,7 @@ from sqlitedict_kv.engines.sqlite.mutations import (
     floor_of,
     names_of,
     of_each_length,
+    publish,
     write_rows,
 )
 from sqlitedict_kv.errors import UnsupportedError
@@ -63,6 +64,7 @@ def import_records(database: Database, namespace: str, records: Mapping[str, Rec
         for batch in batches(sorted(records.items()), ENTRIES_PER_WRITE):
             values: list[object] = []
             for key, (body, content_type, version, expires_at, updated_at) in batch:
+                publish(cursor, body, namespace, key)
                 given, written = max(version, lowest), updated_at or now
                 summed = checksum(given, seal(crc(namespace, key, body, content_type, expires_at), written))
                 values += (namespace, key, body, content_type, given, expires_at, written, summed)

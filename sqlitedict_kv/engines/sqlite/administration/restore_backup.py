@@ -6,16 +6,24 @@ Others may have the file open meanwhile: they see what was there until the end, 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sqlitedict_kv.engines.sqlite.database import Database
-from sqlitedict_kv.engines.sqlite.files.location import uri_of
+from sqlitedict_kv.engines.sqlite.files.location import VALUES, uri_of
 from sqlitedict_kv.engines.sqlite.mutations import MAX_INTEGER
+from sqlitedict_kv.engines.sqlite.schema import WITH_FILES
 from sqlitedict_kv.engines.sqlite.session import in_transaction
-from sqlitedict_kv.errors import UnsupportedError
+from sqlitedict_kv.engines.sqlite.value_files.catalog import live_files
+from sqlitedict_kv.engines.sqlite.value_files.folder import ValueFolder
+from sqlitedict_kv.engines.sqlite.value_files.store_files import StoreFiles
+from sqlitedict_kv.engines.sqlite.value_files.transfer import transfer
+from sqlitedict_kv.engines.sqlite.value_files.writing import translate_errors
+from sqlitedict_kv.errors import MissingFileError, UnsupportedError
 
 ATTACH = "ATTACH ? AS backup"
+BACKUP_FORMAT = "PRAGMA backup.user_version"
 DETACH = "DETACH backup"
 COLUMNS = "SELECT name FROM pragma_table_info('kv', 'backup')"
 
@@ -52,14 +60,17 @@ RAISE_FLOORS = """
 COUNT = "SELECT count(*) FROM main.kv"
 
 
-def replace_entries(database: Database, path: str) -> int:
+def replace_entries(database: Database, path: str, files: StoreFiles | None = None) -> int:
     """Replace all entries by those of the store at *path*, which is sound and not written to meanwhile.
 
     Each entry gets a version above all that its namespace gave here, so that a stale compare-and-set cannot succeed.
     Return how many entries there are now.
     """
     database.require_writable()
-    with database.aside() as cursor, _attached(database, cursor, path) as columns:
+    with contextlib.ExitStack() as stack:
+        cursor = stack.enter_context(database.aside())
+        columns = stack.enter_context(_attached(database, cursor, path))
+        bring = _bring_files(database, cursor, path, files, stack)
         fill = FILL if "checksum" in columns else FILL_UNCHECKED
 
         def work(cursor: sqlite3.Cursor) -> int:
@@ -69,6 +80,7 @@ def replace_entries(database: Database, path: str) -> int:
                 raise UnsupportedError(f"{database.label}: no version can follow {highest}")
             cursor.execute(EMPTY)
             cursor.execute(fill)
+            bring(cursor)
             cursor.execute(RAISE_FLOORS.format("temp.given"))
             if fill is FILL:
                 cursor.execute(RAISE_FLOORS.format("backup.kv_floor"))
@@ -77,6 +89,31 @@ def replace_entries(database: Database, path: str) -> int:
             return int(entries)
 
         return database.patiently(lambda: in_transaction(cursor, work))
+
+
+def _bring_files(
+    database: Database, cursor: sqlite3.Cursor, path: str, files: StoreFiles | None, stack: contextlib.ExitStack
+) -> Callable[[sqlite3.Cursor], None]:
+    """Copy the value files of a backup into the folder; return what enters them within the transaction.
+
+    Until the end of *stack* nothing is removed there, so the names may come before the lock on the database.
+    """
+    (format_number,) = database.patiently(lambda: cursor.execute(BACKUP_FORMAT).fetchone())
+    found = database.patiently(lambda: live_files(cursor, "backup")) if format_number >= WITH_FILES else []
+    if files is None:
+        return lambda _: None
+    if not found:
+        return lambda cursor: files.adopt(cursor, None, [])
+    files.claim()
+    source = stack.enter_context(ValueFolder(os.path.realpath(path)).kept())
+    if source is None:
+        name, namespace, key, _ = found[0]
+        raise MissingFileError(namespace, key, f"its file {name} is in {path}{VALUES}, which is not there")
+    stack.enter_context(translate_errors(files.folder.path))
+    target = stack.enter_context(files.folder.kept())
+    assert target is not None
+    transfer(source, target, found)
+    return lambda cursor: files.adopt(cursor, target, found)
 
 
 @contextlib.contextmanager

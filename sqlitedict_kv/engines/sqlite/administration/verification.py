@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+from sqlitedict_kv.codecs.file_reference import FILE
 from sqlitedict_kv.engines.protocol import Advance, CheckReport, Decode
+from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.sqlite.checksum import is_checked, record_of
 from sqlitedict_kv.engines.sqlite.database import Database
+from sqlitedict_kv.engines.sqlite.value_files.inspection import count_unknown
+from sqlitedict_kv.engines.sqlite.value_files.store_files import StoreFiles
 from sqlitedict_kv.errors import CorruptStoreError, KVError, NotKeptHereError
 
 INTEGRITY = "PRAGMA integrity_check(20)"
@@ -19,9 +23,14 @@ CHECK_ROWS = 200
 LOWEST_ROWID = -(2**63)
 
 
-def verify(database: Database, decode: Decode, advance: Advance | None = None) -> CheckReport:
-    """Read everything; *decode* raises a KVError for a value that cannot be read."""
-    report = _Report()
+def verify(
+    database: Database, decode: Decode, files: StoreFiles | None = None, advance: Advance | None = None
+) -> CheckReport:
+    """Read everything; *decode* raises a KVError for a value that cannot be read.
+
+    Of values in files the bytes are compared with their checksums, and not decoded, so that they need no memory.
+    """
+    report = _Report(decode, files)
     try:
         with database.aside() as cursor, contextlib.ExitStack() as stack:
             stack.callback(setattr, cursor.connection, "text_factory", str)  # memory has no other connection
@@ -37,33 +46,46 @@ def verify(database: Database, decode: Decode, advance: Advance | None = None) -
                     report.problems.append("the rows are out of order")
                     break
                 last = batch[-1][-1]
-                report.look_at(batch, decode)
+                report.look_at(batch)
                 if advance is not None:
                     advance(report.entries)
     except CorruptStoreError as error:
         report.problems.append(str(error))
-    return CheckReport(not report.problems, report.entries, report.unchecked, tuple(report.problems))
+    unknown = 0 if files is None else count_unknown(database, files.folder)
+    problems = tuple(report.problems)
+    return CheckReport(not problems, report.entries, report.unchecked, problems, report.files, unknown)
 
 
 class _Report:
     """The findings so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, decode: Decode, files: StoreFiles | None) -> None:
+        self._decode = decode
+        self._files = files
         self.problems: list[str] = []
+        self.files = 0
         self.entries = 0
         self.unchecked = 0
 
-    def look_at(self, batch: list[Any], decode: Decode) -> None:
+    def look_at(self, batch: list[Any]) -> None:
         for *columns, namespace, key, _ in batch:
             row = tuple(columns)
             try:
                 record = record_of(namespace, key, row)
-                with contextlib.suppress(NotKeptHereError):  # intact, and another program allows its class
-                    decode(namespace, key, record.body, record.content_type)
+                self._look_into(namespace, key, record)
                 self.unchecked += not is_checked(row)
             except KVError as error:
                 self.problems.append(str(error))
         self.entries += len(batch)
+
+    def _look_into(self, namespace: str, key: str, record: Record) -> None:
+        """Raise a KVError for a value that cannot be read."""
+        if record.content_type == FILE and self._files is not None:
+            self.files += 1
+            self._files.verify(namespace, key, record.body)
+            return
+        with contextlib.suppress(NotKeptHereError):  # intact, and another program allows its class
+            self._decode(namespace, key, record.body, record.content_type)
 
 
 def _decode_leniently(raw: bytes) -> str:

@@ -18,6 +18,7 @@ SECOND = 10**9  # nanoseconds
 FINE_TICK = SECOND // 20  # more than the tick of a kernel, by which file systems keep their times
 COARSE_TICK = 3 * SECOND  # more than that of file systems with whole seconds: FAT's is 2 s
 LONGEST_NAME = 255  # bytes, on all common file systems
+VALUES = "-values"  # ends the name of the folder in which large values are kept
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
 PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-~")  # of a URI's path

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import sqlite3
 import stat
 import time
@@ -22,8 +23,9 @@ from sqlitedict_kv.concurrency.deadline import Deadline
 from sqlitedict_kv.engines.optional import Quarantine
 from sqlitedict_kv.engines.sqlite import schema
 from sqlitedict_kv.engines.sqlite.error_mapping import primary_code
-from sqlitedict_kv.engines.sqlite.files.location import PRIVATE_FILE, Location
+from sqlitedict_kv.engines.sqlite.files.location import PRIVATE_FILE, VALUES, Location
 from sqlitedict_kv.engines.sqlite.recovery.salvage import Connect, Salvage, fill, open_damaged
+from sqlitedict_kv.engines.sqlite.recovery.saved_files import link_files, read_owner, swap_folders, undo_folders
 from sqlitedict_kv.errors import CorruptStoreError, KVError, NotADatabaseError
 
 try:
@@ -129,6 +131,7 @@ def undo_interrupted(path: str) -> None:
                 os.link(aside + suffix, real + suffix)
             elif not os.path.samefile(aside + suffix, real + suffix):
                 return  # somebody else has opened it since
+        undo_folders(real, aside)
         _sync_directory(real)
         for suffix in moved:
             os.unlink(aside + suffix)
@@ -245,7 +248,12 @@ def _replace(location: Location, descriptor: int, connect: Connect) -> Quarantin
             if not problems:
                 return None
         salvage = Salvage(reader, problems)
-        fill(fresh, salvage, connect)
+        owner = read_owner(location.path)
+        fill(fresh, salvage, connect, owner)
+        stack.callback(shutil.rmtree, fresh + VALUES, ignore_errors=True)
+        missing = link_files(location.path, fresh, owner)
+        if missing:
+            salvage.problems.append(f"the files of {missing} entries are missing")
         with contextlib.suppress(PermissionError):
             os.chown(fresh, status.st_uid, status.st_gid)
         os.chmod(fresh, stat.S_IMODE(status.st_mode))
@@ -256,7 +264,7 @@ def _replace(location: Location, descriptor: int, connect: Connect) -> Quarantin
 
 def _free_name(name: str) -> str:
     candidate, number = name, 0
-    while any(os.path.lexists(candidate + suffix) for suffix in ("", *COMPANIONS, JOURNAL)):
+    while any(os.path.lexists(candidate + suffix) for suffix in ("", *COMPANIONS, JOURNAL, VALUES)):
         number += 1
         candidate = f"{name}-{number}"
     return candidate
@@ -292,6 +300,8 @@ def _swap(path: str, aside: str, fresh: str) -> None:
         for name in reversed(made):
             os.unlink(name)
         raise
+    swap_folders(path, aside, fresh)
+    _sync_directory(path)
     for suffix in present:
         os.unlink(path + suffix)
     os.replace(fresh, path)

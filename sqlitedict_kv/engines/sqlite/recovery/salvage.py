@@ -14,6 +14,7 @@ from sqlitedict_kv.engines.sqlite import schema
 from sqlitedict_kv.engines.sqlite.checksum import Row, is_checked, record_of
 from sqlitedict_kv.engines.sqlite.connection import make_immortal
 from sqlitedict_kv.engines.sqlite.files.location import PRIVATE_FILE, Location
+from sqlitedict_kv.engines.sqlite.recovery.saved_files import enter_files
 from sqlitedict_kv.errors import DamagedEntryError, KVError
 
 Connect = Callable[..., sqlite3.Connection]
@@ -304,8 +305,8 @@ class Salvage:
 # -- the new file
 
 
-def fill(path: str, salvage: Salvage, connect: Connect) -> None:
-    """Make a store of what is saved; it is one file in the end, and on the disk."""
+def fill(path: str, salvage: Salvage, connect: Connect, owner: str) -> None:
+    """Make a store of what is saved; it is one file in the end, and on the disk. *owner* is its id."""
     raw = connect(path, isolation_level=None)
     try:
         raw.execute("PRAGMA journal_mode = OFF")  # nobody sees the file before it is whole
@@ -319,6 +320,7 @@ def fill(path: str, salvage: Salvage, connect: Connect) -> None:
         raw.execute("BEGIN")
         raw.executemany(RAISE_FLOOR, salvage.floors())
         raw.execute("COMMIT")
+        enter_files(raw, owner)
         raw.execute("PRAGMA synchronous = FULL")
         raw.execute("PRAGMA journal_mode = WAL")
     finally:

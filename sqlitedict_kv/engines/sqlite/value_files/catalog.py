@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from sqlitedict_kv.codecs.file_reference import FILE, BadReferenceError, parse_reference
+from sqlitedict_kv.codecs.file_reference import FILE, NAME, BadReferenceError, FileReference, parse_reference
 from sqlitedict_kv.engines.sqlite.files.value_table import FILE_INDEX, FILE_TABLE
 from sqlitedict_kv.engines.sqlite.schema import WITH_FILES
 
@@ -24,6 +25,15 @@ ADD = """
 NAMES_IN_STATE = "SELECT name FROM kv_file WHERE state = ? AND name <> '' LIMIT ?"
 BYTES_IN_STATE = "SELECT count(*), ifnull(sum(size), 0) FROM kv_file WHERE state = ? AND name <> ''"
 ALL_BYTES = "SELECT count(*), ifnull(sum(size), 0) FROM kv_file WHERE name <> ''"
+ALL_SIZES = """
+    SELECT count(*), ifnull(sum(size), 0), ifnull(sum(iif(state = 2, size, 0)), 0) FROM kv_file WHERE name <> ''
+"""
+MARK_ALL_DEAD = "UPDATE kv_file SET state = 2 WHERE name <> ''"
+FORGET_ALL = "DELETE FROM kv_file WHERE name <> ''"
+LIVE_FILES = """
+    SELECT file.name, file.ns, file.key, file.size FROM {0}.kv_file AS file JOIN {0}.kv AS kv USING (ns, key)
+    WHERE kv.content_type = ? AND instr(kv.value, CAST(file.name AS BLOB)) ORDER BY file.name
+"""
 MARK_SYNCED = "UPDATE kv_file SET state = 1 WHERE name = ? AND state = 0"
 FORGET = "DELETE FROM kv_file WHERE name = ? AND state = 2"
 IS_KNOWN = "SELECT 1 FROM kv_file WHERE name = ?"
@@ -41,6 +51,26 @@ IS_ALIVE = """
         AND instr(kv.value, CAST(kv_file.name AS BLOB))
     ) FROM kv_file WHERE name = ?
 """
+
+
+class KnownFile(NamedTuple):
+    """A file that an entry refers to."""
+
+    name: str
+    namespace: str
+    key: str
+    size: int  # bytes
+
+
+class FileSizes(NamedTuple):
+    """How much is in files."""
+
+    files: int  # that the database knows, dead ones included
+    size: int  # bytes of all of them
+    dead: int  # bytes of those that nothing refers to any more
+
+
+NO_FILES = FileSizes(0, 0, 0)
 
 
 def has_files(cursor: sqlite3.Cursor) -> bool:
@@ -80,19 +110,68 @@ def enter(cursor: sqlite3.Cursor, name: str, entry: tuple[str, str], size: int, 
 def bury_predecessor(cursor: sqlite3.Cursor, entry: tuple[str, str]) -> None:
     """Note that the file of an entry, if it has one, is dead once this transaction is committed."""
     row = cursor.execute(PREDECESSOR, (*entry, FILE)).fetchone()
-    if row is None or type(row[0]) is not bytes:
-        return
+    reference = None if row is None else reference_of(row[0])
+    if reference is not None:  # the walk finds what a damaged one stood for
+        cursor.execute(MARK_DEAD, (reference.file,))
+
+
+def bury_references(cursor: sqlite3.Cursor, references: Iterable[object]) -> None:
+    """Note that nothing refers to the files of entries that were removed, given what their rows held."""
+    names = [(found.file,) for found in map(reference_of, references) if found is not None]
+    if names and has_files(cursor):
+        cursor.executemany(MARK_DEAD, names)
+
+
+def reference_of(body: object) -> FileReference | None:
+    """Return the reference that a row holds; None if it is damaged."""
+    if type(body) is not bytes:
+        return None
     try:
-        name = parse_reference(row[0]).file
-    except BadReferenceError:  # the walk finds what it stood for
-        return
-    cursor.execute(MARK_DEAD, (name,))
+        return parse_reference(body)
+    except BadReferenceError:
+        return None
+
+
+def sizes(cursor: sqlite3.Cursor) -> FileSizes:
+    """Return how many files there are, and their bytes."""
+    if not has_files(cursor):
+        return NO_FILES
+    return FileSizes(*cursor.execute(ALL_SIZES).fetchone())
+
+
+def replace(cursor: sqlite3.Cursor, files: Iterable[KnownFile]) -> None:
+    """Enter files that are safe on the disk; all others are dead."""
+    cursor.execute(MARK_ALL_DEAD)
+    cursor.executemany(ADD, [(*file, SYNCED) for file in files])
+
+
+def live_files(cursor: sqlite3.Cursor, schema: str = "main") -> list[KnownFile]:
+    """Return the files that entries of a database refer to; *schema* is the name by which it is attached."""
+    rows = cursor.execute(LIVE_FILES.format(schema), (FILE,)).fetchall()
+    return [KnownFile(*row) for row in rows if NAME.fullmatch(row[0])]
+
+
+def keep_only_live(cursor: sqlite3.Cursor) -> list[KnownFile]:
+    """Leave in a table only what entries refer to, all of it as safe on the disk, and return it."""
+    if not has_files(cursor):
+        return []
+    files = live_files(cursor)
+    cursor.execute("BEGIN")
+    cursor.execute(FORGET_ALL)
+    cursor.executemany(ADD, [(*file, SYNCED) for file in files])
+    cursor.execute("COMMIT")
+    return files
 
 
 def is_alive(cursor: sqlite3.Cursor, name: str) -> bool:
     """Return whether an entry refers to a file."""
     row = cursor.execute(IS_ALIVE, (FILE, name)).fetchone()
     return row is not None and bool(row[0])
+
+
+def unknown_of(cursor: sqlite3.Cursor, names: Iterable[str]) -> list[str]:
+    """Return those of the names that the table does not have."""
+    return [name for name in names if cursor.execute(IS_KNOWN, (name,)).fetchone() is None]
 
 
 def mark_dead(cursor: sqlite3.Cursor, names: Iterable[str]) -> None:

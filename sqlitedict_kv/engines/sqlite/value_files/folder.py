@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from sqlitedict_kv.engines.sqlite.files.location import VALUES
 from sqlitedict_kv.errors import LocationError
 
 if sys.platform != "win32":
@@ -17,11 +19,11 @@ if sys.platform != "win32":
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
-SUFFIX = "-values"
 STORE = "STORE"  # the file that says whose folder it is
 LOCK = ".reap"  # held exclusively by what removes files, shared by what copies them
 TEMPORARY = "tmp-"  # begins the name of a file that is being written, where files cannot be without a name
 
+READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 BY_DESCRIPTOR = os.open in os.supports_dir_fd
 NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 PLAIN = NOFOLLOW | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -72,6 +74,13 @@ class OpenFolder:
     def link(self, descriptor: int, name: str) -> None:
         """Give a file without a name its name."""
         os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=self._descriptor, follow_symlinks=True)
+
+    def link_into(self, other: OpenFolder, name: str) -> None:
+        """Give a file a second name, the same one in another folder."""
+        path, options = self._at(name)
+        target, more = other._at(name)
+        given = {"src_dir_fd": options["dir_fd"], "dst_dir_fd": more["dir_fd"]} if options and more else {}
+        os.link(path, target, follow_symlinks=False, **given)
 
     def rename(self, old: str, new: str) -> None:
         """Give a file its name in place of another."""
@@ -126,7 +135,7 @@ class ValueFolder:
 
     def __init__(self, database_path: str) -> None:
         """Belong to the database at a real path."""
-        self.path = database_path + SUFFIX
+        self.path = database_path + VALUES
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[OpenFolder]:
@@ -176,3 +185,19 @@ class ValueFolder:
                 yield True
         finally:
             os.close(descriptor)
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[OpenFolder | None]:
+        """Give the folder, from which nothing is removed meanwhile; None if there is none."""
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = stack.enter_context(self.opened())
+            except FileNotFoundError:
+                yield None
+                return
+            try:
+                stack.enter_context(self.locked(folder, shared=True, waiting=True))
+            except OSError as error:
+                if error.errno not in READ_ONLY:  # where nothing can be written, nothing is removed
+                    raise
+            yield folder

@@ -30,6 +30,34 @@ def read_file(folder: ValueFolder, reference: FileReference) -> memoryview:
         MemoryError: there is not enough memory for it.
         OSError: the operating system failed to read it.
     """
+    descriptor = open_file(folder, reference)
+    try:
+        buffer = private_buffer(reference.size)
+        fill(descriptor, buffer, reference)
+    finally:
+        os.close(descriptor)
+    return buffer
+
+
+def verify_file(folder: ValueFolder, reference: FileReference) -> None:
+    """Read a file a little at a time and compare its checksums; errors as of :func:`read_file`."""
+    descriptor = open_file(folder, reference)
+    try:
+        piece = memoryview(bytearray(min(READ_BYTES, reference.size)))
+        for number in range(-(-reference.size // reference.chunk)):
+            crc, left = 0, min(reference.chunk, reference.size - number * reference.chunk)
+            while left:
+                part = piece[: min(left, len(piece))]
+                read_exactly(descriptor, part)
+                crc = crc32_of_large(part, crc)
+                left -= len(part)
+            compare(number, crc, reference)
+    finally:
+        os.close(descriptor)
+
+
+def open_file(folder: ValueFolder, reference: FileReference) -> int:
+    """Return a descriptor of a file that is an ordinary one of the right size; errors as of :func:`read_file`."""
     with folder.opened() as opened:
         try:
             descriptor = opened.open(reference.file, os.O_RDONLY | NONBLOCK)
@@ -41,11 +69,10 @@ def read_file(folder: ValueFolder, reference: FileReference) -> memoryview:
             raise error from None
     try:
         check_status(os.fstat(descriptor), reference)
-        buffer = private_buffer(reference.size)
-        fill(descriptor, buffer, reference)
-    finally:
+    except BaseException:
         os.close(descriptor)
-    return buffer
+        raise
+    return descriptor
 
 
 def _mode_of(folder: ValueFolder, name: str) -> int:
@@ -57,10 +84,15 @@ def _mode_of(folder: ValueFolder, name: str) -> int:
 
 def check_status(status: os.stat_result, reference: FileReference) -> None:
     """Raise FileDamageError unless it is an ordinary file of the right size."""
+    check_regular(status, reference.size)
+
+
+def check_regular(status: os.stat_result, size: int) -> None:
+    """Raise FileDamageError unless it is an ordinary file of a size."""
     if not stat.S_ISREG(status.st_mode):
         raise FileDamageError("in the place of its file is something else")
-    if status.st_size != reference.size:
-        raise FileDamageError(f"its file has {status.st_size} bytes instead of {reference.size}")
+    if status.st_size != size:
+        raise FileDamageError(f"its file has {status.st_size} bytes instead of {size}")
 
 
 def private_buffer(size: int) -> memoryview:
@@ -86,8 +118,13 @@ def fill(descriptor: int, buffer: memoryview, reference: FileReference) -> None:
             piece = buffer[position : min(position + READ_BYTES, end)]
             read_exactly(descriptor, piece)
             crc = crc32_of_large(piece, crc)
-        if crc.to_bytes(4, "big") != reference.crc32[4 * number : 4 * number + 4]:
-            raise FileDamageError(f"chunk {number} of its file does not match its checksum")
+        compare(number, crc, reference)
+
+
+def compare(number: int, crc: int, reference: FileReference) -> None:
+    """Raise FileDamageError unless a chunk has its checksum."""
+    if crc.to_bytes(4, "big") != reference.crc32[4 * number : 4 * number + 4]:
+        raise FileDamageError(f"chunk {number} of its file does not match its checksum")
 
 
 def read_exactly(descriptor: int, piece: memoryview) -> None:

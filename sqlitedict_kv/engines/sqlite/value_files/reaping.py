@@ -62,10 +62,14 @@ class Reaper:
         self._walked = ""
         while self._walk():
             pass
-        while self._reap_batch() == BATCH:
-            pass
+        self.reap()
         self._collected = ""
         while self._collect_batch():
+            pass
+
+    def reap(self) -> None:
+        """Remove all files that are known to be dead."""
+        while self._reap_batch() == BATCH:
             pass
 
     def _is_due(self) -> bool:
@@ -160,7 +164,7 @@ class Reaper:
             return len(names) == BATCH
 
     def _remove_unknown(self, folder: OpenFolder, names: Sequence[str]) -> None:
-        unknown = self._database.run(lambda cursor: unknown_of(cursor, names))
+        unknown = self._database.run(lambda cursor: catalog.unknown_of(cursor, names))
         if unknown:
             self._database.transact(lambda cursor: remove_unknown(cursor, folder, unknown))
 
@@ -199,17 +203,12 @@ def sync_names(folder: OpenFolder, names: list[str]) -> None:
     folder.sync()
 
 
-def unknown_of(cursor: sqlite3.Cursor, names: Sequence[str]) -> list[str]:
-    """Return those of the names that the database does not know."""
-    return [name for name in names if cursor.execute(catalog.IS_KNOWN, (name,)).fetchone() is None]
-
-
 def remove_unknown(cursor: sqlite3.Cursor, folder: OpenFolder, names: Sequence[str]) -> None:
     """Remove the files that the database still does not know; the caller holds the write lock.
 
     What makes a name holds that lock until the database knows it, so nothing can come to refer to one of these.
     """
-    for name in unknown_of(cursor, names):
+    for name in catalog.unknown_of(cursor, names):
         folder.unlink(name)
 
 

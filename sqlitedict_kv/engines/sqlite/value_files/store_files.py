@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import get_ident
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlitedict_kv.codecs.body_parts import BodyParts
 from sqlitedict_kv.codecs.file_reference import FILE, NAME, BadReferenceError, FileReference, parse_reference
@@ -15,10 +16,13 @@ from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.sqlite.database import Database
 from sqlitedict_kv.engines.sqlite.session import in_transaction
 from sqlitedict_kv.engines.sqlite.value_files import catalog, reading, writing
+from sqlitedict_kv.engines.sqlite.value_files.catalog import KnownFile
 from sqlitedict_kv.engines.sqlite.value_files.folder import OpenFolder, ValueFolder
 from sqlitedict_kv.engines.sqlite.value_files.reaping import Reaper
 from sqlitedict_kv.engines.sqlite.value_files.writing import StagedBody, StagedFile, translate_errors
 from sqlitedict_kv.errors import DamagedFileError, EntryGoneError, LocationError, MissingFileError, StoreIOError
+
+T = TypeVar("T")
 
 ATTEMPTS = 20  # to read an entry that is overwritten all the time
 
@@ -45,8 +49,7 @@ class StoreFiles:
 
     def stage(self, body: bytes | BodyParts, content_type: str) -> tuple[bytes, str]:
         """Write a value to a file; return what stands for it in its entry, and the content type of that."""
-        if not self._claimed:
-            self._claim()
+        self.claim()
         staged, reference = writing.stage(self.folder, body, content_type, durable=self._durable)
         stands = StagedBody(reference)
         stands.staged, stands.size, stands.publish = staged, len(body), self.publish
@@ -62,6 +65,18 @@ class StoreFiles:
             if self._durable:
                 folder.sync()
         catalog.enter(cursor, staged.name, entry, body.size, durable=self._durable)
+
+    def adopt(self, cursor: sqlite3.Cursor, folder: OpenFolder | None, files: Iterable[KnownFile]) -> None:
+        """Enter files that are safe in the folder in place of all that are known; None is no folder and no files."""
+        if folder is not None:
+            _owner_for(cursor, folder)
+        if catalog.has_files(cursor):
+            catalog.replace(cursor, files)
+
+    def claim(self) -> None:
+        """Give the store an id, and its folder the same."""
+        if not self._claimed:
+            self._claim()
 
     def _claim(self) -> None:
         """Give the store an id, and its folder the same; both survive a power cut before anything is in the folder."""
@@ -89,28 +104,52 @@ class StoreFiles:
             EntryGoneError: the entry was removed meanwhile.
             StoreIOError: the operating system failed to read it.
         """
+        found = self.follow(namespace, key, body, lambda reference: reading.read_file(self.folder, reference))
+        if isinstance(found, Record):
+            return codecs.decode(namespace, key, found.body, found.content_type)
+        buffer, reference = found
+        return codecs.view(namespace, key, buffer, reference.type)
+
+    def read_body(self, namespace: str, key: str, body: bytes) -> tuple[bytes | memoryview, str]:
+        """Return the encoded value of an entry that is in a file, and its content type; errors as of :meth:`load`."""
+        found = self.follow(namespace, key, body, lambda reference: reading.read_file(self.folder, reference))
+        if isinstance(found, Record):
+            return found.body, found.content_type
+        buffer, reference = found
+        return buffer, reference.type
+
+    def verify(self, namespace: str, key: str, body: bytes) -> None:
+        """Read the file of an entry a little at a time, and compare its checksums; errors as of :meth:`load`."""
+        with contextlib.suppress(EntryGoneError):
+            self.follow(namespace, key, body, lambda reference: reading.verify_file(self.folder, reference))
+
+    def follow(
+        self, namespace: str, key: str, body: bytes, read: Callable[[FileReference], T]
+    ) -> tuple[T, FileReference] | Record:
+        """Return what *read* returns of the file of an entry, with the reference, or the entry if it has none by now.
+
+        A file is removed soon after its entry was written again, so where there is none the entry is read again.
+        """
         self.in_use = True
         for _ in range(ATTEMPTS):
             try:
                 reference = parse_reference(body)
-                buffer = reading.read_file(self.folder, reference)
+                return read(reference), reference
             except FileNotFoundError:
                 record = self._read(namespace, key)
                 if record is None:
                     raise EntryGoneError(namespace, key, "it was removed while it was read") from None
                 if record.content_type != FILE:
-                    return codecs.decode(namespace, key, record.body, record.content_type)
+                    return record
                 if record.body == body:
                     raise self._missing(namespace, key, reference) from None
                 body = record.body
-                continue
             except (BadReferenceError, reading.FileDamageError, LocationError) as error:
                 raise DamagedFileError(namespace, key, str(error)) from None
             except OSError as error:
                 raise StoreIOError(
                     f"{self.folder.path}: the operating system failed to read a value: {error}"
                 ) from error
-            return codecs.view(namespace, key, buffer, reference.type)
         raise EntryGoneError(namespace, key, "it was overwritten each time that it was read")
 
     def _missing(self, namespace: str, key: str, reference: FileReference) -> MissingFileError:
