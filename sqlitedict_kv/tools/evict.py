@@ -32,4 +32,6 @@ def evict(store: Store, *, max_entries: int | None = None, max_bytes: int | str 
     if not isinstance(engine, SQLiteEngine):
         raise UnsupportedError(f"evict() is for files; servers evict as maxmemory says (this store is {engine.label})")
     store.purge_expired()
-    return evict_down_to(engine._database, max_entries=entries, max_bytes=size)  # noqa: SLF001
+    files = engine._files  # noqa: SLF001
+    remove_files = None if files is None else files.reaper.reap
+    return evict_down_to(engine._database, max_entries=entries, max_bytes=size, remove_files=remove_files)  # noqa: SLF001

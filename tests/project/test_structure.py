@@ -32,6 +32,7 @@ CORE = (
     "engines/sqlite/*.py",
 )
 BESIDE_THE_CORE = {
+    "engines/sqlite/limits.py",  # for stores with max_bytes or max_entries alone
     "engines/sqlite/group_commit.py",  # for tasks alone, as aio/worker.py is
     "engines/sqlite/open_transaction.py",  # for the blocks of exclusive() alone, as exclusive.py is
 }

@@ -31,6 +31,7 @@ from sqlitedict_kv.engines.sqlite.checksum import EXPECTED_CRC, READ, SEAL_MASK,
 from sqlitedict_kv.engines.sqlite.database import Database, OnCorrupt
 from sqlitedict_kv.engines.sqlite.error_mapping import UndecodableTextError
 from sqlitedict_kv.engines.sqlite.group_commit import write_if_free
+from sqlitedict_kv.engines.sqlite.limits import Limits
 from sqlitedict_kv.engines.sqlite.maintenance import Maintenance
 from sqlitedict_kv.engines.sqlite.mutations import (
     ADD_NOTING,
@@ -92,14 +93,18 @@ class SQLiteEngine(SessionEngine):
             connect=connect,
         )
         self._main = self._database.main
-        self._maintenance = Maintenance(self._database, max_bytes=max_bytes, max_entries=max_entries)
+        self._limits = Limits(self._database, max_bytes=max_bytes, max_entries=max_entries)
+        every_writes, every_bytes = self._limits.pace
+        self._maintenance = Maintenance(self._database, every_writes=every_writes, every_bytes=every_bytes)
+        if max_bytes is not None or max_entries is not None:
+            self._maintenance.evict = self._limits.keep
         self._files = None if self._database.in_memory else StoreFiles(self._database, self.read)
         self.load = None if self._files is None else self._files.load
         self.read_body = None if self._files is None else self._files.read_body
         self.stage = None if self._files is None or files_above is None else self._files.stage
         if self._files is not None:
             self._maintenance.maintain_files = self._files.maintain
-            self._maintenance.remove_files = self._files.reaper.reap
+            self._limits.remove_files = self._files.reaper.reap
         super().__init__(self._database, self._maintenance.wrote)
         self.quarantined: Quarantine | None = self._database.quarantined
 
@@ -307,7 +312,7 @@ class SQLiteEngine(SessionEngine):
             super()
             .figures(now)
             ._replace(
-                evicted=self._maintenance.evicted,
+                evicted=self._limits.evicted,
                 purged=self._maintenance.purged,
                 files=sizes.files,
                 file_bytes=sizes.size,

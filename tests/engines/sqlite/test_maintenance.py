@@ -42,7 +42,7 @@ def test_a_child_that_was_forked_during_a_round_sweeps_all_the_same(tmp_path):
 def test_an_eviction_that_finds_nothing_left_removes_nothing(tmp_path):
     """Another process may clear the store between the count and the eviction, after a write that stands."""
     with Store(tmp_path / "a.db", max_entries=2) as store:
-        assert store._engine._maintenance._evict(4) == []
+        assert store._engine._limits.evict(4) == []
         store.ns("n")["only"] = 1
-        assert store._engine._maintenance._evict(4) == []
+        assert store._engine._limits.evict(4) == []
         assert store.ns("n").copy() == {"only": 1}

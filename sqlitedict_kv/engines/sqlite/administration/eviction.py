@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlitedict_kv.engines.sqlite.database import Database
-from sqlitedict_kv.engines.sqlite.maintenance import COUNT_ALL, USED_BYTES, Maintenance
+from sqlitedict_kv.engines.sqlite.limits import Limits, used_bytes
+from sqlitedict_kv.engines.sqlite.maintenance import COUNT_ALL
 
 ROWS_AT_ONCE = 500
 
 
-def evict_down_to(database: Database, *, max_entries: int | None, max_bytes: int | None) -> int:
+def evict_down_to(
+    database: Database,
+    *,
+    max_entries: int | None,
+    max_bytes: int | None,
+    remove_files: Callable[[], None] | None = None,
+) -> int:
     """Evict entries until there are no more than these; of those created longest ago the ones written longest ago.
 
-    Bytes are those of the pages in use. The newest entry stays in any case. Return how many entries went.
+    Bytes are those of the pages in use and of values in files; *remove_files* removes files that nothing refers to. The
+    newest entry stays in any case. Return how many entries went.
     """
     database.require_writable()
-    maintenance = Maintenance(database, max_bytes=None, max_entries=None)
+    limits = Limits(database, max_bytes=None, max_entries=None)
     if max_entries is not None:
-        while (surplus := _ask(database, COUNT_ALL) - max_entries) > 0:
-            if not maintenance._evict(min(surplus, ROWS_AT_ONCE)):  # noqa: SLF001 - its own rounds evict less at once
+        while (surplus := _count(database) - max_entries) > 0:
+            if not limits.evict(min(surplus, ROWS_AT_ONCE)):
                 break
     if max_bytes is not None:
-        while (surplus := _ask(database, USED_BYTES) - max_bytes) > 0:
-            if not maintenance._evict(ROWS_AT_ONCE, surplus):  # noqa: SLF001 - likewise
+        while (surplus := _live_bytes(database) - max_bytes) > 0:
+            if not limits.evict(ROWS_AT_ONCE, surplus):
                 break
-    return maintenance.evicted
+    if limits.evicted and remove_files is not None:
+        remove_files()
+    return limits.evicted
 
 
-def _ask(database: Database, statement: str) -> int:
-    (figure,) = database.run(lambda cursor: cursor.execute(statement).fetchone())
-    return int(figure)
+def _count(database: Database) -> int:
+    (count,) = database.run(lambda cursor: cursor.execute(COUNT_ALL).fetchone())
+    return int(count)
+
+
+def _live_bytes(database: Database) -> int:
+    used, dead = database.run(used_bytes)
+    return used - dead
