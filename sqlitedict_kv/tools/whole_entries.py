@@ -39,6 +39,5 @@ def body_for(
     try:
         return context.put_elsewhere(BodyParts((body,)), content_type)
     except TooLargeError as error:
-        raise TooLargeError(
-            f"the entry {key!r} in namespace {namespace!r} is too large for the target: {error}"
-        ) from None
+        reason = str(error).removeprefix("value ")
+        raise TooLargeError(f"the entry {key!r} in namespace {namespace!r} {reason}") from None

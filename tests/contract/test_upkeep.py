@@ -278,13 +278,13 @@ def test_healthcheck_of_a_closed_store_says_so_and_raises_nothing(store):
 
 
 def test_check_of_a_sound_store_finds_nothing(store, clock):
-    assert store.check() == (True, 0, 0, ())
+    assert store.check() == (True, 0, 0, (), 0, 0)
     users = store.ns("users")
     for number, value in enumerate([1, "x", b"y", (1,), {"a": 2}] * 50):
         users.set(f"{number}", value, ttl=10 if number % 2 else None)
     users.touch("0", 5)
     clock.advance(10)
-    assert store.check() == (True, store.stats().entries + store.stats().expired, 0, ())
+    assert store.check() == (True, store.stats().entries + store.stats().expired, 0, (), 0, 0)
 
 
 def test_check_names_what_does_not_decode_and_never_its_value(open_store):
@@ -342,7 +342,7 @@ def test_a_backup_holds_all_as_it_was(store, make_store, tmp_path, clock):
     assert [file.name for file in target.parent.iterdir()] == ["copy.db"], "one file, and nothing beside it"
     copy = make_store(target)
     assert dict(copy.ns("users").scan()) == expected
-    assert copy.check() == (True, 501, 0, ())
+    assert copy.check() == (True, 501, 0, (), 0, 0)
     assert copy.ns("users").set("deleted", 2) > deleted, "the copy knows the versions that are gone"
     clock.advance(60)
     assert "ttl" not in copy.ns("users")

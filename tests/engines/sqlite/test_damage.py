@@ -472,4 +472,4 @@ class Kept:
 def test_an_entry_of_a_class_that_this_program_does_not_allow_is_no_damage(make_store, path):
     with Store(path, types=[Kept]) as store:
         store.ns("n")["k"] = Kept(1)
-    assert make_store(path).check() == (True, 1, 0, ())
+    assert make_store(path).check() == (True, 1, 0, (), 0, 0)

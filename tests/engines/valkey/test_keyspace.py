@@ -227,7 +227,7 @@ def test_an_unordered_namespace_is_checked_too(address, shared_valkey):
         store.ns("plain")["k"] = 1
         pages = store.ns("pages", shards=3, ordered=False)
         pages.update({f"k{number}": number for number in range(50)})
-        assert store.check() == (True, 51, 0, ())
+        assert store.check() == (True, 51, 0, (), 0, 0)
         assert store.stats()[:3] == (1, 0, 2)
         shard = space_of(prefix, "pages", Keyspace(3, ordered=False)).shard_of(b"k7")
         shared_valkey.client().append(shard.entries + b"k7", b"!")
