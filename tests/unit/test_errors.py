@@ -13,7 +13,7 @@ CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and 
 def made(kind):
     if kind is errors.ConflictError:
         return kind("n", "k", expected=1, actual=None)
-    if kind is errors.DamagedEntryError:
+    if issubclass(kind, errors.DamagedEntryError):
         return kind("n", "k", "its checksum does not match")
     if kind is errors.LockLostError:
         return kind("n", "k")
