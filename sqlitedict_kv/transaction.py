@@ -107,6 +107,8 @@ class Transaction:
     def end(self, *, broken: bool) -> list[Edit] | None:
         """Record no more, and return what is to be committed; None if the block was *broken* by an exception."""
         self._ended = True
+        if broken:
+            self._edits.clear()  # with the files of large values
         return None if broken else self._edits
 
     def note_key(self, namespace: str, text: str, key: object) -> None:
@@ -116,8 +118,10 @@ class Transaction:
     @contextmanager
     def naming(self) -> Iterator[None]:
         """Let errors of the block name keys as their callers wrote them, not by their texts."""
+        edits = self._edits
         try:
             yield
+            edits = []
         except ConflictError as error:
             named = error.namespace, error.key
             if named not in self._keys:
@@ -129,6 +133,8 @@ class Transaction:
             if not wanted:
                 raise
             raise KeyError(wanted[0]) from None
+        finally:
+            edits.clear()  # of a commit that failed, with the files of large values
 
     def finish(self, versions: Sequence[int | None]) -> None:
         """Take the versions that the commit gave to the edits."""

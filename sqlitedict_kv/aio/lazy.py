@@ -8,12 +8,12 @@ from threading import Lock
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from sqlitedict_kv.aio.large_values import E, defer, is_unwritten, write_files
+from sqlitedict_kv.aio.large_values import E, UnwrittenBody, defer, is_unwritten, write_files
 from sqlitedict_kv.aio.worker import EDITS_PER_GROUP, Worker, WorkerCall
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.concurrency.fork import forgets_after_fork
-from sqlitedict_kv.engines.protocol import Edit, Layout
+from sqlitedict_kv.engines.protocol import Edit, Layout, Put
 from sqlitedict_kv.errors import StoreClosedError
 from sqlitedict_kv.namespace import Namespace, NamespaceReader
 from sqlitedict_kv.operations import optional
@@ -49,7 +49,7 @@ class OpenStore:
         """Apply edits in order, all or none; see :meth:`Engine.commit`."""
         if self.keeps_files:
             for edit in edits:
-                if is_unwritten(edit):
+                if type(edit) is Put and type(edit.body) is UnwrittenBody:
                     return self._write_and_commit(edits)
         if len(edits) <= EDITS_PER_GROUP:
             return self.writers.submit(WorkerCall(None, edits))
