@@ -14,10 +14,11 @@ from sqlitedict_kv.concurrency.fork import forgets_after_fork
 from sqlitedict_kv.concurrency.owners import Owner
 from sqlitedict_kv.concurrency.process_identity import identity, is_gone
 from sqlitedict_kv.concurrency.renewal import KEEPER
-from sqlitedict_kv.errors import ConflictError, KVError, LockLostError
+from sqlitedict_kv.errors import ConflictError, KVError, LockLostError, NotConfirmedError, OutcomeUnknownError
 
 BACKOFF = Backoff(0.002, 0.02, growth=1.5)  # between two looks at the lease of another
 RENEWALS_PER_LEASE = 3
+UNSURE = (NotConfirmedError, OutcomeUnknownError)  # a lease may be there all the same, and others wait for it
 JSON = "application/json"  # whatever the namespace's default is: tokens are text, and readable in the file
 
 
@@ -80,6 +81,15 @@ class Leases:
         is, even if an interrupt keeps this call from returning; None is one that is never taken for gone.
         """
         lease = Lease(self, key, owner)
+        try:
+            version = self._acquire(lease, after_failure=after_failure)
+        except UNSURE:
+            lease.give_back()
+            raise
+        return None if version is None else lease.begin(version)
+
+    def _acquire(self, lease: Lease, *, after_failure: bool) -> int | None:
+        key = lease.key
         version = self.space.add(key, lease.token, ttl=self.seconds, content_type=JSON)
         if version is None and after_failure:
             entry = self.space.get_with_meta(key)
@@ -87,12 +97,16 @@ class Leases:
                 return None
             with suppress(ConflictError):
                 version = self.space.cas_set(key, lease.token, entry.meta.version, ttl=self.seconds, content_type=JSON)
-        return None if version is None else lease.begin(version)
+        return version
 
     def seize(self, key: str, owner: Owner | None = None) -> Lease:
         """Return a new lease, also if another owner has one: what that one computes is not new enough."""
         lease = Lease(self, key, owner)
-        return lease.begin(self.space.set(key, lease.token, ttl=self.seconds, content_type=JSON))
+        try:
+            return lease.begin(self.space.set(key, lease.token, ttl=self.seconds, content_type=JSON))
+        except UNSURE:
+            lease.give_back()
+            raise
 
     def is_held(self, key: str) -> bool:
         """Return whether there is a lease, or one that was marked as failed and has not ended."""

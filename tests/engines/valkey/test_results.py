@@ -95,6 +95,21 @@ def test_a_server_that_hangs_during_a_computation_costs_no_result(server):
         assert calls + more in ([1], [1, 1])
 
 
+def test_a_lease_that_nobody_confirmed_keeps_no_caller_waiting(server):
+    with Store(server.url, timeout=3) as store, Store(server.url) as other:
+        load, calls = counted(store)
+        assert load(0) == [0]
+        store._engine._link.confirm = 1  # as if the replica that there was were lost
+        assert load(1) == load.refresh(1) == [1]
+        assert calls == [0, 1, 1]
+        assert load.cache_info().storage_errors == 2
+        assert list(other.ns(LEASES)) == []
+
+        again, more = counted(other)
+        assert again(1) == [1]
+        assert more == [1]
+
+
 @pytest.mark.parametrize("error", [NotConfirmedError, StoreFullError, UnreachableError, OutcomeUnknownError])
 def test_on_error_raise_passes_on_what_the_servers_say(server, error):
     options = {"timeout": 3, **({"confirm": 1} if error is NotConfirmedError else {})}
