@@ -212,6 +212,11 @@ class Lease:
         """Renew it from a background thread while its owner is alive, until that is stopped."""
         self._ticket = KEEPER.hold(self.renew, self._leases.seconds / RENEWALS_PER_LEASE, self._is_wanted)
 
+    @property
+    def is_renewed(self) -> bool:
+        """Whether it is kept from ending."""
+        return self._ticket is not None
+
     def stop_renewing(self) -> None:
         """End what :meth:`keep_renewing` began."""
         if self._ticket is not None:
@@ -244,8 +249,8 @@ _held = _Held()
 
 
 def leases_held_here() -> list[Lease]:
-    """Return the leases of this process."""
-    return list(_held.by_token.values())
+    """Return the leases that this process renews, not those that it asked for in vain or is done with."""
+    return [lease for lease in list(_held.by_token.values()) if lease.is_renewed]
 
 
 def lease_held_here(token: str) -> Lease | None:
