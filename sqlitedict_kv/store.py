@@ -18,7 +18,7 @@ from sqlitedict_kv.namespace import Namespace, make_namespace
 from sqlitedict_kv.open_engine import open_engine
 from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.administration import StoreAdministration
-from sqlitedict_kv.operations.context import NEWEST, Defaults, Origin, StoreContext
+from sqlitedict_kv.operations.context import Defaults, Origin, StoreContext, note_newest
 from sqlitedict_kv.operations.type_variables import K, T
 from sqlitedict_kv.operations.view_options import LayoutOptions
 from sqlitedict_kv.options import MEMORY, Settings, StoreOptions, address_to_pickle, check_options, with_store_options
@@ -87,7 +87,7 @@ class Store(StoreAdministration):
         address, obstacle = address_to_pickle(settings)
         self._context.origin = Origin(Store._context_at, address, settings.given, obstacle)
         if address is not None:
-            NEWEST[address] = self._context
+            note_newest(address, self._context)
 
     @staticmethod
     def _context_at(address: str, options: StoreOptions) -> StoreContext:

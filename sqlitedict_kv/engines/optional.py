@@ -144,6 +144,13 @@ class SummarizingEngine(Engine, Protocol):
         """Return the first entries of a range, expired ones too: at least one if there is any, at most *limit*."""
 
 
+class RestingEngine(Engine, Protocol):
+    """An engine that can give back descriptors and locks while nobody uses it."""
+
+    def rest(self) -> None:
+        """Release what the operating system gives; the next call gets it again. Nothing happens during a call."""
+
+
 class Quarantine(NamedTuple):
     """How a damaged file was replaced.
 

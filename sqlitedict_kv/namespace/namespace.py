@@ -219,12 +219,11 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
 
         ``with ns.edit("k", default=[]) as value: value.append(3)``. What ``ns["k"].append(3)`` changes is a new object
         that nobody keeps. The block runs without any lock; if it raises, or changes nothing, nothing is written. The
-        time to live of an entry that is there stays. Where others write the same entry, :meth:`modify` tries again by
-        itself.
+        time to live of an entry that is there stays. Where others write it too, :meth:`modify` tries again by itself.
 
         Args:
             key: the key.
-            default: the value of an absent entry; left out, that raises KeyError.
+            default: the value of an absent entry.
 
         Raises:
             KeyError: there is no value, and no default.

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from sqlitedict_kv.codecs.body_parts import BodyParts
 from sqlitedict_kv.codecs.file_reference import described
 from sqlitedict_kv.codecs.limits import too_large
 from sqlitedict_kv.codecs.registry import Codecs
+from sqlitedict_kv.display.cell import running_cell
+from sqlitedict_kv.engines.optional import RestingEngine
 from sqlitedict_kv.engines.protocol import Engine, KeyRange, Put, Value
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import EntryGoneError, TooLargeError
@@ -98,6 +100,18 @@ class Origin(NamedTuple):
 
 # The newest context of each address that can be pickled, as long as its store is there.
 NEWEST: WeakValueDictionary[str, StoreContext] = WeakValueDictionary()
+
+
+def note_newest(address: str, context: StoreContext) -> None:
+    """Note the context that was opened last at an address.
+
+    In a notebook a cell is run again and again, and what it showed is kept: so the store before it, which is hardly
+    used again, gives back its descriptors until it is.
+    """
+    older = NEWEST.get(address)
+    NEWEST[address] = context
+    if older is not None and hasattr(older.engine, "rest") and running_cell() is not None:
+        cast("RestingEngine", older.engine).rest()
 
 
 class StoreContext:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sqlitedict_kv import UnsupportedError, Usage
+from sqlitedict_kv import Store, UnsupportedError, Usage
 from sqlitedict_kv.operations import usage as module
 from tests.conftest import ON_SERVERS
 
@@ -138,6 +138,21 @@ def test_a_namespace_without_order_is_left_out_and_said_to_be(store):
     assert not found.namespaces["bag"].complete
     with pytest.raises(UnsupportedError, match="ordered=False"):
         store.ns("bag").usage()
+
+
+def test_values_in_files_of_their_own_count_with_their_size(tmp_path):
+    with Store(tmp_path / "app.db", files_above="64 KiB") as store:
+        users = store.ns("users")
+        users["large"] = b"x" * 100_000
+        users["small"] = b"x" * 1000
+        found = users.usage()
+        assert (found.entries, found.bytes, found.files, found.file_bytes) == (2, 101_000, 1, 100_000)
+        assert found.by_content_type == {"application/octet-stream": (2, 101_000)}
+        assert [(each.key, each.size) for each in users.largest()] == [("large", 100_000), ("small", 1000)]
+        assert users.get_with_meta("large").meta.size == 100_000
+        assert "97.7 KiB of them in 1 file" in users._repr_html_()
+        assert users.preview().rows[0][3] == "too large to be shown"
+        assert users.preview().rows[0][1] == "bytes"
 
 
 # -- progress

@@ -212,3 +212,62 @@ def test_a_closed_store_says_which_cell_opened_it(monkeypatch, path):
         store.ns("users")["k"]
     assert "run cell [7] again" in "".join(Parsed(store._repr_html_()).text)
     assert "run cell [7] again" in "".join(Parsed(store.ns("users")._repr_html_()).text)
+
+
+# -- cells that are run again
+
+
+@pytest.fixture
+def in_notebook(monkeypatch):
+    shell = type("Shell", (), {"execution_count": 7})()
+    monkeypatch.setitem(cell.sys.modules, "IPython", type("IPython", (), {"get_ipython": staticmethod(lambda: shell)}))
+
+
+def open_files():
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors are counted on Linux")
+def test_stores_that_a_notebook_holds_keep_no_descriptors(in_notebook, make_store, path):
+    def run_cell(times):
+        for number in range(times):
+            make_store(path).ns("users")["k"] = number  # and the fixture holds it
+        return open_files()
+
+    assert run_cell(20) <= run_cell(2)
+
+
+@pytest.mark.parametrize("options", [{}, {"lru_bytes": "1 MB"}], ids=["plain", "lru"])
+def test_a_store_that_rests_goes_on_with_its_next_call(in_notebook, make_store, path, options):
+    older = make_store(path, **options)
+    users = older.ns("users")
+    users["k"] = 1
+    assert users["k"] == 1
+    newer = make_store(path)
+    newer.ns("users")["k"] = 2
+    assert users["k"] == 2
+    users["k"] = 3
+    assert newer.ns("users")["k"] == 3
+    assert older.check().ok
+
+
+def test_a_store_in_the_middle_of_a_call_does_not_rest(in_notebook, make_store, path):
+    older = make_store(path)
+    seen = []
+
+    def change(value):
+        with make_store(path) as newer:
+            seen.append(newer.ns("users").get("k"))
+        return value + 1
+
+    older.ns("users")["k"] = 1
+    assert older.ns("users").modify("k", change) == 2
+    for key, _ in older.ns("users").scan():
+        make_store(path)
+        seen.append(key)
+    assert seen == [1, "k"]
+    with older.exclusive() as alone:
+        alone.ns("users")["k"] = 5
+        make_store(path)
+        alone.ns("users")["k"] = 6
+    assert older.ns("users")["k"] == 6

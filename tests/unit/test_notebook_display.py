@@ -1,5 +1,7 @@
 """What a real kernel shows of stores, and what it completes."""
 
+import os
+
 import pytest
 
 pytest.importorskip("jupyter_client")
@@ -61,3 +63,17 @@ def test_progress_is_shown(notebook):
     assert not error
     assert "writing" in printed
     assert "3.00k/3.00k" in printed
+
+
+def test_a_cell_that_opens_a_store_may_be_run_often(notebook, tmp_path):
+    count = "import os; print(len(os.listdir('/proc/self/fd')))"
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("descriptors are counted on Linux")
+    cell = f"store = Store({str(tmp_path / 'often.db')!r}); users = store.ns('users'); users['k'] = 1\nstore"
+    notebook.run(cell)
+    _, before, _ = notebook.run(count)
+    for _ in range(40):
+        *_, error = notebook.run(cell)
+        assert not error
+    _, after, _ = notebook.run(count)
+    assert int(after) <= int(before) + 3  # the kernel has files of its own

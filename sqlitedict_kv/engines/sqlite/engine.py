@@ -24,6 +24,7 @@ from sqlitedict_kv.engines.protocol import (
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.sqlite.administration.backup import write_backup
 from sqlitedict_kv.engines.sqlite.administration.progress import counting_steps
+from sqlitedict_kv.engines.sqlite.administration.resting import rest
 from sqlitedict_kv.engines.sqlite.administration.restore import restore_entries
 from sqlitedict_kv.engines.sqlite.administration.summaries import read_summaries
 from sqlitedict_kv.engines.sqlite.administration.verification import verify
@@ -350,6 +351,10 @@ class SQLiteEngine(SessionEngine):
     def sync(self) -> None:
         """Make all that was acknowledged survive a power cut."""
         make_durable(self._database, self._files.reaper if self._files else None)
+
+    def rest(self) -> None:
+        """Release what the operating system gives until the next call; see :class:`RestingEngine`."""
+        rest(self._database)
 
     def close(self) -> None:
         """Release everything; later calls raise StoreClosedError."""
