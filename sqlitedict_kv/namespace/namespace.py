@@ -22,7 +22,6 @@ from sqlitedict_kv.operations.optional import change_mark, declare
 from sqlitedict_kv.operations.prepare import Edits, collect
 from sqlitedict_kv.operations.progress import Progress
 from sqlitedict_kv.operations.read_modify_write import Verbs
-from sqlitedict_kv.operations.removal import purge
 from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.validation import (
     DEFAULT,
@@ -31,7 +30,6 @@ from sqlitedict_kv.validation import (
     Duration,
     check_key,
     check_number,
-    check_optional_int,
 )
 
 T = TypeVar("T")
@@ -310,11 +308,6 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
     def clear(self) -> None:
         """Remove every entry in one step; :meth:`Store.drop` does it in bounded batches."""
         self._engine.clear(self._name, self._context.now())
-
-    def purge_expired(self, limit: int | None = None, *, progress: Progress | None = None) -> int:
-        """Remove entries that have expired, *limit* at most, and return how many; see :meth:`Store.purge_expired`."""
-        most = check_optional_int(limit, "limit", lowest=1)
-        return purge(self._context, self._name, most, progress)
 
     # -- results of functions
 

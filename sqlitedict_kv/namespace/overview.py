@@ -8,10 +8,11 @@ from sqlitedict_kv.engines.protocol import Engine, KeyRange
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.progress import Progress
+from sqlitedict_kv.operations.removal import purge
 from sqlitedict_kv.operations.statistics import NamespaceStats
 from sqlitedict_kv.operations.type_variables import K
 from sqlitedict_kv.operations.usage import EntrySummary, Usage, survey
-from sqlitedict_kv.validation import check_int
+from sqlitedict_kv.validation import check_int, check_optional_int
 
 if TYPE_CHECKING:
     from sqlitedict_kv.operations.showing import Preview
@@ -68,6 +69,11 @@ class NamespaceOverview(Generic[K]):
         most = check_int(n, "n", lowest=1, highest=1_000_000)
         found = survey(self._context, [self._name], most=most, progress=progress).largest
         return [each._replace(key=self._key(each.key)) for each in found]
+
+    def purge_expired(self, limit: int | None = None, *, progress: Progress | None = None) -> int:
+        """Remove entries that have expired, *limit* at most, and return how many; see :meth:`Store.purge_expired`."""
+        most = check_optional_int(limit, "limit", lowest=1)
+        return purge(self._context, self._name, most, progress)
 
     def preview(self, n: int = 10) -> Preview:
         """Return the first *n* entries with the beginnings of their values, for a notebook or a terminal.
