@@ -12,13 +12,16 @@ from sqlitedict_kv import (
     Capabilities,
     CopyReport,
     Entry,
+    EntrySummary,
     Health,
     Kind,
     Namespace,
     Page,
     Store,
     StoreStats,
+    StoreUsage,
     Transaction,
+    Usage,
     copy,
 )
 from sqlitedict_kv.locks import Lock, Throttle, single_run
@@ -48,6 +51,17 @@ assert_type(anything.pop("a"), list[int])
 assert_type(anything.modify("a", lambda value: [*value, 1]), list[int])
 assert_type(anything.get_with_meta("a"), Entry[list[int]] | None)
 anything["a"] = 5  # type: ignore[assignment] # values are lists of ints
+assert_type(anything.usage(deadline=1), Usage)
+assert_type(anything.usage().by_content_type["application/json"].bytes, int)
+assert_type(by_day.largest(3, progress=True), list[EntrySummary[date]])
+assert_type(by_day.largest()[0].key, date)
+assert_type(store.largest(), list[EntrySummary])
+assert_type(store.usage(progress=print), StoreUsage)
+assert_type(store.usage().namespaces["users"], Usage)
+assert_type(store.backup("copy.db", progress=True), None)
+with anything.edit("a", default=[]) as edited:
+    assert_type(edited, list[int])
+    edited.append("text")  # type: ignore[arg-type] # values are lists of ints
 users = store.ns("users", ttl=60)
 assert_type(users, Namespace)
 assert_type(copy(store, Store(), ["users"], print), CopyReport)
@@ -147,6 +161,11 @@ async def asynchronous() -> None:
     assert_type(await astore.capabilities(), Capabilities)
     assert_type(astore.ns("users", shards=16, ordered=True), AsyncNamespace)
     assert_type(await ausers.contains("k"), bool)
+    assert_type(await ausers.usage(), Usage)
+    assert_type(await ausers.largest(), list[EntrySummary])
+    assert_type(await astore.usage(deadline=1), StoreUsage)
+    async with ausers.edit("k", default=[]) as awaited:
+        awaited.append(1)
     await ausers.modify("k", doubled)
     await ausers.modify("k", lambda value: value + 1, default=0)
     async for key in ausers:

@@ -182,6 +182,24 @@ def show_keys(keys: Sequence[Any], cursor: str | None) -> str:
     )
 
 
+def show_usage(found: Usage) -> str:
+    """Return the size of a namespace by type of value, as HTML."""
+    rows = [
+        (kind_of(name), number(each.entries), size(each.bytes, at_least=not found.complete))
+        for name, each in found.by_content_type.items()
+    ]
+    return table("Usage", ("type", "entries", "bytes"), rows, facts=_facts(found, datetime.now(UTC)))
+
+
+def show_store_usage(found: StoreUsage) -> str:
+    """Return the size of a store by namespace, as HTML."""
+    now = datetime.now(UTC)
+    rows = [(brief_key(name), *_cells(usage, now)) for name, usage in list(found.namespaces.items())[:LOOKED_AT]]
+    hidden = len(found.namespaces) - len(rows)
+    notes = [f"and {hidden:,} more namespaces"] if hidden > 0 else []
+    return table("Usage", ("namespace", "entries", "bytes", "next expiry"), rows, facts=_facts(found, now), notes=notes)
+
+
 def show_figures(title: str, figures: Mapping[str, Any]) -> str:
     """Return figures by name as HTML."""
     return fact_table(title, [(name.replace("_", " "), _figure(name, value)) for name, value in figures.items()])

@@ -63,6 +63,11 @@ class Usage(NamedTuple):
     by_content_type: Mapping[str, ContentTypeUsage]
     complete: bool
 
+    def _repr_html_(self) -> str:
+        from sqlitedict_kv.operations.showing import show_usage  # noqa: PLC0415 - for notebooks alone
+
+        return show_usage(self)
+
 
 class StoreUsage(NamedTuple):
     """The size of a store, as :class:`Usage` has it, and of each of its namespaces.
@@ -93,6 +98,11 @@ class StoreUsage(NamedTuple):
     by_content_type: Mapping[str, ContentTypeUsage]
     complete: bool
     namespaces: Mapping[str, Usage]
+
+    def _repr_html_(self) -> str:
+        from sqlitedict_kv.operations.showing import show_store_usage  # noqa: PLC0415 - for notebooks alone
+
+        return show_store_usage(self)
 
 
 class EntrySummary(NamedTuple, Generic[K]):

@@ -136,6 +136,8 @@ def test_figures_entries_and_pages_are_tables(store, clock):
     assert ["entries", "150"] in show(store.stats()).rows
     assert ["entries", "150"] in show(users.stats()).rows
     assert show(store.healthcheck()).rows[0] == ["ok", "True"]
+    assert show(users.usage()).rows == [["type", "entries", "bytes"], ["JSON", "150", "340 B"]]
+    assert show(store.usage()).rows[1][:3] == ["'users'", "150", "340 B"]
     page = show(users.list(limit=120))
     assert len(page.rows) == 1 + showing.LOOKED_AT
     assert "cursor=page.cursor" in "".join(page.text)
