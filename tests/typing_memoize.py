@@ -350,3 +350,51 @@ without_store("x")  # type: ignore[arg-type] # an error
 
 async def call_without_store() -> None:
     assert_type(await awaited_without_store(3), bytes)
+
+
+# -- many calls
+
+
+@store.memoize(ttl=60, batch=True)
+def embed(texts: list[str], model: str = "small") -> list[list[float]]:
+    return [[1.0] for _ in texts]
+
+
+@astore.memoize(batch=True)
+async def prices(symbols: list[int]) -> list[float]:
+    return [float(symbol) for symbol in symbols]
+
+
+@store.memoize
+async def awaited(x: int) -> str:
+    return str(x)
+
+
+@astore.memoize
+async def awaited_twice(x: int) -> str:
+    return str(x)
+
+
+assert_type(one.many([1, 2]), list[str])
+assert_type(one.put("1", 1), None)
+assert_type(one.fresh(max_age=60)(1), str)
+one.fresh(max_age=60)("x")  # type: ignore[arg-type] # an error
+one.put("1", "x")  # type: ignore[arg-type] # an error
+assert_type(embed(["a"]), list[list[float]])
+assert_type(embed(["a"], "large"), list[list[float]])
+assert_type(embed.refresh(["a"], model="large"), list[list[float]])
+assert_type(embed.cache_key("a", "large"), str)
+assert_type(embed.forget("a"), bool)
+assert_type(embed.put([1.0], "a"), None)
+embed([1])  # type: ignore[list-item] # an error
+embed.put("no", "a")  # type: ignore[arg-type] # an error
+
+
+async def call_many() -> None:
+    assert_type(await awaited.many([1]), list[str])
+    assert_type(await awaited_twice.many([1]), list[str])
+    assert_type(await awaited_twice.fresh(max_age="1 min")(1), str)
+    assert_type(await awaited_twice.put("1", 1), None)
+    assert_type(await prices([1]), list[float])
+    assert_type(await prices.refresh([1]), list[float])
+    await prices(["x"])  # type: ignore[list-item] # an error

@@ -50,7 +50,7 @@ class CallPath:
     def set_mode(self, mode: Mode) -> None:
         """Make the calls that begin from now on in another mode."""
         self.mode = mode
-        self._flow.mode = mode
+        self._flow.set_mode(mode)
         self.rebind()
 
     def rebind(self) -> None:

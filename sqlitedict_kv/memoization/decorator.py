@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from sqlitedict_kv.memoization import threads
 from sqlitedict_kv.memoization.bound_function import unbind
@@ -27,6 +27,7 @@ from sqlitedict_kv.memoization.single_flight import SingleFlight
 from sqlitedict_kv.memoization.types import (
     AsyncDecorator,
     AsyncMemoized,
+    BatchDecorator,
     CacheInfo,
     Decorator,
     Memoized,
@@ -131,6 +132,10 @@ class Memoize(Generic[D]):
     ) -> AsyncMemoized[P, R]: ...
     @overload
     def __call__(self, ttl: Duration | Default | None = DEFAULT, /, **options: Unpack[MemoizeOptions]) -> D: ...
+    @overload
+    def __call__(
+        self, ttl: Duration | Default | None = DEFAULT, /, *, batch: Literal[True], **options: Unpack[MemoizeOptions]
+    ) -> BatchDecorator: ...
     def __call__(
         self,
         function: Any = DEFAULT,
@@ -154,6 +159,7 @@ class Memoize(Generic[D]):
         undecodable: Undecodable = "recompute",
         lease: Duration = LEASE_SECONDS,
         content_type: str | None = None,
+        batch: bool = False,
         type: Any = DEFAULT,  # noqa: A002 - so it reads in a call
     ) -> Any:
         """Return a decorator for functions and ``async def`` functions, or *function* decorated.
@@ -192,6 +198,8 @@ class Memoize(Generic[D]):
             lease: seconds after which others compute if the process that does is killed. How long a
                 computation takes does not matter.
             content_type: how results are encoded; None is what fits each.
+            batch: whether the function takes a list of items as its first argument and returns a list with a result
+                for each. Results are kept by item, and it is called with those items that have none.
             type: the type of the results, such as ``list[User]``, whose classes may be kept and made again; left out,
                 what the function is annotated to return. None allows only what the store does.
 
@@ -215,6 +223,7 @@ class Memoize(Generic[D]):
             undecodable=cast("Undecodable", check_choice(undecodable, "undecodable", ("raise", "recompute"))),
             lease=check_seconds(lease, "lease") or LEASE_SECONDS,
             content_type=check_content_type(content_type, place.codecs) or place.content_type,
+            batch=check_bool(batch, "batch"),
         )
         policy.check_together()
         check_bool(typed, "typed")
@@ -232,7 +241,7 @@ class Memoize(Generic[D]):
                 key_functions=place.codecs.key_functions, place=(place.store, place.results.name),
             )  # fmt: skip
             decorated = _decorated(checked, keys, Results(for_results_of(place, checked, kind), policy, keys), policy)
-            place.enroll(decorated._call_path)  # noqa: SLF001 - ours
+            place.enroll(decorated._switched)  # noqa: SLF001 - ours
             return decorated
 
         return decorator if isinstance(function, Default) else decorator(function)
@@ -248,15 +257,22 @@ def is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(unbind(function).function)
 
 
-def _decorated(function: Callable[..., Any], keys: CallKeys, results: Results, policy: Policy) -> Any:
-    flights = SingleFlight()
-    soft = policy.refresh_before is not None
+def _kind_of(function: Callable[..., Any]) -> Any:
+    """Return the module that decorates a function."""
     if is_async(function):
         from sqlitedict_kv.memoization import tasks  # noqa: PLC0415 - asyncio takes longer to import than all of this
 
-        wrapper = tasks.decorate(function, keys, results, flights, soft=soft)
+        return tasks
+    return threads
+
+
+def _decorated(function: Callable[..., Any], keys: CallKeys, results: Results, policy: Policy) -> Any:
+    flights = SingleFlight()
+    kind = _kind_of(function)
+    if policy.batch:
+        wrapper = kind.decorate_batch(function, keys, results, flights)
     else:
-        wrapper = threads.decorate(function, keys, results, flights, soft=soft)
+        wrapper = kind.decorate(function, keys, results, flights, soft=policy.refresh_before is not None)
 
     def cache_key(*args: Any, **kwargs: Any) -> str:
         return keys.of(args, kwargs)
@@ -287,7 +303,7 @@ def _decorated(function: Callable[..., Any], keys: CallKeys, results: Results, p
     wrapper._repr_html_ = lambda: show_function(wrapper)
     wrapper._call_keys = keys  # noqa: SLF001 - for functions that close over this one
     if results.off_loop is not None:
-        tasks.let_await(wrapper, ("peek", "forget", "cache_clear"), results)
+        kind.let_await(wrapper, ("peek", "forget", "put", "cache_clear"), results)
     return wrapper
 
 

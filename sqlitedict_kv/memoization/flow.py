@@ -6,7 +6,7 @@ It is sans-I/O (see :mod:`.concurrency.sansio`), so threads and tasks share it; 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from typing import Any, Final, Protocol
@@ -18,6 +18,7 @@ from sqlitedict_kv.concurrency.sansio import Blocking, Invoke, Pause, Steps
 from sqlitedict_kv.concurrency.wait_graph import find_cycle, waiting
 from sqlitedict_kv.errors import DecodeError, KVError, NotCachedError, ReadOnlyError, StoreClosedError
 from sqlitedict_kv.memoization.call_key import CallKeys
+from sqlitedict_kv.memoization.circular_calls import deadlock
 from sqlitedict_kv.memoization.failures import STORAGE_FAILURES
 from sqlitedict_kv.memoization.lease_wait import LeaseWait
 from sqlitedict_kv.memoization.process_note import ProcessNote
@@ -65,7 +66,12 @@ class Driver(Protocol):
 
 
 class Flow:
-    """The misses and refreshes of one function."""
+    """The misses and refreshes of one function.
+
+    Attributes:
+        keys: makes the keys of its calls.
+        mode: on, off or only.
+    """
 
     def __init__(
         self,
@@ -77,7 +83,7 @@ class Flow:
     ) -> None:
         """Serve the calls of *function*."""
         self._function = function
-        self._keys = keys
+        self.keys = keys
         self._results = results
         self._flights = flights
         self._driver = driver
@@ -138,7 +144,7 @@ class Flow:
         """Compute a result again and return it."""
         if self.mode == "off":
             return (yield Invoke(self._function, args, kwargs))
-        key = self._keys.of(args, kwargs)
+        key = self.keys.of(args, kwargs)
         if self.mode == "only":
             raise NotCachedError(key)
         under_way = self._flights.get(key)
@@ -146,6 +152,24 @@ class Flow:
             self._refuse_own(under_way, self._driver.carrier())
         flight = self._flights.start(key, self._driver.owner())
         return (yield from self._launch(flight, self._recompute(key, args, kwargs)))
+
+    def fresh(self, seconds: float, args: Args, kwargs: Kwargs) -> Steps[Any]:
+        """Return a result that is at most so old, computed again if there is none."""
+        if self.mode == "off":
+            return (yield Invoke(self._function, args, kwargs))
+        key = self.keys.of(args, kwargs)
+        recent = self._driver.read(partial(self._results.look_recent, key, seconds))
+        value = yield from self._try(key, recent, MISSING)
+        if value is not MISSING:
+            self._results.counters.hits += 1
+            return value
+        if self.mode == "only":
+            raise NotCachedError(key)
+        return (yield from self._find(key, args, kwargs, self._recompute))
+
+    def set_mode(self, mode: Mode) -> None:
+        """Make the calls that begin from now on in another mode."""
+        self.mode = mode
 
     def refresh_soon(self, key: str, args: Args, kwargs: Kwargs) -> None:
         """Compute a result again in the background, unless somebody does already."""
@@ -360,19 +384,6 @@ class Flow:
                 raise
             self._results.failures.note_storage(key, error)
             return otherwise
-
-
-def deadlock(keys: Sequence[str]) -> RuntimeError:
-    """Return the error for calls that would wait for each other without end."""
-    names = list(dict.fromkeys(keys))
-    if len(names) == 1:
-        return RuntimeError(
-            f"{names[0]} needs its own result: the function calls itself with the same arguments, directly or in a "
-            f"thread, task or process that it waits for, or is memoized twice in the same place"
-        )
-    return RuntimeError(
-        f"{' and '.join(names)} wait for each other's results: each is computed by a call that needs the other"
-    )
 
 
 def _give_back(taken: tuple[Lease | None, Any]) -> None:

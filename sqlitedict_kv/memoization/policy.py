@@ -26,12 +26,15 @@ class Policy(NamedTuple):
     undecodable: Undecodable
     lease: float
     content_type: str | None
+    batch: bool = False
 
     def check_together(self) -> None:
         """Raise ValueError if two options contradict each other."""
         ttl = self.ttl
         if ttl is None and (self.refresh_before is not None or self.stale_if_error is not None):
             raise ValueError("refresh_before and stale_if_error need a ttl; a result without one never expires")
+        if self.batch and (self.refresh_before is not None or self.stale_if_error is not None or self.cache_exceptions):
+            raise ValueError("batch goes with none of refresh_before, stale_if_error and cache_exceptions")
         if self.refresh_before is not None and not callable(ttl) and ttl is not None and self.refresh_before >= ttl:
             raise ValueError(f"refresh_before must be less than ttl, {ttl} seconds, not {self.refresh_before}")
 

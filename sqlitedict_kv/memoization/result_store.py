@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sqlitedict_kv.codecs.annotations import return_annotation
@@ -27,6 +27,9 @@ class ResultSpace(LeaseSpace, Protocol):
 
     def get(self, key: str, default: Any) -> Any:
         """Return a value."""
+
+    def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Return the values of those keys that have one."""
 
     def list(self, prefix: str, *, limit: int) -> Any:
         """Return a page of keys."""

@@ -14,18 +14,27 @@ from typing import Any, Final, NamedTuple, NoReturn
 from sqlitedict_kv.concurrency.lease import Lease, Leases
 from sqlitedict_kv.concurrency.owners import Owner
 from sqlitedict_kv.engines.protocol import Edit
-from sqlitedict_kv.errors import CodecError, ConflictError, DamagedFileError, DecodeError, TooLargeError
+from sqlitedict_kv.errors import (
+    CodecError,
+    ConflictError,
+    DamagedFileError,
+    DecodeError,
+    TooLargeError,
+    UnsupportedError,
+)
 from sqlitedict_kv.memoization import kept_exceptions
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.failures import Failures
 from sqlitedict_kv.memoization.former_results import FormerResults
 from sqlitedict_kv.memoization.policy import Policy
 from sqlitedict_kv.memoization.result_store import EXCEPTION_MARK, STALE_MARK, ResultSpace, ResultStore
+from sqlitedict_kv.memoization.result_writer import ResultWriter
 from sqlitedict_kv.memoization.single_flight import KEPT
 from sqlitedict_kv.memoization.types import CacheInfo, MemoizeCounters
 from sqlitedict_kv.validation import DEFAULT, Duration
 
 KEYS_PER_STEP = 500
+RESULTS_PER_STEP = 250
 
 MISSING: Final = DEFAULT  # "no result", where None is one
 
@@ -97,6 +106,23 @@ class Results:
             return default
         except DamagedFileError:  # a power cut may do that to a result that was just written
             return default
+
+    def look_many(self, keys: list[str]) -> dict[str, Any]:
+        """Return the results that are kept."""
+        try:
+            return self._space.get_many(keys)
+        except (DamagedFileError, DecodeError):  # one of them: the others count
+            values = {key: self._read(key, MISSING) for key in keys}
+            return {key: value for key, value in values.items() if value is not MISSING}
+
+    def look_recent(self, key: str, seconds: float) -> Any:
+        """Return the result that is kept and at most so old, or MISSING."""
+        try:
+            entry = self._space.get_with_meta(key)
+        except (DamagedFileError, DecodeError):
+            return MISSING
+        now = self._result_store.clock()
+        return MISSING if entry is None or now - entry.meta.updated_at.timestamp() > seconds else entry.value
 
     def start(self, key: str, owner: Owner) -> tuple[Lease | None, Any]:
         """Return the lease to compute, or the result that came meanwhile; neither while another computes."""
@@ -175,20 +201,63 @@ class Results:
             raise
         return KEPT
 
-    def _write(self, lease: Lease, value: Any, ttl: float | None) -> None:
-        policy, key = self._policy, lease.key
+    def finish_many(self, leases: list[Lease], values: dict[str, Any]) -> None:
+        """Keep results as :meth:`finish` does, many in one step; a lease without a result is given back."""
+        wanted = [lease for lease in leases if lease.key in values]
+        for lease in leases:
+            lease.stop_renewing()
+            if lease.key not in values:
+                lease.give_back()
+        for start in range(0, len(wanted), RESULTS_PER_STEP):
+            step = wanted[start : start + RESULTS_PER_STEP]
+            if not self._finish_together(step, values):
+                for lease in step:
+                    self.finish(lease, values[lease.key])
+
+    def _finish_together(self, leases: list[Lease], values: dict[str, Any]) -> bool:
+        """Keep results in one step, and return whether that was possible: if not, nothing was changed."""
+        if self._policy.condition is not None or callable(self._policy.ttl):
+            return False
         writer = self._result_store.writer()
-        edits: list[Edit] = [
-            writer.release(key, lease.version),
-            writer.results.put(key, value, ttl, policy.content_type),
-        ]
+        try:
+            edits: list[Edit] = [writer.release(lease.key, lease.version) for lease in leases]
+            for lease in leases:
+                edits += self._edits(writer, lease.key, values[lease.key], self._policy.ttl)
+            writer.commit(edits)
+        except (CodecError, ConflictError, TooLargeError, UnsupportedError):  # UnsupportedError: of a cluster
+            return False
+        self._former.note_body(leases[0].key)
+        return True
+
+    def put(self, key: str, value: Any) -> None:
+        """Keep a result that was computed elsewhere; what is being computed meanwhile will not be kept.
+
+        Raises:
+            CodecError, TooLargeError: it cannot be kept.
+        """
+        ttl = self._policy.lifetime(value)
+        if ttl == 0.0:
+            self.counters.not_kept += 1
+            return
+        writer = self._result_store.writer()
+        writer.commit([writer.leases.delete(key), *self._edits(writer, key, value, ttl)])
+        self._former.note_body(key)
+
+    def _write(self, lease: Lease, value: Any, ttl: float | None) -> None:
+        writer = self._result_store.writer()
+        writer.commit([writer.release(lease.key, lease.version), *self._edits(writer, lease.key, value, ttl)])
+        self._former.note_body(lease.key)
+
+    def _edits(self, writer: ResultWriter, key: str, value: Any, ttl: float | None) -> list[Edit]:
+        """Return the edits that keep a result, and drop what stood in for it."""
+        policy = self._policy
+        edits: list[Edit] = [writer.results.put(key, value, ttl, policy.content_type)]
         if policy.stale_if_error is not None and ttl is not None:
             longer = ttl + policy.stale_if_error
             edits.append(writer.results.put(STALE_MARK + key, value, longer, policy.content_type))
         if policy.cache_exceptions:
             edits.append(writer.results.delete(EXCEPTION_MARK + key))
-        writer.commit(edits)
-        self._former.note_body(key)
+        return edits
 
     def _extend(self, key: str, version: int, seconds: Duration) -> None:
         writer = self._result_store.writer()

@@ -17,12 +17,15 @@ from sqlitedict_kv.concurrency.async_driver import drive, event
 from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.concurrency.owners import Owner, TaskOwner
 from sqlitedict_kv.concurrency.sansio import Blocking, Invoke, Steps
+from sqlitedict_kv.memoization.async_verbs import add_verbs
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.call_path import CallPath, Fill
 from sqlitedict_kv.memoization.failures import READ_FAILURES
 from sqlitedict_kv.memoization.flow import Flow
+from sqlitedict_kv.memoization.many_calls import Batches
 from sqlitedict_kv.memoization.results import MISSING, Results
 from sqlitedict_kv.memoization.single_flight import Flight, SingleFlight
+from sqlitedict_kv.memoization.verbs import put_of
 
 Call = Callable[..., Awaitable[Any]]
 
@@ -40,7 +43,26 @@ def decorate(
     make = (_soft if soft else _hard) if results.off_loop is None else partial(_off_loop, soft=soft)
     call, path = make(flow, driver, keys, results)
     wrapper: Any = wraps(function)(call)
-    wrapper.refresh, wrapper._call_path = refresh, path  # noqa: SLF001 - ours
+    wrapper.refresh, wrapper._switched = refresh, path  # noqa: SLF001 - ours
+    add_verbs(wrapper, flow, results, driver.offload)
+    return wrapper
+
+
+def decorate_batch(function: Callable[..., Any], keys: CallKeys, results: Results, flights: SingleFlight) -> Any:
+    """Return a function that takes a list of items, with the result of each item kept."""
+    driver = Tasks(flights, results)
+    flow = Flow(function, keys, results, flights, driver)
+    batches = Batches(function, keys, results, flow, driver)
+
+    @wraps(function)
+    async def batch_wrapper(*args: Any, **kwargs: Any) -> Any:
+        return await drive(batches.call(args, kwargs), driver.offload)
+
+    async def refresh(*args: Any, **kwargs: Any) -> Any:
+        return await drive(batches.call(args, kwargs, again=True), driver.offload)
+
+    wrapper: Any = batch_wrapper
+    wrapper.refresh, wrapper._switched, wrapper.put = refresh, flow, put_of(flow, results)  # noqa: SLF001 - ours
     return wrapper
 
 

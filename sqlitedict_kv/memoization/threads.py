@@ -14,8 +14,10 @@ from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.call_path import CallPath, Fill
 from sqlitedict_kv.memoization.failures import READ_FAILURES
 from sqlitedict_kv.memoization.flow import Flow
+from sqlitedict_kv.memoization.many_calls import Batches
 from sqlitedict_kv.memoization.results import MISSING, Results
 from sqlitedict_kv.memoization.single_flight import Flight, SingleFlight
+from sqlitedict_kv.memoization.verbs import add_verbs, put_of
 
 
 def decorate(
@@ -29,7 +31,26 @@ def decorate(
 
     call, path = (_soft if soft else _hard)(flow, keys, results)
     wrapper: Any = wraps(function)(call)
-    wrapper.refresh, wrapper._call_path = refresh, path  # noqa: SLF001 - ours
+    wrapper.refresh, wrapper._switched = refresh, path  # noqa: SLF001 - ours
+    add_verbs(wrapper, flow, results)
+    return wrapper
+
+
+def decorate_batch(function: Callable[..., Any], keys: CallKeys, results: Results, flights: SingleFlight) -> Any:
+    """Return a function that takes a list of items, with the result of each item kept."""
+    driver = Threads(results, flights)
+    flow = Flow(function, keys, results, flights, driver)
+    batches = Batches(function, keys, results, flow, driver)
+
+    @wraps(function)
+    def batch_wrapper(*args: Any, **kwargs: Any) -> Any:
+        return run(batches.call(args, kwargs))
+
+    def refresh(*args: Any, **kwargs: Any) -> Any:
+        return run(batches.call(args, kwargs, again=True))
+
+    wrapper: Any = batch_wrapper
+    wrapper.refresh, wrapper._switched, wrapper.put = refresh, flow, put_of(flow, results)  # noqa: SLF001 - ours
     return wrapper
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypedDict, TypeVar, overload
 
@@ -14,6 +14,9 @@ from sqlitedict_kv.validation import Default, Duration
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
+A_contra = TypeVar("A_contra", contravariant=True)
+A = TypeVar("A")
+T = TypeVar("T")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
@@ -149,6 +152,32 @@ class Memoized(Protocol[P, R_co]):
         Of an ``async def`` function it is awaited. A function that raises leaves what is kept as it is.
         """
 
+    @overload
+    def many(
+        self: Memoized[Q, Coroutine[Any, Any, T]], *columns: Iterable[Any], **common: Any
+    ) -> Coroutine[Any, Any, list[T]]: ...
+    @overload
+    def many(self: Memoized[Q, T], *columns: Iterable[Any], **common: Any) -> list[T]: ...
+    def many(self, *columns: Iterable[Any], **common: Any) -> Any:
+        """Return the results of many calls, as ``map`` makes them: all are looked up in one step.
+
+        Those that are not kept are made one after the other; of an ``async def`` function at the same time, awaited.
+
+        Args:
+            columns: the arguments by position: ``f.many(users, days)`` is ``[f(users[0], days[0]), ...]``.
+            common: arguments by name, the same for each call.
+        """
+
+    def put(self, result: Any, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Keep a result that was computed elsewhere; what is being computed meanwhile will not be kept.
+
+        Raises:
+            CodecError, TooLargeError: it cannot be kept.
+        """
+
+    def fresh(self, *, max_age: Duration) -> Callable[P, R_co]:
+        """Return a function that takes a result which is at most *max_age* seconds old, or computes it again."""
+
     def cache_identity(self) -> dict[str, Any]:
         """Return what the function is known by beside its name, and why a call may be a miss.
 
@@ -198,6 +227,15 @@ class AsyncMemoized(Protocol[P, R_co]):
     async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Compute a result again, keep it and return it; see :meth:`Memoized.refresh`."""
 
+    async def many(self: AsyncMemoized[Q, T], *columns: Iterable[Any], **common: Any) -> list[T]:
+        """Return the results of many calls; see :meth:`Memoized.many`."""
+
+    async def put(self, result: Any, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Keep a result that was computed elsewhere; see :meth:`Memoized.put`."""
+
+    def fresh(self, *, max_age: Duration) -> Callable[P, Coroutine[Any, Any, R_co]]:
+        """Return a function that takes a result which is at most *max_age* seconds old, or computes it again."""
+
     def cache_identity(self) -> dict[str, Any]:
         """Return what the function is known by beside its name, and why a call may be a miss.
 
@@ -246,3 +284,90 @@ class AsyncDecorator(Protocol):
 
     def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncMemoized[P, R]:
         """Return the function with its results kept."""
+
+
+class MemoizedBatch(Protocol[A_contra, Q, T]):
+    """A memoized function that takes a list of items and returns a list with a result for each: ``batch=True``.
+
+    Results are kept by item; the verbs take one, and the function's further arguments.
+    """
+
+    __name__: str
+    __qualname__: str
+
+    @property
+    def __wrapped__(self) -> Any:
+        """The function that was decorated; calling it bypasses the store."""
+
+    def __call__(self, items: Iterable[A_contra], /, *args: Q.args, **kwargs: Q.kwargs) -> list[T]:
+        """Return the results of items in their order: the function is called with those that have none."""
+
+    def refresh(self, items: Iterable[A_contra], /, *args: Q.args, **kwargs: Q.kwargs) -> list[T]:
+        """Compute the results of all items again, keep and return them."""
+
+    def put(self, result: T, item: A_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> None:
+        """Keep the result of an item that was computed elsewhere."""
+
+    def cache_key(self, item: A_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> str:
+        """Return the key under which the result of an item is kept."""
+
+    def peek(self, item: A_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> Entry[Any] | None:
+        """Return the entry with the result of an item, None if there is none."""
+
+    def forget(self, item: A_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> bool:
+        """Remove the result of an item and return whether there was one."""
+
+    def cache_identity(self) -> dict[str, Any]:
+        """Return what the function is known by beside its name; see :meth:`Memoized.cache_identity`."""
+
+    def cache_info(self) -> CacheInfo:
+        """Return what happened in this process; ``computed`` counts calls of the function."""
+
+    def cache_clear(self) -> int:
+        """Remove all results of this function and version, and return how many there were."""
+
+
+class AsyncMemoizedBatch(Protocol[A_contra, Q, T]):
+    """An ``async def`` function with ``batch=True``; ``put``, ``peek``, ``forget`` of a plain store are not awaited."""
+
+    __name__: str
+    __qualname__: str
+
+    @property
+    def __wrapped__(self) -> Any:
+        """The function that was decorated; calling it bypasses the store."""
+
+    async def __call__(self, items: Iterable[A_contra], /, *args: Q.args, **kwargs: Q.kwargs) -> list[T]:
+        """Return the results of items in their order: the function is called with those that have none."""
+
+    async def refresh(self, items: Iterable[A_contra], /, *args: Q.args, **kwargs: Q.kwargs) -> list[T]:
+        """Compute the results of all items again, keep and return them."""
+
+    def put(self, result: T, item: A_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> Any:
+        """Keep the result of an item that was computed elsewhere."""
+
+    def cache_key(self, item: A_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> str:
+        """Return the key under which the result of an item is kept."""
+
+    def peek(self, item: A_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> Any:
+        """Return the entry with the result of an item, None if there is none."""
+
+    def forget(self, item: A_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> Any:
+        """Remove the result of an item and return whether there was one."""
+
+    def cache_info(self) -> CacheInfo:
+        """Return what happened in this process; ``computed`` counts calls of the function."""
+
+    def cache_clear(self) -> Any:
+        """Remove all results of this function and version, and return how many there were."""
+
+
+class BatchDecorator(Protocol):
+    """What memoize returns with ``batch=True``."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[list[A], Q], Coroutine[Any, Any, Iterable[T]]], /
+    ) -> AsyncMemoizedBatch[A, Q, T]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[list[A], Q], Iterable[T]], /) -> MemoizedBatch[A, Q, T]: ...
