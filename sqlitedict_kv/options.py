@@ -175,6 +175,8 @@ def check_options(path: str | os.PathLike[str] | Client, given: StoreOptions, ki
     refuse_unknown_options(given, DEFAULTS, f"{kind}.__init__")
     target, engine = _engine_of(path)
     options: dict[str, Any] = {**DEFAULTS, **given}
+    if "files_above" not in given and (engine is not FILES or target == MEMORY):
+        options["files_above"] = None
     if isinstance(target, str) and engine is not FILES:
         target, carried = split_address(target, engine.address_options)
         options |= _read_address(engine, options, carried)

@@ -104,6 +104,35 @@ def test_the_reader_of_the_page_finds_the_damage_that_the_library_finds(path, ch
         store.ns("n")[key]
 
 
+def test_the_reader_of_the_page_reads_values_in_files_and_finds_their_damage(path):
+    value = bytes(range(256)) * 10_000
+    with Store(path, clock=lambda: NOW, files_above="64 KiB") as store:
+        store.ns("n")["k"] = value
+    names = {}
+    exec(program_of("python", 2), names)
+    assert "sqlitedict_kv" not in program_of("python", 2)
+
+    body, content_type = reader()(path, "n", "k", MILLISECONDS)
+
+    assert content_type == "application/vnd.sqlitedict-kv.file"
+    assert names["read_file"](path, body) == (value, "application/octet-stream")
+    assert list(json.loads(body)) == [name.strip("`") for name, _ in table_under("Values in files")]
+    ((name,),) = execute(path, "SELECT name FROM kv_file WHERE name <> ''")
+    with open(f"{path}-values/{name}", "r+b") as file:
+        file.seek(2_000_000)
+        file.write(b"?")
+    with pytest.raises(ValueError, match="damaged"):
+        names["read_file"](path, body)
+
+
+def test_the_tables_of_the_page_are_those_of_the_file(path):
+    with Store(path, files_above="64 KiB") as store:
+        store.ns("n")["k"] = bytes(100_000)
+    made = {schema.canonical(sql) for (sql,) in execute(path, "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
+    told = program_of("sql") + program_of("sql", 2)
+    assert made == {schema.canonical(sql) for sql in told.split(";") if sql.strip()}
+
+
 def test_the_checksum_of_the_page_is_that_of_the_file(path):
     names = {}
     with opened(path) as store:
