@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sqlitedict_kv.codecs.file_reference import described
 from sqlitedict_kv.engines.optional import RecordSummary
 from sqlitedict_kv.engines.protocol import KeyRange
 from sqlitedict_kv.engines.record import Record
@@ -25,5 +26,6 @@ def walk_summaries(
 
 def summary_of_record(namespace: str, key: str, record: Record) -> EntrySummary[str]:
     """Return what is known of a record that was read."""
-    body, content_type, version, expires_at, updated_at = record
-    return summary_of(namespace, RecordSummary(key, len(body), content_type, version, expires_at, updated_at))
+    content_type, size = described(record.body, record.content_type)  # of a value in a file, its own
+    found = RecordSummary(key, size, content_type, record.version, record.expires_at, record.updated_at)
+    return summary_of(namespace, found)
