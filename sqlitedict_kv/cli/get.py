@@ -12,6 +12,7 @@ from sqlitedict_kv.cli.table import Column, print_facts, print_json
 from sqlitedict_kv.cli.value_output import value_for_json, write_bytes, write_value
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import NotKeptHereError
+from sqlitedict_kv.operations.optional import whole_body
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.tools.summaries import summary_of_record
 
@@ -55,7 +56,7 @@ def command(
     with open_store(store) as opened:
         record = _record_of(opened, namespace, key)
         if raw:
-            write_bytes(record.body)
+            write_bytes(_encoded(opened, namespace, key, record))
         elif meta and not as_json:
             print_facts(FACTS, summary_of_record(namespace, key, record)[1:], as_json=False)
         elif as_json:
@@ -70,6 +71,12 @@ def _record_of(store: Store, namespace: str, key: str) -> Record:
         existing(store, namespace)
         raise NotFoundError(f"there is no entry {key!r} in namespace {namespace!r}")
     return record
+
+
+def _encoded(store: Store, namespace: str, key: str, record: Record) -> bytes | memoryview:
+    """Return the encoded value, be it in a file of its own."""
+    body, _ = whole_body(store._engine, namespace, key, record)  # noqa: SLF001 - below the codecs
+    return body
 
 
 def _decode(store: Store, namespace: str, key: str, record: Record) -> object:

@@ -28,7 +28,7 @@ def write_value(value: Any) -> None:
         sys.stdout.write(f"{printable(text, kept=LINES)}\n")
 
 
-def write_bytes(value: bytes) -> None:
+def write_bytes(value: bytes | memoryview) -> None:
     """Write bytes as they are, and nothing after them."""
     sys.stdout.flush()
     sys.stdout.buffer.write(value)

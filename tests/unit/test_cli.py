@@ -312,6 +312,22 @@ def test_get_shows_the_fields_of_an_object_whose_class_it_does_not_make(path):
     assert "Ada" in well("get", path, "n", "ada").out
 
 
+def test_a_value_in_a_file_is_shown_as_any_other(path, tmp_path):
+    large = os.urandom(100_000)
+    with Store(path, files_above="64 KiB") as store:
+        store.ns("n")["large"] = large
+        store.ns("n")["tree"] = ["x" * 100_000]
+    for arguments in (("get", path, "n", "large"), ("get", path, "n", "large", "--raw")):
+        assert well(*arguments).out.encode(errors="surrogateescape") == large
+    assert json.loads(well("get", path, "n", "tree").out) == ["x" * 100_000]
+    described = well("get", path, "n", "large", "--meta", "--json").json
+    assert (described["bytes"], described["content_type"]) == (100_000, "application/octet-stream")
+    assert well("top", path, "-n", "1", "--json").json[0]["key"] == "tree"
+    assert [row[:4] for row in well("usage", path, "n").rows] == [["n", "2", "195 KiB", "195 KiB"]]
+    well("import", tmp_path / "new.db", "-", given=well("export", path).out)
+    assert well("get", tmp_path / "new.db", "n", "large").out.encode(errors="surrogateescape") == large
+
+
 @on_places
 def test_stats_counts(filled):
     assert well("stats", filled, "--json").json["entries"] == 4
