@@ -26,10 +26,14 @@ from tests.faults import (
     walreset,
 )
 from tests.faults.campaign import Campaign
+from tests.faults.value_files import each_call
+from tests.faults.value_files import power_cuts as power_cuts_of_files
 
 CAMPAIGNS: tuple[Campaign, ...] = (
     kill9.CAMPAIGN,
     *power_cuts.CAMPAIGNS,
+    *power_cuts_of_files.CAMPAIGNS,
+    *each_call.CAMPAIGNS,
     io_errors.CAMPAIGN,
     full_disk.CAMPAIGN,
     openrace.CAMPAIGN,
