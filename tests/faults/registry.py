@@ -26,7 +26,8 @@ from tests.faults import (
     walreset,
 )
 from tests.faults.campaign import Campaign
-from tests.faults.value_files import each_call
+from tests.faults.value_files import each_call, errors
+from tests.faults.value_files import kill9 as kill9_of_files
 from tests.faults.value_files import power_cuts as power_cuts_of_files
 
 CAMPAIGNS: tuple[Campaign, ...] = (
@@ -34,6 +35,8 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     *power_cuts.CAMPAIGNS,
     *power_cuts_of_files.CAMPAIGNS,
     *each_call.CAMPAIGNS,
+    kill9_of_files.CAMPAIGN,
+    *errors.CAMPAIGNS,
     io_errors.CAMPAIGN,
     full_disk.CAMPAIGN,
     openrace.CAMPAIGN,

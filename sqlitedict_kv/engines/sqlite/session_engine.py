@@ -236,7 +236,11 @@ class SessionEngine:
 
         if not edits:
             return {}
-        versions = self._session.transact(work, lambda _: names_of(edits), aside=len(edits) > LONG_COMMIT)
+        try:
+            versions = self._session.transact(work, lambda _: names_of(edits), aside=len(edits) > LONG_COMMIT)
+        except BaseException:
+            close_files(edits)
+            raise
         self._count(edits, now)
         return versions
 

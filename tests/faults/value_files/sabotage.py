@@ -12,7 +12,7 @@ from sqlitedict_kv.engines.sqlite.value_files.folder import OpenFolder
 from sqlitedict_kv.engines.sqlite.value_files.reaping import Reaper
 from sqlitedict_kv.engines.sqlite.value_files.store_files import StoreFiles
 
-WRITE_PARTS, PUBLISH = writing.write_parts, StoreFiles.publish
+WRITE_PARTS, PUBLISH, NAMELESS = writing.write_parts, StoreFiles.publish, folder.NAMELESS
 
 
 def hasten_files() -> None:
@@ -23,8 +23,7 @@ def hasten_files() -> None:
 
 def choose_way(way: str) -> None:
     """Let this process write files that get their name by a link ("nameless"), or by a change of name ("renamed")."""
-    if way == "renamed":
-        folder.NAMELESS = 0
+    folder.NAMELESS = 0 if way == "renamed" else NAMELESS
 
 
 def break_files(sabotage: str) -> None:
@@ -42,6 +41,8 @@ def break_files(sabotage: str) -> None:
             writing.write_parts = _write_later
             commit = SQLiteEngine.commit
             SQLiteEngine.commit = lambda self, *arguments: (commit(self, *arguments), _write_now())[0]
+        case "a failed write is overlooked":
+            writing.write_all = _write_some
         case "removed before the commit":
             StoreFiles.publish = _remove_predecessor
         case "collected without the lock":
@@ -49,7 +50,7 @@ def break_files(sabotage: str) -> None:
 
 
 def _remove_without_the_lock(self, opened, names):
-    for name in self._database.run(lambda cursor: reaping.unknown_of(cursor, names)):
+    for name in self._database.run(lambda cursor: catalog.unknown_of(cursor, names)):
         opened.unlink(name)
 
 
@@ -79,3 +80,10 @@ def _remove_predecessor(self, cursor, body, entry):
         with self.folder.opened() as opened:
             opened.unlink(parse_reference(row[0]).file)
     PUBLISH(self, cursor, body, entry)
+
+
+def _write_some(descriptor, piece):
+    try:
+        os.write(descriptor, piece)
+    except OSError:
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size + len(piece))

@@ -122,12 +122,33 @@ class OpenFolder:
         temporary = f"{STORE}.{secrets.token_hex(16)}"
         descriptor = self.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
-            os.write(descriptor, owner.encode())
-            sync_file(descriptor)
-        finally:
-            os.close(descriptor)
-        self.rename(temporary, STORE)
+            try:
+                os.write(descriptor, owner.encode())
+                sync_file(descriptor)
+            finally:
+                os.close(descriptor)
+            self.rename(temporary, STORE)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self.unlink(temporary)
+            raise
         self.sync()
+
+
+class OpenFile:
+    """A file in the folder that is open to be synced."""
+
+    def __init__(self, folder: OpenFolder, name: str) -> None:
+        """Open it; raise FileNotFoundError if it is not there."""
+        self._descriptor = folder.open(name, os.O_RDONLY)
+
+    def sync(self) -> None:
+        """Wait until it is on the disk."""
+        sync_file(self._descriptor)
+
+    def close(self) -> None:
+        """Let it go."""
+        os.close(self._descriptor)
 
 
 class ValueFolder:

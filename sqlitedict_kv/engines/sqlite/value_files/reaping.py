@@ -13,9 +13,11 @@ from time import monotonic
 
 from sqlitedict_kv.codecs.file_reference import FILE, NAME
 from sqlitedict_kv.engines.sqlite.database import Database
+from sqlitedict_kv.engines.sqlite.error_mapping import like_driver
 from sqlitedict_kv.engines.sqlite.session import in_transaction
 from sqlitedict_kv.engines.sqlite.value_files import catalog
-from sqlitedict_kv.engines.sqlite.value_files.folder import STORE, TEMPORARY, OpenFolder, ValueFolder, sync_file
+from sqlitedict_kv.engines.sqlite.value_files.folder import STORE, TEMPORARY, OpenFile, OpenFolder, ValueFolder
+from sqlitedict_kv.engines.sqlite.value_files.writing import translate_errors
 
 if sys.platform != "win32":
     import fcntl
@@ -59,13 +61,13 @@ class Reaper:
         """Remove all that nothing refers to."""
         if not self._database.run(catalog.has_files):
             return
-        self._walked = ""
-        while self._walk():
-            pass
-        self.reap()
-        self._collected = ""
-        while self._collect_batch():
-            pass
+        self._walked = self._collected = ""
+        with translate_errors(self._folder.path):
+            while self._walk():
+                pass
+            self.reap()
+            while self._collect_batch():
+                pass
 
     def reap(self) -> None:
         """Remove all files that are known to be dead."""
@@ -126,13 +128,23 @@ class Reaper:
     def secure(self) -> None:
         """Let every value that was written so far survive a power cut, once the log does."""
         if self._database.run(catalog.has_files) and self._names_in(catalog.WRITTEN, 1):
-            with self._folder.opened() as folder:
+            with translate_errors(self._folder.path), self._folder.opened() as folder:
                 self._secure(folder)
 
     def _secure(self, folder: OpenFolder) -> None:
         names = self._names_in(catalog.WRITTEN, -1)
-        sync_names(folder, names)
+        for name in names:
+            with contextlib.suppress(FileNotFoundError), contextlib.closing(OpenFile(folder, name)) as file:
+                self._sync(file)
+        self._sync(folder)
         self._sync_log(names)
+
+    def _sync(self, thing: OpenFile | OpenFolder) -> None:
+        """Sync a file or the folder; stop the store if that fails, for the system may have dropped what it has."""
+        try:
+            thing.sync()
+        except OSError as error:
+            raise self._database.failure(like_driver(error)) from error
 
     def _sync_log(self, synced: list[str]) -> None:
         """Make a commit that syncs the log, and with it all commits before."""
@@ -187,20 +199,6 @@ class Reaper:
 def _bury(cursor: sqlite3.Cursor, names: list[str]) -> None:
     """Note that files are dead, unless an entry has come to refer to one meanwhile."""
     catalog.mark_dead(cursor, [name for name in names if not catalog.is_alive(cursor, name)])
-
-
-def sync_names(folder: OpenFolder, names: list[str]) -> None:
-    """Wait until files and the names in their folder are on the disk."""
-    for name in names:
-        try:
-            descriptor = folder.open(name, os.O_RDONLY)
-        except FileNotFoundError:
-            continue
-        try:
-            sync_file(descriptor)
-        finally:
-            os.close(descriptor)
-    folder.sync()
 
 
 def remove_unknown(cursor: sqlite3.Cursor, folder: OpenFolder, names: Sequence[str]) -> None:

@@ -123,9 +123,15 @@ def _create(folder: ValueFolder) -> StagedFile:
         while True:
             name = f"{TEMPORARY}{secrets.token_hex(16)}"
             descriptor = opened.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-            if _is_locked(descriptor):
-                return StagedFile(folder, descriptor, name)
-            os.close(descriptor)
+            staged = StagedFile(folder, descriptor, name)
+            try:
+                locked = _is_locked(descriptor)
+            except BaseException:
+                staged.close()
+                raise
+            if locked:
+                return staged
+            staged.close()
 
 
 def _is_locked(descriptor: int) -> bool:
