@@ -98,7 +98,6 @@ class Injection:
     """One fault in the middle of a few steps."""
 
     def __init__(self, random: Random, path: Path) -> None:
-        self._random = random
         self._path = path
         self.operation, self.code = random.choice(FAULTS)
         self.number = random.randint(1, random.choice((2, 5, 15)))
@@ -106,6 +105,7 @@ class Injection:
         self.way = random.choice(("nameless", "renamed"))
         self.durability = random.choice(("process", "power"))
         self.seed = random.randrange(2**30)
+        self.first = random.randrange(2)  # the step from which calls count
         self.allowed: list[Held] = [{}]
 
     def __str__(self) -> str:
@@ -121,7 +121,7 @@ class Injection:
         steps = steps_of(self.seed, STEPS, WEIGHTS, SIZES, KEYS)
         with open_store(self._path, durability=self.durability) as store:
             for number, step in enumerate(steps):
-                if number == self._random.randrange(2):
+                if number == self.first:
                     later = {self.operation} if self.goes_on else set()
                     arm({self.operation}, self.number, self.code, later, "*-values*")
                 self._take(store, step, figures)

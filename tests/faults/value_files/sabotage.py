@@ -11,8 +11,10 @@ from sqlitedict_kv.engines.sqlite.value_files import catalog, folder, reaping, w
 from sqlitedict_kv.engines.sqlite.value_files.folder import OpenFolder
 from sqlitedict_kv.engines.sqlite.value_files.reaping import Reaper
 from sqlitedict_kv.engines.sqlite.value_files.store_files import StoreFiles
+from sqlitedict_kv.errors import StoreFullError
 
 WRITE_PARTS, PUBLISH, NAMELESS = writing.write_parts, StoreFiles.publish, folder.NAMELESS
+COMMIT = SQLiteEngine.commit
 
 
 def hasten_files() -> None:
@@ -39,10 +41,10 @@ def break_files(sabotage: str) -> None:
             Reaper._secure = lambda self, folder: self._sync_log([])
         case "published before it is written":
             writing.write_parts = _write_later
-            commit = SQLiteEngine.commit
-            SQLiteEngine.commit = lambda self, *arguments: (commit(self, *arguments), _write_now())[0]
+            SQLiteEngine.commit = lambda self, *arguments: (COMMIT(self, *arguments), _write_now())[0]
         case "a failed write is overlooked":
             writing.write_all = _write_some
+            SQLiteEngine.commit = _commit_or_not
         case "removed before the commit":
             StoreFiles.publish = _remove_predecessor
         case "collected without the lock":
@@ -87,3 +89,10 @@ def _write_some(descriptor, piece):
         os.write(descriptor, piece)
     except OSError:
         os.ftruncate(descriptor, os.fstat(descriptor).st_size + len(piece))
+
+
+def _commit_or_not(self, *arguments):
+    try:
+        return COMMIT(self, *arguments)
+    except StoreFullError:
+        return [1]
