@@ -142,7 +142,8 @@ def large_values(found: dict[str, list[list[str]]]) -> list[Chart | Lines]:
         places = [(cell, float(cell.split()[0]) * BYTES[cell.split()[1]]) for cell, _ in sizes]
         series = {row[0]: [figure(row[at]) for _, at in sizes] for row in rows[1:] if row[0] in LARGE}
         shown = {name: line for name, line in series.items() if any(line)}
-        made.append(Lines(f"large-{verb}", f"{verb} of an array", "ms by size; both logarithmic", places, shown))
+        if LARGE[0] in shown:
+            made.append(Lines(f"large-{verb}", f"{verb} of an array", "ms by size; both logarithmic", places, shown))
     return made
 
 
