@@ -33,6 +33,7 @@ DEFAULT_STORE = "memoize.db"  # in the current directory
 NAME = re.compile(r"[^\W\d]\w*")
 OPENING = re.compile(r"""\b([^\W\d]\w*)\.ns\(\s*(['"])([^'"\\]*)$""")
 MOST_COMPLETIONS = 1000
+NO_INPUTS = frozenset({"get_ipython", "display", "exit", "quit"})  # of IPython: what a magic is told is in the code
 
 
 class Run(NamedTuple):
@@ -111,12 +112,7 @@ class MemoizeMagics(Magics):
         names = _names(given.names)
         store, place = self._store(_unquoted(given.store))
         ttl = None if given.ttl is None else _checked_ttl(_unquoted(given.ttl))
-        space = self.shell.user_ns
-        form = make_form(key_functions=store._context.codecs.key_functions)  # noqa: SLF001 - as memoize does
-        try:
-            identity = identify_cell(self.shell.transform_cell(cell), names, space, form, set(_names(given.ignore)))
-        except TypeError as error:
-            raise UsageError(str(error)) from None
+        identity = self._identity(cell, names, store, given.ignore)
         start = time.perf_counter()
         computed = False
 
@@ -130,7 +126,7 @@ class MemoizeMagics(Magics):
         )(compute)
         entry = keeps.peek(identity.key)
         values = keeps(identity.key)
-        space.update(values)
+        self.shell.user_ns.update(values)
         self._runs[names] = Run(names, computed, time.perf_counter() - start, place, identity)
         self._tell(self._runs[names], kept=not computed or keeps.peek(identity.key) is not None, entry=entry)
 
@@ -138,6 +134,19 @@ class MemoizeMagics(Magics):
     def memoize_info(self, _line: str) -> Runs:
         """Return what became of the cells with %%memoize, and what is in their keys."""
         return Runs(self._runs)
+
+    def _identity(self, cell: str, names: tuple[str, ...], store: Store, ignored: list[str]) -> CellIdentity:
+        code = self.shell.transform_cell(cell)
+        if self.shell.should_run_async(cell, transformed_cell=code):
+            raise UsageError("a cell with %%memoize cannot await; memoize an async function with AsyncStore.memoize")
+        form = make_form(key_functions=store._context.codecs.key_functions)  # noqa: SLF001 - as memoize does
+        try:
+            return identify_cell(code, names, self.shell.user_ns, form, {*_names(ignored), *NO_INPUTS})
+        except SyntaxError:
+            self._run(cell, names)  # raises, and IPython shows where
+            raise
+        except TypeError as error:
+            raise UsageError(str(error)) from None
 
     def _run(self, cell: str, names: tuple[str, ...]) -> dict[str, Any]:
         """Run a cell as IPython does, and return the variables that it made."""

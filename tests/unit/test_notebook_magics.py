@@ -157,3 +157,19 @@ def test_namespaces_are_completed(notebook):
     )
     assert {"users", "user log"} <= {match.strip("'\"") for match in notebook.complete("store.ns('us")}
     assert "log" in {match.strip("'\"") for match in notebook.complete("store.ns('user l")}
+
+
+def test_a_cell_may_have_magics_and_show_things(notebook):
+    cell = "%%memoize y --store app.db\n%precision 3\ny = 5\ndisplay(y)"
+    assert "computed in" in run(notebook, cell)
+    assert "from app.db" in run(notebook, cell)
+
+
+def test_a_cell_that_cannot_be_kept_says_why(notebook):
+    told = failure(notebook, "%%memoize y --store app.db\nimport asyncio\nawait asyncio.sleep(0)\ny = 5")
+    assert "a cell with %%memoize cannot await" in told
+    told = failure(notebook, "%%memoize y --store app.db\ny = = 5")
+    assert "SyntaxError" in told
+    assert "cell_identity" not in told
+    told = run(notebook, "%%memoize y --store app.db\nimport warnings; warnings.simplefilter('ignore')\ny = object()")
+    assert "not kept" in told
