@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 import redis
 
-from sqlitedict_kv import AsyncStore, LayoutError, Store, StoreClosedError, UnreachableError, UnsupportedError
+from sqlitedict_kv import (
+    AsyncStore,
+    LayoutError,
+    Store,
+    StoreClosedError,
+    TooLargeError,
+    UnreachableError,
+    UnsupportedError,
+    copy,
+)
 
 _numbers = itertools.count()
 
@@ -139,3 +148,27 @@ def test_a_healthcheck_warns_of_what_may_lose_data(start_server):
         health = store.healthcheck()
         assert not health.ok
         assert "0 of 1 replicas" in health.problem
+
+
+def test_servers_keep_no_values_in_files(server, prefix, tmp_path):
+    with pytest.raises(UnsupportedError, match="files_above is not for .*servers keep values up to their own limit"):
+        Store(server.url, prefix=prefix, files_above="1 MiB")
+    with Store(server.url, prefix=prefix) as store:
+        assert not store._engine.capabilities.files
+
+
+def test_a_value_in_a_file_is_copied_to_a_server_whole_or_refused_as_too_large(server, prefix, tmp_path):
+    with (
+        Store(tmp_path / "app.db", files_above="64 KiB") as source,
+        Store(server.url, prefix=prefix, max_value_bytes=200_000) as target,
+    ):
+        source.ns("n").set_many({"a": b"x" * 100_000, "b": 1})
+        assert source.stats().files == 1
+        assert copy(source, target).copied == 2
+        assert dict(target.ns("n")) == {"a": b"x" * 100_000, "b": 1}
+
+        source.ns("n")["c"] = b"x" * 200_001
+        with pytest.raises(TooLargeError, match="the entry 'c' in namespace 'n' takes 200001 bytes.*allows 200000"):
+            copy(source, target)
+        assert "c" not in target.ns("n")
+        assert target.ns("n")["a"] == b"x" * 100_000
