@@ -65,6 +65,7 @@ from sqlitedict_kv.transaction import Transaction, TransactionNamespace
 if TYPE_CHECKING:
     from sqlitedict_kv.aio import AsyncNamespace, AsyncStore
     from sqlitedict_kv.aio.default_memoize import memoize
+    from sqlitedict_kv.memoization.explanation import Explanation
     from sqlitedict_kv.memoization.file_keys import file_content, file_mtime
     from sqlitedict_kv.tools.copy import CopyReport, copy
     from sqlitedict_kv.tools.diagnose import Diagnosis, diagnose
@@ -91,6 +92,7 @@ __all__ = [
     "Diagnosis",
     "Entry",
     "EntrySummary",
+    "Explanation",
     "ForeignDatabaseError",
     "ForkedStoreError",
     "Health",
@@ -169,6 +171,10 @@ def __getattr__(name: str) -> Any:
         from sqlitedict_kv.memoization import file_keys  # noqa: PLC0415
 
         return getattr(file_keys, name)
+    if name == "Explanation":
+        from sqlitedict_kv.memoization import explanation  # noqa: PLC0415
+
+        return explanation.Explanation
     if name == "memoize":
         from sqlitedict_kv.aio import default_memoize  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, assert_type
 
-from sqlitedict_kv import AsyncStore, Store, file_content, file_mtime, memoize, register_key
+from sqlitedict_kv import AsyncStore, Explanation, Store, file_content, file_mtime, memoize, register_key
 
 store = Store("app.db")
 astore = AsyncStore("app.db")
@@ -377,6 +377,8 @@ async def awaited_twice(x: int) -> str:
 
 assert_type(one.many([1, 2]), list[str])
 assert_type(one.put("1", 1), None)
+assert_type(one.explain(1), Explanation)
+assert_type(one.explain(1).differences, tuple[str, ...])
 assert_type(one.fresh(max_age=60)(1), str)
 one.fresh(max_age=60)("x")  # type: ignore[arg-type] # an error
 one.put("1", "x")  # type: ignore[arg-type] # an error

@@ -93,6 +93,10 @@ class CallKeys:
         """Return what the function is now."""
         return self.identity.read(self._form)
 
+    def parameter_names(self) -> list[str]:
+        """Return the names of the parameters whose values are in a key; known once one was made."""
+        return [name for name, _ in self._slots if name not in self._ignored]
+
     def clear_prefixes(self) -> tuple[str, ...]:
         """Return what all keys of the function begin with, those of former bodies included."""
         if self.counts_code:

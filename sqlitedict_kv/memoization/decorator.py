@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from sqlitedict_kv.memoization import threads
 from sqlitedict_kv.memoization.bound_function import unbind
@@ -44,6 +44,9 @@ from sqlitedict_kv.validation import (
     check_content_type,
     check_type,
 )
+
+if TYPE_CHECKING:
+    from sqlitedict_kv.memoization.explanation import Explanation
 
 __all__ = ["AsyncDecorator", "Decorator", "Memoize"]
 
@@ -297,14 +300,23 @@ def _decorated(function: Callable[..., Any], keys: CallKeys, results: Results, p
     def cache_identity() -> dict[str, Any]:
         return keys.current().parts
 
-    for verb in (cache_key, cache_identity, peek, forget, cache_info, cache_clear):
+    for verb in (cache_key, cache_identity, _explaining(keys, results), peek, forget, cache_info, cache_clear):
         verb.__doc__ = getattr(Memoized, verb.__name__).__doc__
         setattr(wrapper, verb.__name__, verb)
     wrapper._repr_html_ = lambda: show_function(wrapper)
     wrapper._call_keys = keys  # noqa: SLF001 - for functions that close over this one
     if results.off_loop is not None:
-        kind.let_await(wrapper, ("peek", "forget", "put", "cache_clear"), results)
+        kind.let_await(wrapper, ("explain", "peek", "forget", "put", "cache_clear"), results)
     return wrapper
+
+
+def _explaining(keys: CallKeys, results: Results) -> Callable[..., Explanation]:
+    def explain(*args: Any, **kwargs: Any) -> Explanation:
+        from sqlitedict_kv.memoization import explanation  # noqa: PLC0415 - for people, not for programs
+
+        return explanation.explain(keys, results, keys.of(args, kwargs))
+
+    return explain
 
 
 def check_function(function: object) -> Callable[..., Any]:

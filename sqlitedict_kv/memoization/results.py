@@ -333,6 +333,13 @@ class Results:
         writer.commit([writer.leases.delete(key), *marked])
         return there
 
+    def kept_keys(self, name: str, most: int) -> list[str]:
+        """Return keys of the function with a name, of all its versions and bodies, *most* at the most."""
+        keys: list[str] = []
+        for prefix in (f"{name}(", f"{name}@"):
+            keys += self._space.list(prefix, limit=most - len(keys)).keys if len(keys) < most else []
+        return keys
+
     def clear(self, prefix: str) -> int:
         """Remove all that begins with *prefix*, the leases first; return how many results there were."""
         _clear(self._result_store.leases, prefix)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypedDict, TypeVar, overload
 
 from sqlitedict_kv.memoization.call_key import Key
 from sqlitedict_kv.memoization.identity import CodeChoice
 from sqlitedict_kv.memoization.policy import OnError, Undecodable, Unstorable
 from sqlitedict_kv.operations.context import Entry
 from sqlitedict_kv.validation import Default, Duration
+
+if TYPE_CHECKING:
+    from sqlitedict_kv.memoization.explanation import Explanation
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -185,6 +188,9 @@ class Memoized(Protocol[P, R_co]):
         ``closure`` has the variables that the function closes over.
         """
 
+    def explain(self, *args: P.args, **kwargs: P.kwargs) -> Explanation:
+        """Return whether a call's result is kept, and if not, how the call differs from the nearest one that is."""
+
     def cache_info(self) -> CacheInfo:
         """Return what happened in this process."""
 
@@ -242,6 +248,9 @@ class AsyncMemoized(Protocol[P, R_co]):
         ``code`` is the digest in the key, if code counts; then the names that count, each with a digest or a value;
         ``closure`` has the variables that the function closes over.
         """
+
+    async def explain(self, *args: P.args, **kwargs: P.kwargs) -> Explanation:
+        """Return whether a call's result is kept, and why not; see :meth:`Memoized.explain`."""
 
     def cache_info(self) -> CacheInfo:
         """Return what happened in this process."""
@@ -320,6 +329,9 @@ class MemoizedBatch(Protocol[A_contra, Q, T]):
     def cache_identity(self) -> dict[str, Any]:
         """Return what the function is known by beside its name; see :meth:`Memoized.cache_identity`."""
 
+    def explain(self, item: A_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> Explanation:
+        """Return whether the result of an item is kept, and why not; see :meth:`Memoized.explain`."""
+
     def cache_info(self) -> CacheInfo:
         """Return what happened in this process; ``computed`` counts calls of the function."""
 
@@ -354,6 +366,9 @@ class AsyncMemoizedBatch(Protocol[A_contra, Q, T]):
 
     def forget(self, item: A_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> Any:
         """Remove the result of an item and return whether there was one."""
+
+    def explain(self, item: A_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> Any:
+        """Return whether the result of an item is kept, and why not; see :meth:`Memoized.explain`."""
 
     def cache_info(self) -> CacheInfo:
         """Return what happened in this process; ``computed`` counts calls of the function."""

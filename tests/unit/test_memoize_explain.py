@@ -1,0 +1,104 @@
+"""Why a call of a memoized function is a miss."""
+
+import asyncio
+import textwrap
+
+import pytest
+
+from sqlitedict_kv import AsyncStore, Explanation
+from sqlitedict_kv.memoization.explanation import differences
+
+
+def memoized(store, **options):
+    @store.memoize(**{"name": "load", **options})
+    def load(x, y=0, *, unit="m"):
+        return [x]
+
+    return load
+
+
+def test_a_result_that_is_kept_is_told_with_its_end(store):
+    load = memoized(store, ttl=60)
+    load(1)
+    told = load.explain(1)
+    assert isinstance(told, Explanation)
+    assert (told.key, told.kept, told.computing, told.nearest, told.differences) == (
+        "load(1, 0, unit='m')", True, False, None, ()
+    )  # fmt: skip
+    assert told.expires_at == load.peek(1).meta.expires_at
+    assert str(told).startswith("load(1, 0, unit='m') is kept until ")
+    assert "UTC" in str(told)
+    forever = memoized(store, name="other")
+    forever(1)
+    assert str(forever.explain(1)) == "other(1, 0, unit='m') is kept forever"
+
+
+def test_a_miss_is_compared_with_the_nearest_call_that_is_kept(store):
+    load = memoized(store)
+    load("a, b", {"k": (1, "x")})
+    load("far", 5, unit="km")
+    told = load.explain("a, b", {"k": (2, "x")})
+    assert not told.kept
+    assert told.nearest == load.cache_key("a, b", {"k": (1, "x")})
+    assert told.differences == ("y: {'k': (2, 'x')}, kept with {'k': (1, 'x')}",)
+    assert str(told) == textwrap.dedent(
+        """\
+        load('a, b', {'k': (2, 'x')}, unit='m') is not kept
+        the nearest that is kept is load('a, b', {'k': (1, 'x')}, unit='m')
+          y: {'k': (2, 'x')}, kept with {'k': (1, 'x')}"""
+    )
+
+
+def test_another_version_and_other_code_are_told(store):
+    memoized(store, version=1)(1)
+    assert memoized(store, version=2).explain(1).differences == ("version: 2, kept with 1",)
+    assert memoized(store).explain(1).differences == ("version: none, kept with 1",)
+    assert differences("f@~aa(1)", "f@~bb(1)", ["x"]) == ["code: ~aa, kept with ~bb"]
+
+
+def test_what_is_closed_over_and_hashed_is_told(store):
+    def make(factor):
+        @store.memoize(name="scale")
+        def scale(x):
+            return x * factor
+
+        return scale
+
+    make(2)(1)
+    assert make(3).explain(1).differences == ("factor: 3, kept with 2",)
+    assert "arguments, of more than 200 characters: #" in str(make(2).explain("x" * 300))
+
+
+def test_nothing_kept_is_told_and_nothing_is_computed(store):
+    load = memoized(store)
+    assert str(load.explain(1)) == "load(1, 0, unit='m') is not kept\nno result of this function is kept here"
+    assert load.cache_info().computed == 0
+
+
+def test_a_computation_under_way_is_told(store):
+    told = []
+
+    @store.memoize(name="load", ignore=("told", "load"))
+    def load(x):
+        told.append(load.explain(x))
+        return x
+
+    load(1)
+    assert told[0].computing
+    assert "it is being computed now" in str(told[0])
+
+
+@pytest.mark.parametrize("batch", [True, False])
+def test_tasks_ask_too(path, batch):
+    async def main():
+        async with AsyncStore(path) as store:
+
+            @store.memoize(name="load", batch=batch)
+            async def load(x):
+                return x
+
+            await load([1])
+            return await load.explain(2)
+
+    told = asyncio.run(main())
+    assert told.differences == ("x: 2, kept with " + ("1" if batch else "[1]"),)
