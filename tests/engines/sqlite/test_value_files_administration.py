@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 import sqlitedict_kv
-from sqlitedict_kv import AsyncStore, MissingFileError, OpenError, Store, TooLargeError, diagnose
+from sqlitedict_kv import AsyncStore, MissingFileError, OpenError, ReadOnlyError, Store, TooLargeError, diagnose
 from sqlitedict_kv.engines.sqlite.value_files import transfer as transfers
 from sqlitedict_kv.tools.exchange import export_lines, import_lines
 from sqlitedict_kv.tools.restore import restore
@@ -255,6 +255,8 @@ def test_a_store_that_only_reads_reads_files_and_changes_nothing(ns, store, make
     reader = make_store(path, readonly=True)
     assert reader.ns("n")["k"] == A
     assert reader.check().ok
+    with pytest.raises(ReadOnlyError):
+        make_store(path, readonly=True, files_above="64 KiB").ns("n")["l"] = B
     assert sorted(os.listdir(f"{path}-values")) == before
 
 

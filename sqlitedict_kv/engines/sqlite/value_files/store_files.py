@@ -50,6 +50,7 @@ class StoreFiles:
 
     def stage(self, body: bytes | BodyParts, content_type: str) -> tuple[bytes, str]:
         """Write a value to a file; return what stands for it in its entry, and the content type of that."""
+        self._database.require_writable()
         self.claim()
         staged, reference = writing.stage(self.folder, body, content_type, durable=self._durable)
         stands = StagedBody(reference)
