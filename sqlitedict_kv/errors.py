@@ -27,10 +27,12 @@
     │   └── CorruptStoreError         the file is damaged; the store stops
     │       └── DamagedEntryError     one entry is damaged; the others can be read
     │           └── DamagedFileError  the file that its value is in is damaged
-    │               └── MissingFileError it is not there
+    │               └── MissingFileError  it is not there
+    │                   └── EntryGoneError  the entry was removed while it was read, and is absent
     ├── ConflictError                 somebody else wrote in between
     ├── LockLostError                 (RuntimeError) a lock ended before its owner was done with it
     ├── LockTimeoutError              (TimeoutError) others held a lock for the whole timeout
+    ├── NotCachedError                (LookupError) no result is kept, and memoize is cache-only
     ├── CodecError                    (TypeError) a value that cannot be kept exactly
     │   └── DecodeError               (ValueError) stored bytes of an unknown type or that do not decode
     │       └── NotKeptHereError      an entry of a class that is not allowed here, or that has changed; not damaged

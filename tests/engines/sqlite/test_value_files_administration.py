@@ -63,6 +63,13 @@ def test_a_backup_of_a_store_without_large_values_makes_no_folder(ns, store, tmp
     assert not os.path.exists(tmp_path / "backup.db-values")
 
 
+def test_a_backup_may_have_a_relative_path(ns, store, make_store, tmp_path, monkeypatch):
+    ns["k"] = A
+    monkeypatch.chdir(tmp_path)
+    store.backup("backup.db")
+    assert make_store("backup.db").ns("n")["k"] == A
+
+
 def test_a_backup_refuses_a_place_where_a_folder_is(ns, store, tmp_path):
     ns["k"] = A
     os.mkdir(tmp_path / "backup.db-values")

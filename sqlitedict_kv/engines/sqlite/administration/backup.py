@@ -77,7 +77,7 @@ def _write_partial(database: Database, path: str, folder: ValueFolder | None, te
 
 
 def _transfer_to(path: str, source: OpenFolder, files: list[KnownFile], owner: str | None, *, link: bool) -> None:
-    with ValueFolder(path).made() as target:
+    with ValueFolder(os.path.abspath(path)).made() as target:
         if owner is not None:
             target.claim(owner)
         transfer(source, target, files, link=link)
