@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sqlitedict_kv import Store, UnsupportedError, Usage
+from sqlitedict_kv.operations import showing
 from sqlitedict_kv.operations import usage as module
 from tests.conftest import ON_SERVERS
 
@@ -140,7 +141,8 @@ def test_a_namespace_without_order_is_left_out_and_said_to_be(store):
         store.ns("bag").usage()
 
 
-def test_values_in_files_of_their_own_count_with_their_size(tmp_path):
+def test_values_in_files_of_their_own_count_with_their_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(showing, "SECONDS", 600)
     with Store(tmp_path / "app.db", files_above="64 KiB") as store:
         users = store.ns("users")
         users["large"] = b"x" * 100_000
