@@ -41,6 +41,13 @@ EXPECTED = {
         r"kept: .*\.walks@1\(42, 500, 1000\) \(500, 1000\) int16",
         r"calls of the functions: 2",
     ],
+    "large_results.py": [
+        r"one process was killed, the others went on: [1-4] results",
+        r"results that are right: 4 of 4",
+        r"sqlitedict_kv: set \d+ ms, get \d+ ms",
+        r"joblib: .*",
+        r"memory at the peak: \d+ MB",
+    ],
     "averager.py": [
         r"200 latencies of 4 processes, 3525\.0 ms in all",
         r"average: 17\.625 ms, as computed at once: 17\.625 ms",

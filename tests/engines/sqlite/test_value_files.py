@@ -385,3 +385,36 @@ def test_a_value_of_many_chunks_comes_back(large_store, monkeypatch):
         value = os.urandom(size)
         ns["k"] = value
         assert ns["k"] == value
+
+
+def test_an_array_that_another_thread_changes_while_it_is_written_never_reads_as_damaged(large_store, monkeypatch):
+    array = np.zeros(300_000)
+    real = writing.crc32_of_large
+
+    def sum_and_change(piece, start):
+        summed = real(piece, start)
+        np.add(array, 1, out=array)  # between the sum and the write, where it does the most harm
+        return summed
+
+    monkeypatch.setattr(writing, "crc32_of_large", sum_and_change)
+    large_store.ns("n")["k"] = array
+    monkeypatch.undo()
+    assert len(large_store.ns("n")["k"]) == 300_000
+    assert large_store.check().ok
+
+
+def test_a_sum_of_the_array_itself_would_read_as_damaged(large_store, monkeypatch):
+    array = np.zeros(300_000)
+    real = writing.crc32_of_large
+
+    def sum_and_change(piece, start):
+        summed = real(piece, start)
+        np.add(array, 1, out=array)
+        return summed
+
+    monkeypatch.setattr(writing, "crc32_of_large", sum_and_change)
+    monkeypatch.setattr(writing, "pieces_of", iter)  # without the copy of each piece
+    large_store.ns("n")["k"] = array
+    monkeypatch.undo()
+    with pytest.raises(DamagedFileError):
+        large_store.ns("n")["k"]
