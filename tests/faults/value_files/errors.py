@@ -260,10 +260,11 @@ CAMPAIGNS = (
         "own; nothing is half done, and nothing that was acknowledged is lost",
         unit="injections",
         run=run_errors,
-        ci=150,
+        ci=80,
         nightly=5_000,
         release=20_000,
         twins=("a failed write is overlooked",),
+        twin=200,
     ),
     Campaign(
         name="files-full-disk",
