@@ -118,14 +118,56 @@ def table(rows: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def targets(hits: dict[str, float]) -> str:
+def targets(rows: dict[str, dict[str, float]], directory: Path) -> str:
     """Return what was to be reached and what was."""
-    lines = ["| hit, times as fast as | wanted | reached | met |", "|---|---:|---:|---|"]
-    for ours, peer, wanted in ((OURS, "diskcache", 3), (OURS_LRU, "diskcache", 10), (OURS_LRU, "joblib", 100)):
+    hits, first = rows["hit, two arguments by position"], rows["first call"]
+    lines = ["| | wanted | reached | met |", "|---|---:|---:|---|"]
+    for ours, peer, wanted in ((OURS, "diskcache", 4), (OURS_LRU, "diskcache", 15), (OURS_LRU, "joblib", 100)):
         if peer in hits:
             reached = hits[peer] / hits[ours]
-            lines.append(f"| {ours}: {peer} | {wanted} | {reached:.3g} | {'yes' if reached >= wanted else '**no**'} |")
+            met = "yes" if reached >= wanted else "**no**"
+            lines.append(f"| hit, times as fast as: {ours}: {peer} | at least {wanted} | {reached:.3g} | {met} |")
+    most = [
+        ("closures, us a hit", 0.2, closures(directory)),
+        ("decorating 100 functions, ms", 10, decoration(directory)),
+    ]
+    if "diskcache" in first:
+        most.insert(0, ("first call, times diskcache's", 1.2, first[OURS] / first["diskcache"]))
+    for title, limit, reached in most:
+        lines.append(f"| {title} | at most {limit} | {reached:.3g} | {'yes' if reached <= limit else '**no**'} |")
     return "\n".join(lines)
+
+
+def decoration(directory: Path) -> float:
+    """Return the milliseconds that it takes to decorate 100 functions, of a few attempts the least."""
+    namespace: dict[str, Any] = {"__name__": "generated"}
+    exec("\n".join(f"def f{number}(a, b={number}, *, c=None): ..." for number in range(100)), namespace)
+    functions = [namespace[f"f{number}"] for number in range(100)]
+    times = []
+    for attempt in range(7):
+        store = Store(directory / f"decorated{attempt}.db")
+        start = time.perf_counter_ns()
+        for function in functions:
+            store.memoize(ttl=60)(function)
+        times.append((time.perf_counter_ns() - start) / 1e6)
+        store.close()
+    return min(times)
+
+
+def closures(directory: Path) -> float:
+    """Return the microseconds that two closures add to a hit through the LRU, by the minima of many attempts."""
+    store = Store(directory / "closures.db", lru_bytes="8 MB")
+    first, second = 1, 2
+
+    def plain(x: int) -> list[int]:
+        return [x]
+
+    def closing(x: int) -> list[int]:
+        return [x, first, second]
+
+    calls = [store.memoize(name=function.__name__, code=False)(function) for function in (plain, closing)]
+    times = [[timed(lambda call, _: call(1), call, 2000) for call in calls] for _ in range(60)]
+    return max(0.0, min(closed for _, closed in times[1:]) - min(open_ for open_, _ in times[1:]))
 
 
 def main() -> None:
@@ -142,9 +184,10 @@ def main() -> None:
             "hit, by keyword": measure(hit_keyword, peers, rounds, 20_000),
             "first call": measure(cold, peers, max(3, rounds // 3), COLD_CALLS),
         }
+        reached = targets(rows, Path(directory))
     print(table(rows))
     print()
-    print(targets(rows["hit, two arguments by position"]))
+    print(reached)
 
 
 if __name__ == "__main__":
