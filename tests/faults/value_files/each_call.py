@@ -36,7 +36,7 @@ CALLS = frozenset({"open", "write", "sync", "dirsync", "link", "rename", "unlink
 # Whose calls count. SQLite itself gives up on a process that is stopped while it opens or closes the log.
 PATTERNS = {"SIGKILL": ("*-values*", "*-values*", "*"), "SIGSTOP": ("*-values*", "*-values*", "*-wal")}
 DISTANCES = (4, 12, 40, 120)  # calls, at most, until the signal
-WEIGHTS = {"set": 30, "set_many": 8, "atomic": 12, "delete": 15, "clear": 3, "sync": 4, "vacuum": 6}
+WEIGHTS = {"set": 30, "set_many": 8, "atomic": 12, "delete": 15, "clear": 3, "sync": 4, "vacuum": 6, "backup": 4}
 OTHER = "beside"  # the namespace of whoever works beside a process that is stopped
 
 Held = dict[Key, tuple[int, int]]

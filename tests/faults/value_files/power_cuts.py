@@ -45,6 +45,7 @@ WEIGHTS = {
     "sync": 6,
     "vacuum": 2,
     "reopen": 3,
+    "backup": 3,
 }
 
 State = dict[Key, tuple[int, int]]
