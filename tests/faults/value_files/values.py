@@ -97,9 +97,12 @@ def folder_of(path: str | os.PathLike[str]) -> Path:
 def names_in(path: str | os.PathLike[str]) -> set[str]:
     """Return the names of values, and of what should not be, in the folder of a store."""
     try:
-        return set(os.listdir(folder_of(path))) - OWN
+        names = set(os.listdir(folder_of(path)))
     except FileNotFoundError:
         return set()
+    if "STORE" not in names:  # nobody has claimed the folder yet, so what was left of that is not collected either
+        names = {name for name in names if not name.startswith("STORE.")}
+    return names - OWN
 
 
 def references_of(path: str | os.PathLike[str]) -> tuple[set[str], set[str]]:

@@ -128,10 +128,11 @@ class OpenFolder:
             finally:
                 os.close(descriptor)
             self.rename(temporary, STORE)
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(OSError):
                 self.unlink(temporary)
-            raise
+            if not isinstance(error, FileNotFoundError) or self.owner() != owner:  # another process claimed it first
+                raise
         self.sync()
 
 
