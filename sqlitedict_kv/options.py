@@ -41,10 +41,11 @@ class StoreOptions(TypedDict, total=False):
         max_bytes: the size of the file at which entries are evicted: of those created longest ago the ones written
             longest ago. An int or text such as ``"1 GB"``; None is no limit. Not for servers.
         max_entries: the number of entries at which entries are evicted, in the same way; None is no limit.
-        max_value_bytes: the size of the largest encoded value; 512 MiB by default, which is also the most.
+        max_value_bytes: the size of the largest encoded value; 512 MiB by default, which is also the most of one that
+            is not in a file of its own. By default those have no limit.
         files_above: the size from which on a value is kept in a file of its own, in a folder beside the database
-            (``app.db-values`` beside ``app.db``), as an int or text such as ``"8 MiB"``, at least 64 KiB. None keeps
-            everything in the one file. For a file only.
+            (``app.db-values`` beside ``app.db``), as an int or text, ``"8 MiB"`` by default and 64 KiB at least. None
+            keeps everything in the one file. For a file only.
         lru_bytes: the memory for values that were read before, as an int or text such as ``"64 MB"``; None is none.
             In front of a file it is never older than the last commit of any process, in front of servers no older
             than *lru_staleness*.
@@ -96,7 +97,7 @@ DEFAULTS: StoreOptions = {
     "max_bytes": None,
     "max_entries": None,
     "max_value_bytes": validation.MAX_VALUE_BYTES,
-    "files_above": None,
+    "files_above": "8 MiB",
     "lru_bytes": None,
     "lru_policy": None,
     "codecs": (),
@@ -175,7 +176,7 @@ def check_options(path: str | os.PathLike[str] | Client, given: StoreOptions, ki
     refuse_unknown_options(given, DEFAULTS, f"{kind}.__init__")
     target, engine = _engine_of(path)
     options: dict[str, Any] = {**DEFAULTS, **given}
-    if "files_above" not in given and (engine is not FILES or target == MEMORY):
+    if "files_above" not in given and target == MEMORY:
         options["files_above"] = None
     if isinstance(target, str) and engine is not FILES:
         target, carried = split_address(target, engine.address_options)
@@ -186,7 +187,7 @@ def check_options(path: str | os.PathLike[str] | Client, given: StoreOptions, ki
     max_bytes = options["max_bytes"]
     largest = _check_max_value_bytes(options["max_value_bytes"])
     largest = min(largest, max_bytes // 2) if max_bytes else largest
-    files_above = options["files_above"]
+    files_above = options["files_above"] if "files_above" in engine.options else None
     # Without files a value is limited by what SQLite can keep; with files only by what was asked for.
     limit = None if files_above and not max_bytes and "max_value_bytes" not in given else largest
     settings = Settings(

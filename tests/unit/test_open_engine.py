@@ -252,7 +252,11 @@ def test_a_file_can_do_everything(path):
 
 def test_memory_can_do_what_needs_no_file(tmp_path):
     with Store() as store:
-        assert {name for name, able in store.capabilities._asdict().items() if not able} == {"durable", "exclusive"}
+        assert {name for name, able in store.capabilities._asdict().items() if not able} == {
+            "durable",
+            "exclusive",
+            "files",
+        }
         with pytest.raises(UnsupportedError, match="file"), store.exclusive():
             pass
         store.backup(tmp_path / "copy.db")

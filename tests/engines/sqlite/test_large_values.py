@@ -510,3 +510,14 @@ def test_a_child_reads_and_writes_large_values_and_closes_none_of_its_parent_s_f
                 os._exit(2)
         assert os.waitpid(child, 0)[1] == 0
     assert (ns["l"], ns["m"]) == (B, C)
+
+
+def test_by_default_values_over_8_mib_are_in_files_and_in_memory_none(make_store, path):
+    ns = make_store(path).ns("n")
+    ns["k"], ns["l"] = bytes(8 * 2**20), bytes(8 * 2**20 + 1)
+    assert row_of(path)[1] == "application/octet-stream"
+    assert row_of(path, "l")[1] == FILE
+    memory = make_store()
+    memory.ns("n")["k"] = bytes(9 * 2**20)
+    assert len(memory.ns("n")["k"]) == 9 * 2**20
+    assert not memory.capabilities.files
