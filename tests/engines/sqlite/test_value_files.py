@@ -418,3 +418,17 @@ def test_a_sum_of_the_array_itself_would_read_as_damaged(large_store, monkeypatc
     monkeypatch.undo()
     with pytest.raises(DamagedFileError):
         large_store.ns("n")["k"]
+
+
+def test_an_entry_that_another_program_renames_or_copies_keeps_its_value(large_store, path):
+    ns = large_store.ns("n")
+    ns["k"], ns["source"] = b"x" * LARGE, b"y" * LARGE
+    query(path, "UPDATE kv SET key = 'renamed', version = version + 1 WHERE key = 'k'")
+    columns = "ns, value, content_type, version, updated_at"
+    query(path, f"INSERT INTO kv (key, {columns}) SELECT 'copy', {columns} FROM kv WHERE key = 'source'")
+    ns["source"] = b"z" * LARGE
+    large_store.vacuum()
+    assert (ns["renamed"], ns["copy"]) == (b"x" * LARGE, b"y" * LARGE)
+    del ns["renamed"], ns["copy"]
+    large_store.vacuum()
+    assert names_in(path) == {reference_in(path, "source")["file"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from sqlitedict_kv.codecs.file_reference import FILE, NAME, BadReferenceError, FileReference, parse_reference
@@ -35,6 +35,8 @@ LIVE_FILES = """
     WHERE kv.content_type = ? AND instr(kv.value, CAST(file.name AS BLOB)) ORDER BY file.name
 """
 MARK_SYNCED = "UPDATE kv_file SET state = 1 WHERE name = ? AND state = 0"
+REFERENCES = "SELECT ns, key, value FROM kv WHERE content_type = ?"
+REVIVE = "UPDATE kv_file SET ns = ?, key = ?, state = 0 WHERE name = ?"
 FORGET = "DELETE FROM kv_file WHERE name = ? AND state = 2"
 IS_KNOWN = "SELECT 1 FROM kv_file WHERE name = ?"
 # Names in turn, with whether the row still refers to each: another program may have written it, or removed it.
@@ -177,3 +179,21 @@ def unknown_of(cursor: sqlite3.Cursor, names: Iterable[str]) -> list[str]:
 def mark_dead(cursor: sqlite3.Cursor, names: Iterable[str]) -> None:
     """Note that nothing refers to these files."""
     cursor.executemany(MARK_DEAD, [(name,) for name in names])
+
+
+def referring_to(cursor: sqlite3.Cursor, names: set[str]) -> dict[str, tuple[str, str]]:
+    """Return which of these files an entry refers to, whatever the table says, with namespace and key of the entry."""
+    found: dict[str, tuple[str, str]] = {}
+    for namespace, key, body in cursor.execute(REFERENCES, (FILE,)).fetchall():
+        try:
+            name = parse_reference(body).file
+        except (BadReferenceError, TypeError):
+            continue
+        if name in names:
+            found[name] = (namespace, key)
+    return found
+
+
+def revive(cursor: sqlite3.Cursor, entries: Mapping[str, tuple[str, str]]) -> None:
+    """Note that entries refer to files that were taken for dead."""
+    cursor.executemany(REVIVE, [(*entry, name) for name, entry in entries.items()])

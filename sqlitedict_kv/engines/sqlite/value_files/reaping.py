@@ -111,9 +111,10 @@ class Reaper:
         with self._held() as folder:
             if folder is None:
                 return 0
-            dead = self._names_in(catalog.DEAD, BATCH)
+            found = self._names_in(catalog.DEAD, BATCH)
+            dead = self._without_referred(found)
             if not dead:
-                return 0
+                return len(found)
             # A power cut may bring the entries back that referred to these. So what took their place is made safe
             # before they go: first the files, then the log.
             self._secure(folder)
@@ -123,7 +124,17 @@ class Reaper:
                 lambda cursor: cursor.executemany(catalog.FORGET, [(name,) for name in dead]) and None
             )
             self._dead_since = None
-            return len(dead)
+            return len(found)
+
+    def _without_referred(self, dead: list[str]) -> list[str]:
+        """Return those of the dead to which no entry at all refers; another program may have renamed or copied one."""
+        if not dead:
+            return []
+        with self._database.aside() as cursor:
+            entries = self._database.patiently(lambda: catalog.referring_to(cursor, set(dead)))
+        if entries:
+            self._database.transact(lambda cursor: catalog.revive(cursor, entries))
+        return [name for name in dead if name not in entries]
 
     def secure(self) -> None:
         """Let every value that was written so far survive a power cut, once the log does."""
