@@ -11,6 +11,7 @@ from typing import Final
 from sqlitedict_kv.aio.lazy import LazyStore
 from sqlitedict_kv.aio.namespace import AsyncNamespace
 from sqlitedict_kv.codecs.registry import Codecs
+from sqlitedict_kv.errors import StoreIOError
 from sqlitedict_kv.memoization.decorator import Decorator, Memoize
 from sqlitedict_kv.memoization.result_store import ResultStore
 from sqlitedict_kv.operations.context import Defaults
@@ -45,8 +46,15 @@ def _store_at(address: str) -> LazyStore:
     """Return the store at an address, which its first use opens."""
 
     def make_directory() -> None:
-        if address == str(cache_directory() / FILE):
+        if address != str(cache_directory() / FILE):
+            return
+        try:
             cache_directory().mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreIOError(
+                f"{cache_directory()} cannot be made ({error.strerror}), where memoize without a store keeps its "
+                f"results; name a place in {VARIABLE}"
+            ) from error
 
     lazy = LazyStore.of(check_options(address, {}, "memoize"), make_directory)
     lazy.modes = _modes

@@ -170,13 +170,14 @@ def other_form(value: Any, form: Form) -> str:  # noqa: PLR0911 - a list of kind
     """Return the form of a value whose class is not in FORMS."""
     kind = type(value)
     if isinstance(value, type):
-        return f"<{qualified_name(value)}>"
+        return function_forms.class_form(value, closure_form_of(form))
     if hasattr(kind, "__cache_key__"):
         return f"{qualified_name(kind)}({form(kind.__cache_key__(value))})"
     if (function := object_forms.registered(kind)) is not None:
         return f"{qualified_name(kind)}({form(function(value))})"
     if isinstance(value, Enum):
-        return f"{qualified_name(kind)}.{canonical(value.value) if isinstance(value, Flag) else value.name}"
+        member = canonical(value.value) if isinstance(value, Flag) else value.name
+        return f"{object_forms.class_name(kind, form)}.{member}"
     if is_dataclass(value):
         return object_forms.fields_form(value, [field.name for field in fields(value) if field.compare], form)
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
@@ -197,7 +198,7 @@ class ClosureForm:
         """Write as *form* does, and what does work but decides nothing about results by its class alone."""
         self._form = form
         self.variables: list[function_forms.Variable] = []
-        self.open: list[FunctionType] = []
+        self.open: list[FunctionType | type] = []
         self.complete = True
 
     def __call__(self, value: Any, /) -> str:

@@ -27,7 +27,7 @@ def class_parts(cls: type, home: dict[str, Any], form: Callable[[Any], str]) -> 
             texts.append(f"{parent.__module__}.{parent.__qualname__}")
             continue
         texts += [f"{name}={text}" for name, text in _constants(parent, form)]
-        for name, function in _functions(parent):
+        for name, function in functions_of(parent):
             if function.__globals__ is home and not _is_generated(parent, function.__code__):
                 codes.append(function.__code__)
                 texts.append(f"{name}: {code_text(function.__code__)}")
@@ -45,7 +45,8 @@ def _constants(cls: type, form: Callable[[Any], str]) -> Iterator[tuple[str, str
             yield name, form(plain)
 
 
-def _functions(cls: type) -> Iterator[tuple[str, FunctionType]]:
+def functions_of(cls: type) -> Iterator[tuple[str, FunctionType]]:
+    """Yield the names of a class's own methods and properties, each with the function in it."""
     for name, value in vars(cls).items():
         if isinstance(value, property):
             candidates: tuple[Any, ...] = (value.fget, value.fset, value.fdel)

@@ -7,6 +7,7 @@ import warnings
 
 from sqlitedict_kv.errors import (
     CodecError,
+    DamagedFileError,
     DecodeError,
     KVError,
     NotConfirmedError,
@@ -21,7 +22,7 @@ from sqlitedict_kv.errors import (
 from sqlitedict_kv.memoization.policy import Policy
 from sqlitedict_kv.memoization.types import MemoizeCounters
 
-# Damage, a store that is closed and wrong arguments are not among them: those always raise.
+# Damage of a row, a store that is closed and wrong arguments are not among them: those always raise.
 STORAGE_FAILURES = (
     StoreBusyError,
     StoreFullError,
@@ -31,7 +32,7 @@ STORAGE_FAILURES = (
     OutcomeUnknownError,
     NotConfirmedError,
 )
-READ_FAILURES = (DecodeError, StoreClosedError, *STORAGE_FAILURES)  # that a hit may raise
+READ_FAILURES = (DecodeError, DamagedFileError, StoreClosedError, *STORAGE_FAILURES)  # that a hit may raise
 
 
 class Failures:
@@ -61,6 +62,11 @@ class Failures:
             raise error
         self._counters.undecodable += 1
         self._log_once("undecodable", "%s is computed again, for what is kept does not decode: %s", key, error)
+
+    def note_damaged_file(self, key: str, error: DamagedFileError) -> None:
+        """Count and log a result whose file is missing or damaged, as a power cut may leave one."""
+        self._counters.undecodable += 1
+        self._log_once("damaged file", "%s is computed again: %s", key, error)
 
     def note_unstorable(self, key: str, error: KVError) -> None:
         """Count a result that cannot be kept and warn; raise its error if unstorable is "raise"."""

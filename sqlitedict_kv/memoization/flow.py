@@ -16,7 +16,7 @@ from sqlitedict_kv.concurrency.lease import BACKOFF, Lease
 from sqlitedict_kv.concurrency.owners import Carrier, Owner
 from sqlitedict_kv.concurrency.sansio import Blocking, Invoke, Pause, Steps
 from sqlitedict_kv.concurrency.wait_graph import find_cycle, waiting
-from sqlitedict_kv.errors import DecodeError, KVError, NotCachedError, ReadOnlyError, StoreClosedError
+from sqlitedict_kv.errors import DamagedFileError, DecodeError, KVError, NotCachedError, ReadOnlyError, StoreClosedError
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.circular_calls import deadlock
 from sqlitedict_kv.memoization.failures import STORAGE_FAILURES
@@ -106,6 +106,9 @@ class Flow:
             return value if value is not MISSING else (yield from self.miss(key, args, kwargs))
         if isinstance(error, DecodeError):
             self._results.failures.note_undecodable(key, error)
+            return (yield from self._find(key, args, kwargs, self._obtain_again))
+        if isinstance(error, DamagedFileError):
+            self._results.failures.note_damaged_file(key, error)
             return (yield from self._find(key, args, kwargs, self._obtain_again))
         self._results.failures.note_storage(key, error)
         return (yield from self._find(key, args, kwargs, self._without_store))

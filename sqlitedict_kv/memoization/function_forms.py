@@ -10,7 +10,7 @@ from types import CellType, FunctionType, ModuleType
 from typing import Any, NamedTuple, Protocol
 
 from sqlitedict_kv.codecs.qualified_name import is_of_main, qualified_name
-from sqlitedict_kv.memoization.class_text import class_parts, is_constant
+from sqlitedict_kv.memoization.class_text import class_parts, functions_of, is_constant
 from sqlitedict_kv.memoization.code_text import code_text, names_of
 from sqlitedict_kv.memoization.digests import CODE_DIGEST_BYTES, NoCanonicalFormError, digest_of
 
@@ -30,12 +30,12 @@ class Reading(Protocol):
 
     Attributes:
         variables: those that were read.
-        open: the functions that are being written.
+        open: the functions and classes that are being written.
         complete: whether no variable was without a value, which then has to be looked at again.
     """
 
     variables: list[Variable]
-    open: list[FunctionType]
+    open: list[FunctionType | type]
     complete: bool
 
     def __call__(self, value: Any, /) -> str:
@@ -85,6 +85,29 @@ def function_form(function: FunctionType, reading: Reading) -> str:
     except NoCanonicalFormError as error:
         raise NoCanonicalFormError(f"a function, and {error}") from None
     return f"function({name}{code}{'; ' if closures else ''}{closures})"
+
+
+def class_form(cls: type, reading: Reading) -> str:
+    """Return the name of a class; if it was made in a function, its code and what that closes over too."""
+    name = qualified_name(cls)
+    if "<locals>" not in cls.__qualname__ or cls in reading.open:
+        return f"<{name}>"
+    reading.open.append(cls)
+    try:
+        home = next((function.__globals__ for _, function in functions_of(cls)), {})
+        _, text = class_parts(cls, home, reading)
+        closures = [
+            f"{method}.{variable}={value}"
+            for parent in reversed(cls.__mro__)
+            if parent.__module__ == cls.__module__
+            for method, function in functions_of(parent)
+            for variable, value in closure_items([function], reading)
+        ]
+    except NoCanonicalFormError as error:
+        raise NoCanonicalFormError(f"a class, and {error}") from None
+    finally:
+        reading.open.pop()
+    return f"<{name}~{digest_of(text, CODE_DIGEST_BYTES)}{'; ' if closures else ''}{', '.join(closures)}>"
 
 
 def has_no_name_of_its_own(function: FunctionType) -> bool:

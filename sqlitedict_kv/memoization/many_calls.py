@@ -99,7 +99,7 @@ class Batches:
     def _invoke(self, items: list[Any], common: Common) -> Steps[list[Any]]:
         self._results.counters.computed += 1
         rest, kwargs = common
-        values = yield Invoke(self._function, (items, *rest), kwargs)
+        values = yield Invoke(self._function, ([*items], *rest), kwargs)  # it may change what it is given
         name = self._keys.name
         if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
             raise TypeError(f"{name} must return a list with a result for each item, not {type(values).__name__}")

@@ -71,7 +71,12 @@ def fields_form(value: Any, names: Iterable[str], form: Form) -> str:
 
 def named_form(kind: type, items: Iterable[tuple[str, Any]], form: Form) -> str:
     """Return class and named parts."""
-    return f"{qualified_name(kind)}({', '.join(f'{name}={form(item)}' for name, item in items)})"
+    return f"{class_name(kind, form)}({', '.join(f'{name}={form(item)}' for name, item in items)})"
+
+
+def class_name(kind: type, form: Form) -> str:
+    """Return the name of an object's class; if that was made in a function, what tells it from others of that name."""
+    return form(kind)[1:-1] if "<locals>" in kind.__qualname__ else qualified_name(kind)
 
 
 def find(kind: type) -> Writer | None:  # noqa: PLR0911 - a list of kinds

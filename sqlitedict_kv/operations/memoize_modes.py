@@ -77,7 +77,7 @@ class Modes:
 
 def mode_of_process() -> Mode:
     """Return what the environment says; ValueError if that is no mode."""
-    text = os.environ.get(VARIABLE, "on")
+    text = os.environ.get(VARIABLE) or "on"
     for mode in ("on", "off", "only"):
         if text == mode:
             return mode

@@ -56,7 +56,7 @@ class Verbs(NamedTuple):
         while True:
             record = yield self.read(key)
             if record is not None:
-                value = self._look_into(key, record)
+                value = self.look_into(key, record)
                 if type(value) is Blocking and (value := (yield value)) is GONE:
                     continue
                 return value
@@ -71,7 +71,7 @@ class Verbs(NamedTuple):
         while True:
             record = yield self.read(key)
             if record is not None:
-                value = self._look_into(key, record)
+                value = self.look_into(key, record)
             elif isinstance(default, Default):
                 raise KeyError(key)
             else:
@@ -96,7 +96,7 @@ class Verbs(NamedTuple):
             record = yield self.read(key)
             if record is None:
                 return default
-            value = self._look_into(key, record)
+            value = self.look_into(key, record)
             if type(value) is Blocking and (value := (yield value)) is GONE:
                 continue
             if record.expires_at is None:
@@ -115,7 +115,7 @@ class Verbs(NamedTuple):
                 if isinstance(default, Default):
                     raise KeyError(key)
                 return default
-            value = self._look_into(key, record)
+            value = self.look_into(key, record)
             if type(value) is Blocking and (value := (yield value)) is GONE:
                 continue
             if (yield from self._remove(key, record.version)):
@@ -128,7 +128,7 @@ class Verbs(NamedTuple):
             if not last:
                 raise KeyError(f"popitem(): namespace {self.name!r} is empty")
             key, record = last[0]
-            value = self._look_into(key, record)
+            value = self.look_into(key, record)
             if type(value) is Blocking and (value := (yield value)) is GONE:
                 continue
             if (yield from self._remove(key, record.version)):
@@ -145,7 +145,7 @@ class Verbs(NamedTuple):
         """Return the value of a record."""
         return self.context.codecs.decode(self.name, key, record.body, record.content_type)
 
-    def _look_into(self, key: Any, record: Record) -> Any:
+    def look_into(self, key: Any, record: Record) -> Any:
         """Return the value of a record, or a request for it if that takes long; the answer to it may be GONE."""
         if record.content_type == FILE:
             return Blocking(partial(self._read_file, key, record))

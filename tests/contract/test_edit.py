@@ -1,8 +1,10 @@
 """A value that is changed in place, in a block, is written back unless somebody else wrote meanwhile."""
 
+import asyncio
+
 import pytest
 
-from sqlitedict_kv import ConflictError, Store
+from sqlitedict_kv import AsyncStore, ConflictError, Store
 
 
 def test_what_the_block_changes_is_written(store):
@@ -104,3 +106,23 @@ def test_an_edit_in_an_exclusive_block_is_part_of_it(tmp_path):
         with store.exclusive() as alone, alone.ns("users").edit("k", default=[]) as value:
             value.append(1)
         assert store.ns("users")["k"] == [1]
+
+
+def test_a_value_in_a_file_is_edited(tmp_path):
+    async def edit():
+        async with AsyncStore(tmp_path / "app.db", files_above=2**16) as store:
+            ns = store.ns("n")
+            await ns.set("k", list(range(50_000)))
+            async with ns.edit("k") as value:
+                value[0] = "first"
+            async with ns.edit("k") as value:
+                assert value[:2] == ["first", 1]
+            return await ns.get("k")
+
+    assert asyncio.run(edit()) == ["first", *range(1, 50_000)]
+    with Store(tmp_path / "app.db", files_above=2**16) as store:
+        ns = store.ns("n")
+        with ns.edit("k") as value:
+            value.append("last")
+        assert ns["k"] == ["first", *range(1, 50_000), "last"]
+        assert store.check().ok

@@ -118,3 +118,20 @@ def test_the_address_is_that_of_the_environment_or_of_the_cache_directory(monkey
     assert cache_directory() == tmp_path / ".cache" / "sqlitedict_kv"
     monkeypatch.setattr("sqlitedict_kv.aio.default_memoize.sys.platform", "darwin")
     assert cache_directory() == tmp_path / "Library" / "Caches" / "sqlitedict_kv"
+
+
+def test_calls_are_computed_where_the_cache_directory_cannot_be_made(tmp_path, monkeypatch, caplog):
+    (tmp_path / "taken").write_text("a file")
+    monkeypatch.delenv(VARIABLE, raising=False)
+    for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / "taken"))
+
+    @memoize(name="nowhere")
+    def f(x):
+        return [x]
+
+    assert f(1) == [1]
+    assert f(1) == [1]
+    assert f.cache_info().storage_errors == 2
+    assert "cannot be made" in caplog.text
+    assert VARIABLE in caplog.text

@@ -190,6 +190,72 @@ def test_a_memoized_function_that_is_closed_over_counts_with_its_closures(store)
     assert (make(2)(10), make(3)(10)) == (21, 31)
 
 
+def factory(n):
+    """Return two classes that depend on *n*."""
+
+    class Scaled:
+        factor = 10
+
+        def times(self, x):
+            return x * n * self.factor
+
+        def again(self):
+            return Scaled()
+
+    @dataclass
+    class Point:
+        x: int
+
+        def far(self):
+            return self.x * n
+
+    return Scaled, Point
+
+
+def test_classes_of_a_factory_are_told_apart_by_what_they_close_over(store):
+    scaled = [factory(n)[0] for n in (1, 2, 1)]
+
+    @store.memoize()
+    def by_argument(cls):
+        return cls().times(1)
+
+    def closing_over(cls):
+        @store.memoize(name="inner")
+        def inner(x):
+            return cls().times(x)
+
+        return inner
+
+    assert [by_argument(cls) for cls in scaled] == [10, 20, 10]
+    assert [closing_over(cls)(1) for cls in scaled] == [10, 20, 10]
+    assert by_argument.cache_info().computed == 2
+
+
+def test_objects_of_classes_of_a_factory_are_told_apart(store):
+    @store.memoize()
+    def far(point):
+        return point.far()
+
+    points = [factory(n)[1](5) for n in (1, 2, 1)]
+    assert [far(point) for point in points] == [5, 10, 5]
+    assert far.cache_info().computed == 2
+
+
+def test_a_class_of_a_factory_that_closes_over_what_has_no_form_is_an_error(store):
+    client = Client()
+
+    class Fetcher:
+        def fetch(self):
+            return client
+
+    @store.memoize()
+    def use(cls):
+        return cls.__name__
+
+    with pytest.raises(TypeError, match="closes over 'client'"):
+        use(Fetcher)
+
+
 def test_stores_loggers_and_locks_decide_nothing(store):
     import logging
     import threading

@@ -339,3 +339,15 @@ def test_a_damaged_result_raises_in_a_batch_if_that_is_wanted(store):
     store.ns("memoize")._engine.put("memoize", embed.cache_key("a"), b"{", "application/json", None, 1)
     with pytest.raises(DecodeError):
         embed(["a"])
+
+
+def test_a_function_in_batches_may_use_up_its_list(store):
+    @store.memoize(batch=True)
+    def doubled(items):
+        results = []
+        while items:
+            results.append(items.pop(0) * 2)
+        return results
+
+    assert doubled([1, 2]) == [2, 4]
+    assert doubled([2, 3]) == [4, 6]

@@ -161,3 +161,14 @@ def test_tasks_know_the_modes(path, awaited, options):
             assert calls == [1, 1, 2, 2, 1], "both faces of a store are one"
 
     asyncio.run(main())
+
+
+def test_an_empty_variable_says_nothing(store, monkeypatch):
+    monkeypatch.setenv("SQLITEDICT_KV_MEMOIZE", "")
+
+    @store.memoize()
+    def f(x):
+        return x
+
+    assert f(1) == f(1) == 1
+    assert f.cache_info().hits == 1

@@ -4,7 +4,6 @@ import json
 import os
 import sqlite3
 import stat
-import sys
 import threading
 from contextlib import closing
 
@@ -522,75 +521,3 @@ def test_by_default_values_over_8_mib_are_in_files_and_in_memory_none(make_store
     memory.ns("n")["k"] = bytes(9 * 2**20)
     assert len(memory.ns("n")["k"]) == 9 * 2**20
     assert not memory.capabilities.files
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no limit of descriptors to set")
-def test_a_transaction_of_many_large_values_holds_few_descriptors(path):
-    program = """
-        import resource
-        resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
-        with Store(sys.argv[1], files_above="64 KiB") as store:
-            ns = store.ns("n")
-            ns.set_many({f"a{number}": bytes([number]) * 70_000 for number in range(200)})
-            with store.atomic() as tx:
-                for number in range(200):
-                    tx.ns("n")[f"b{number}"] = bytes([number]) * 70_000
-            for letter in "ab":
-                for number in range(200):
-                    assert ns[f"{letter}{number}"] == bytes([number]) * 70_000
-            store.vacuum()
-            assert store.check() == (True, 400, 0, (), 400, 0)
-    """
-    with Worker(program, path) as worker:
-        worker.finish()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there each file keeps its descriptor")
-def test_files_beyond_the_open_ones_are_kept_until_the_commit_and_let_go_without_one(
-    store, ns, path, make_store, monkeypatch
-):
-    monkeypatch.setattr(writing, "MOST_OPEN", 2)
-    other = make_store(path, files_above="64 KiB")
-    with store.atomic() as tx:
-        for number in range(6):
-            tx.ns("n")[str(number)] = A
-        other.vacuum()  # which collects files that nothing knows
-    assert [ns[str(number)] for number in range(6)] == [A] * 6
-    before = all_names_in(path)
-
-    with pytest.raises(ZeroDivisionError), store.atomic() as tx:
-        for number in range(6):
-            tx.ns("n")[str(number)] = B
-        raise ZeroDivisionError
-    with pytest.raises(ConflictError), store.atomic() as tx:
-        for number in range(6):
-            tx.ns("n")[str(number)] = B
-        tx.ns("n").check("5", 99)
-
-    other.vacuum()
-    assert all_names_in(path) == before
-    assert not [each for each in writing.OPEN if each._folder.path == f"{path}-values"]
-    ns["0"] = C
-    other.vacuum()
-    assert len(names_in(path)) == 6
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there each file keeps its descriptor")
-def test_what_a_killed_process_kept_by_names_alone_is_collected(store, path):
-    program = """
-        from sqlitedict_kv.engines.sqlite.value_files import writing
-        writing.MOST_OPEN = 1
-        store = Store(sys.argv[1], files_above="64 KiB")
-        with store.atomic() as tx:
-            for number in range(4):
-                tx.ns("n")[str(number)] = bytes(100_000)
-            say("staged")
-            hear()
-    """
-    with Worker(program, path) as worker:
-        worker.hear()
-        assert len([name for name in os.listdir(f"{path}-values") if name.startswith("tmp-")]) == 3
-        worker.kill()
-    store.ns("n")["k"] = A
-    store.vacuum()
-    assert all_names_in(path) == names_in(path) == {os.path.basename(file_of(path))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -432,3 +433,34 @@ def test_an_entry_that_another_program_renames_or_copies_keeps_its_value(large_s
     del ns["renamed"], ns["copy"]
     large_store.vacuum()
     assert names_in(path) == {reference_in(path, "source")["file"]}
+
+
+@pytest.mark.parametrize("accident", [os.unlink, lambda path: os.truncate(path, 5)], ids=["missing", "truncated"])
+@pytest.mark.parametrize("undecodable", ["recompute", "raise"])
+def test_a_result_whose_file_is_damaged_is_computed_again(large_store, path, accident, undecodable, caplog):
+    calls = []
+
+    @large_store.memoize(name="f", undecodable=undecodable, ignore=("calls",))
+    def f(x):
+        calls.append(x)
+        return bytes(LARGE)
+
+    @large_store.memoize(name="g", ignore=("calls",))
+    async def g(x):
+        calls.append(x)
+        return bytes(LARGE)
+
+    def damage():
+        for name in names_in(path):
+            accident(folder_of(path) / name)
+
+    assert f(1) == asyncio.run(g(2)) == bytes(LARGE)
+    damage()
+    assert f(1) == f(1) == bytes(LARGE)
+    assert asyncio.run(g(2)) == bytes(LARGE)
+    assert calls == [1, 2, 1, 2]
+    assert "f(1) is computed again" in caplog.text
+    assert f.cache_info().undecodable == 1
+    damage()
+    assert f.many([1, 3]) == [bytes(LARGE)] * 2
+    assert calls == [1, 2, 1, 2, 1, 3]

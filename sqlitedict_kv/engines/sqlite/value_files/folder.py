@@ -10,7 +10,6 @@ import stat
 import sys
 from collections.abc import Iterator
 from typing import Any
-from weakref import WeakValueDictionary
 
 from sqlitedict_kv.engines.sqlite.files.location import VALUES
 from sqlitedict_kv.errors import LocationError
@@ -153,36 +152,12 @@ class OpenFile:
         os.close(self._descriptor)
 
 
-class Hold:
-    """The shared lock against the removal of files, until nothing refers to this object any more."""
-
-    def __init__(self, folder: OpenFolder) -> None:
-        """Wait for the lock."""
-        self._descriptor = folder.open(LOCK, os.O_RDWR | os.O_CREAT)
-        if sys.platform != "win32":
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
-
-    def __del__(self) -> None:
-        """Let the lock go, which a descriptor has."""
-        if "_descriptor" in vars(self):
-            os.close(self._descriptor)
-
-
 class ValueFolder:
     """The folder beside a database, which need not be there."""
 
     def __init__(self, database_path: str) -> None:
         """Belong to the database at a real path."""
         self.path = database_path + VALUES
-        self._holds: WeakValueDictionary[int, Hold] = WeakValueDictionary()  # one at most, of this process
-
-    def hold(self, folder: OpenFolder) -> Hold:
-        """Return what keeps files from being removed as long as it is referred to; all who ask get the same."""
-        process = os.getpid()
-        hold = self._holds.get(process)
-        if hold is None:
-            hold = self._holds[process] = Hold(folder)
-        return hold
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[OpenFolder]:

@@ -9,14 +9,13 @@ import secrets
 import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from weakref import WeakSet
 
 from sqlitedict_kv.codecs.body_parts import BodyParts, parts_of
 from sqlitedict_kv.codecs.file_reference import FileReference
 from sqlitedict_kv.engines.crc32 import crc32_of_large
 from sqlitedict_kv.engines.protocol import Edit, Put
 from sqlitedict_kv.engines.sqlite.value_files import folder as folders
-from sqlitedict_kv.engines.sqlite.value_files.folder import TEMPORARY, Hold, OpenFolder, ValueFolder, sync_file
+from sqlitedict_kv.engines.sqlite.value_files.folder import TEMPORARY, OpenFolder, ValueFolder, sync_file
 from sqlitedict_kv.errors import StoreError, StoreFullError, StoreIOError
 
 if sys.platform != "win32":
@@ -24,7 +23,6 @@ if sys.platform != "win32":
 
 BOUNCE_BYTES = 256 * 2**10
 CHUNK_BYTES = 2**20
-MOST_OPEN = 64  # files of transactions that were not committed yet; more are kept by their names
 MOST_CHUNKS = 2048  # of a value, whose checksums then are 15 kB of its row
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
@@ -33,29 +31,13 @@ NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EIN
 class StagedFile:
     """A file with a value in it, which has a name only when the transaction of its entry gives it one."""
 
-    def __init__(
-        self, folder: ValueFolder, descriptor: int, temporary: str | None = None, hold: Hold | None = None
-    ) -> None:
-        """Own the *descriptor*.
-
-        Args:
-            folder: where the file is.
-            descriptor: of the file.
-            temporary: the name that the file has meanwhile, if it needs one.
-            hold: keeps the collector off it, where no descriptor is to do that by its lock.
-        """
+    def __init__(self, folder: ValueFolder, descriptor: int, temporary: str | None) -> None:
+        """Own the *descriptor*; *temporary* is the name that the file has meanwhile, if it needs one."""
         self.name = secrets.token_hex(16)
         self._folder = folder
         self._descriptor = descriptor
         self._temporary = temporary
-        self._hold = hold
         self._process = os.getpid()
-        OPEN.add(self)
-
-    def rest(self) -> None:
-        """Close the descriptor of a file that is written, if something else keeps the collector off it."""
-        if self._hold is not None:
-            self._close_descriptor()
 
     def publish(self, folder: OpenFolder) -> None:
         """Give the file its name; the caller holds the write lock of the database.
@@ -66,34 +48,25 @@ class StagedFile:
         if self._temporary is not None:
             folder.rename(self._temporary, self.name)
             self._temporary = None
-        elif self._hold is None:
-            with contextlib.suppress(FileExistsError):  # of an attempt that was rolled back
-                folder.link(self._descriptor, self.name)
+            return
+        with contextlib.suppress(FileExistsError):  # of an attempt that was rolled back
+            folder.link(self._descriptor, self.name)
 
     def close(self) -> None:
         """Let the file go; without a name it is no more."""
-        if self._process != os.getpid():
+        if self._descriptor < 0 or self._process != os.getpid():
             return
+        descriptor, self._descriptor = self._descriptor, -1
         temporary, self._temporary = self._temporary, None
         if temporary is not None:
             with contextlib.suppress(OSError, StoreError), self._folder.opened() as folder:
                 folder.unlink(temporary)
-        self._close_descriptor()
-        self._hold = None
-
-    def _close_descriptor(self) -> None:
-        OPEN.discard(self)
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        os.close(descriptor)
 
     def __del__(self) -> None:
         """Let the file of a value go that was never written."""
         if not sys.is_finalizing():
             self.close()
-
-
-OPEN: WeakSet[StagedFile] = WeakSet()  # those of this process that have a descriptor
 
 
 class StagedBody(bytes):
@@ -120,7 +93,6 @@ def stage(
             sums = write_parts(staged._descriptor, parts_of(body), chunk)  # noqa: SLF001 - of this module
             if durable:
                 sync_file(staged._descriptor)  # noqa: SLF001
-            staged.rest()
         except BaseException:
             staged.close()
             raise
@@ -142,12 +114,9 @@ def translate_errors(path: str) -> Iterator[None]:
 
 def _create(folder: ValueFolder) -> StagedFile:
     with folder.made() as opened:
-        if len(OPEN) >= MOST_OPEN and sys.platform != "win32":  # where an open file alone cannot be removed
-            hold, name = folder.hold(opened), f"{TEMPORARY}{secrets.token_hex(16)}"
-            return StagedFile(folder, opened.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL), name, hold)
         if folders.NAMELESS:
             try:
-                return StagedFile(folder, opened.create_nameless())
+                return StagedFile(folder, opened.create_nameless(), None)
             except OSError as error:
                 if error.errno not in NO_NAMELESS:
                     raise
