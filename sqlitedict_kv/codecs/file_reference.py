@@ -24,6 +24,10 @@ class FileAccess:
         """Begin without; the store says how when it is open."""
         self.read: Callable[[Any, str, str, bytes], Any] | None = None  # of codecs, namespace, key and reference
 
+    def __reduce__(self) -> tuple[type[FileAccess], tuple[()]]:
+        """Pickle as one that reads nothing: the files are those of a store of this process."""
+        return FileAccess, ()
+
 
 class BadReferenceError(ValueError):
     """Says why a row's text is not a reference."""

@@ -16,6 +16,7 @@ from functools import partial
 from types import BuiltinMethodType, FunctionType, MethodType, MethodWrapperType, ModuleType, SimpleNamespace
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from sqlitedict_kv.codecs.qualified_name import qualified_name
@@ -170,7 +171,7 @@ def other_form(value: Any, form: Form) -> str:  # noqa: PLR0911 - a list of kind
     """Return the form of a value whose class is not in FORMS."""
     kind = type(value)
     if isinstance(value, type):
-        return function_forms.class_form(value, closure_form_of(form))
+        return _class_form(value, closure_form_of(form))
     if hasattr(kind, "__cache_key__"):
         return f"{qualified_name(kind)}({form(kind.__cache_key__(value))})"
     if (function := object_forms.registered(kind)) is not None:
@@ -191,12 +192,28 @@ def other_form(value: Any, form: Form) -> str:  # noqa: PLR0911 - a list of kind
     return function_forms.global_form(value)
 
 
+def _class_form(cls: type, form: ClosureForm) -> str:
+    """Return the form of a class; of one that was made in a function, what it closed over when it was first seen."""
+    if "<locals>" not in cls.__qualname__ or form.open:
+        return function_forms.class_form(cls, form)
+    seen = _local_classes.setdefault(cls, {})
+    text = seen.get(form.base)
+    if text is None:
+        text = function_forms.class_form(cls, form)
+        if form.complete:
+            seen[form.base] = text
+    return text
+
+
+_local_classes: WeakKeyDictionary[type, dict[Form, str]] = WeakKeyDictionary()
+
+
 class ClosureForm:
     """Writes what functions close over and read, and remembers the variables: see :class:`function_forms.Reading`."""
 
     def __init__(self, form: Form = canonical) -> None:
         """Write as *form* does, and what does work but decides nothing about results by its class alone."""
-        self._form = form
+        self.base = form
         self.variables: list[function_forms.Variable] = []
         self.open: list[FunctionType | type] = []
         self.complete = True
@@ -205,9 +222,9 @@ class ClosureForm:
         """Return the form of a value."""
         if function_forms.decides_nothing(value):
             return type(value).__name__
-        key_functions = getattr(self._form, "key_functions", None)
+        key_functions = getattr(self.base, "key_functions", None)
         if key_functions is not None and type(value) in key_functions:
-            return self._form(value)
+            return self.base(value)
         write = FORMS.get(type(value))
         return other_form(value, self) if write is None else write(value, self)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from sqlitedict_kv.errors import DecodeError, KVError
+from sqlitedict_kv.errors import DamagedFileError, DecodeError, KVError
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.identity import CODE_MARK
 from sqlitedict_kv.memoization.result_store import ResultStore
@@ -32,7 +32,7 @@ class FormerResults:
         The caller holds the lease of *key*, so only one does this. A process that is killed in between leaves both.
         """
         for former in self._keys.former_keys(key):
-            with suppress(DecodeError):
+            with suppress(DamagedFileError, DecodeError):
                 entry = self._place.results.get_with_meta(former)
                 if entry is None or (ttl := self._left(entry.meta.expires_at)) == 0:
                     continue

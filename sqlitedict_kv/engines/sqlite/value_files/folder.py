@@ -109,7 +109,7 @@ class OpenFolder:
     def owner(self) -> str | None:
         """Return the id of the store whose folder this is; None if nobody has claimed it."""
         try:
-            descriptor = self.open(STORE, os.O_RDONLY)
+            descriptor = self.open(STORE, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait
         except FileNotFoundError:
             return None
         try:
