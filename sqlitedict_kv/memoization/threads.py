@@ -11,7 +11,7 @@ from typing import Any
 from sqlitedict_kv.concurrency.owners import Carrier, FrameOwner, Owner, ThreadOwner
 from sqlitedict_kv.concurrency.sansio import Invoke, Steps, run
 from sqlitedict_kv.memoization.call_key import CallKeys
-from sqlitedict_kv.memoization.call_path import CallPath, Fill
+from sqlitedict_kv.memoization.call_path import CallPath
 from sqlitedict_kv.memoization.failures import READ_FAILURES
 from sqlitedict_kv.memoization.flow import Flow
 from sqlitedict_kv.memoization.many_calls import Batches
@@ -56,7 +56,7 @@ def decorate_batch(function: Callable[..., Any], keys: CallKeys, results: Result
 
 def _hard(flow: Flow, keys: CallKeys, results: Results) -> tuple[Callable[..., Any], CallPath]:
     key_of, get, counters = keys.of, results.get, results.counters
-    fill = flow.bypass
+    fill, finish, miss = flow.bypass, _as_is, flow.miss
 
     def hard_wrapper(*args: Any, **kwargs: Any) -> Any:
         # The hit, flat: a key, a read.
@@ -68,21 +68,22 @@ def _hard(flow: Flow, keys: CallKeys, results: Results) -> tuple[Callable[..., A
             path.rebind()  # to another store, if this one was closed and opened again
             return result
         if value is MISSING:
-            return fill(key, args, kwargs)
+            return finish(fill(key, args, kwargs))
         counters.hits += 1
         return value
 
     def bind(*steps: Any) -> None:
-        nonlocal key_of, get, fill
+        nonlocal key_of, get, fill, finish
         key_of, get, fill = steps
+        finish = _drive if fill == miss else _as_is
 
-    path = CallPath(keys, flow, bind, read=lambda: results.get, nothing=lambda *_: MISSING, fill=_fill(flow))
+    path = CallPath(keys, flow, bind, read=lambda: results.get, nothing=lambda *_: MISSING, fill=miss)
     return hard_wrapper, path
 
 
 def _soft(flow: Flow, keys: CallKeys, results: Results) -> tuple[Callable[..., Any], CallPath]:
     key_of, peek, counters = keys.of, results.peek, results.counters
-    fill = flow.bypass
+    fill, finish, miss = flow.bypass, _as_is, flow.miss
 
     def soft_wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
@@ -91,24 +92,26 @@ def _soft(flow: Flow, keys: CallKeys, results: Results) -> tuple[Callable[..., A
         except READ_FAILURES as error:
             return run(flow.recover(key, args, kwargs, error))
         if entry is None:
-            return fill(key, args, kwargs)
+            return finish(fill(key, args, kwargs))
         counters.hits += 1
         if results.is_due(entry):
             flow.refresh_soon(key, args, kwargs)
         return entry.value
 
     def bind(*steps: Any) -> None:
-        nonlocal key_of, peek, fill
+        nonlocal key_of, peek, fill, finish
         key_of, peek, fill = steps
+        finish = _drive if fill == miss else _as_is
 
-    path = CallPath(keys, flow, bind, read=lambda: results.peek, nothing=lambda *_: None, fill=_fill(flow))
+    path = CallPath(keys, flow, bind, read=lambda: results.peek, nothing=lambda *_: None, fill=miss)
     return soft_wrapper, path
 
 
-def _fill(flow: Flow) -> Fill:
-    """Return what makes a call that found nothing."""
-    miss = flow.miss
-    return lambda key, args, kwargs: run(miss(key, args, kwargs))
+_drive: Callable[[Any], Any] = run
+
+
+def _as_is(result: Any) -> Any:
+    return result
 
 
 class Threads:

@@ -11,12 +11,20 @@ from sqlitedict_kv.adapters import support
 
 ADAPTERS = Path(sqlitedict_kv.__file__).parent / "adapters"
 PUBLIC = {"sqlitedict_kv", "sqlitedict_kv.locks", "sqlitedict_kv.aio", "sqlitedict_kv.adapters"}
-BELOW = {  # what _compat needs and no other adapter does
+BELOW = {  # what these need and no other adapter does
     # The code of MessagePack's extension type for a tuple: `_packed_flat` writes it by itself, as `pack` would take ten
     # times as long for the key of a call.
     ("_compat/key_encoding.py", "sqlitedict_kv.codecs"),
     # The one fork hook of the package: a lock of a drop-in must be free in a child.
     ("_compat/forklock.py", "sqlitedict_kv.concurrency.fork"),
+    # They show the library itself, and keep nothing for others: its metrics, its tables, and a cell as a function.
+    ("prometheus.py", "sqlitedict_kv.tools.metrics"),
+    ("opentelemetry.py", "sqlitedict_kv.tools.metrics"),
+    ("ipython.py", "sqlitedict_kv.display.figures"),
+    ("ipython.py", "sqlitedict_kv.display.html"),
+    ("ipython.py", "sqlitedict_kv.memoization.argument_forms"),
+    ("ipython.py", "sqlitedict_kv.memoization.cell_identity"),
+    ("ipython.py", "sqlitedict_kv.validation"),
 }
 
 

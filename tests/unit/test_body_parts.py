@@ -96,6 +96,7 @@ def test_a_body_is_bytes_unless_it_is_larger_than_a_row_may_be():
     assert type(Codecs(files_above=0).encode(array)[0]) is bytes
 
 
+@pytest.mark.frameworks
 def test_a_large_frame_is_an_arrow_file_that_other_programs_map(tmp_path):
     pd, pa = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
     codecs = Codecs(files_above=2**16)
@@ -109,6 +110,7 @@ def test_a_large_frame_is_an_arrow_file_that_other_programs_map(tmp_path):
     assert codecs.encode_parts(frame.head())[1] == ARROW_PANDAS
 
 
+@pytest.mark.frameworks
 def test_a_frame_is_found_by_either_of_the_types_of_arrow(make_store):
     pd = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
@@ -121,6 +123,7 @@ def test_a_frame_is_found_by_either_of_the_types_of_arrow(make_store):
         assert frames.get("k", content_type="application/vnd.apache.arrow.file") is None
 
 
+@pytest.mark.frameworks
 def test_an_arrow_file_without_its_end_does_not_decode():
     pd = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")

@@ -47,6 +47,7 @@ def without(monkeypatch, *missing):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else found(name))
 
 
+@pytest.mark.frameworks
 @pytest.mark.parametrize("missing", [(), ("ipywidgets",), ("ipywidgets", "tqdm")])
 def test_true_shows_a_bar(monkeypatch, capsys, missing):
     pytest.importorskip("tqdm")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from hashlib import md5, sha256
 
 from sqlitedict_kv.adapters._compat.migration import UnreadableError
-from sqlitedict_kv.adapters.support.fitting import fitting_key
+from sqlitedict_kv.adapters.support import fitting_key
 
 NO_KEY = "its file is called by a hash of its key, and no key that was named has this hash"
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlitedict_kv import CodecError, Namespace, StoreError, TooLargeError
 from sqlitedict_kv.adapters._compat.migration import Moved, Progress, UnreadableError
-from sqlitedict_kv.adapters.support.fitting import fitting_ttl
+from sqlitedict_kv.adapters.support import fitting_ttl
 
 AT_ONCE = 200  # entries of a transaction
 
