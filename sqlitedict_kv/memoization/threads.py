@@ -56,7 +56,8 @@ def decorate_batch(function: Callable[..., Any], keys: CallKeys, results: Result
 
 def _hard(flow: Flow, keys: CallKeys, results: Results) -> tuple[Callable[..., Any], CallPath]:
     key_of, get, counters = keys.of, results.get, results.counters
-    fill, finish, miss = flow.bypass, _as_is, flow.miss
+    fill, miss = flow.bypass, flow.miss
+    finish: Callable[[Any], Any] = _as_is
 
     def hard_wrapper(*args: Any, **kwargs: Any) -> Any:
         # The hit, flat: a key, a read.
@@ -83,7 +84,8 @@ def _hard(flow: Flow, keys: CallKeys, results: Results) -> tuple[Callable[..., A
 
 def _soft(flow: Flow, keys: CallKeys, results: Results) -> tuple[Callable[..., Any], CallPath]:
     key_of, peek, counters = keys.of, results.peek, results.counters
-    fill, finish, miss = flow.bypass, _as_is, flow.miss
+    fill, miss = flow.bypass, flow.miss
+    finish: Callable[[Any], Any] = _as_is
 
     def soft_wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
