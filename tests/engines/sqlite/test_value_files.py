@@ -464,3 +464,17 @@ def test_a_result_whose_file_is_damaged_is_computed_again(large_store, path, acc
     damage()
     assert f.many([1, 3]) == [bytes(LARGE)] * 2
     assert calls == [1, 2, 1, 2, 1, 3]
+
+
+def test_numbers_that_grow_into_files_within_a_transaction(path):
+    large = 7**300_000
+    with Store(path, files_above=ABOVE, timeout=5) as store:
+        store.ns("n")["x"] = 1
+        with store.atomic() as tx:
+            tx.ns("n").incr("x", large)
+            tx.ns("n").incr("x", large)
+        assert store.ns("n")["x"] == 1 + 2 * large
+        assert store.ns("n").incr("x") == 2 + 2 * large
+        store.vacuum()
+        assert store.ns("n")["x"] == 2 + 2 * large
+        assert store.check().ok

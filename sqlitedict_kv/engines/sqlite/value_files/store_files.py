@@ -82,8 +82,9 @@ class StoreFiles:
 
     def _claim(self) -> None:
         """Give the store an id, and its folder the same; both survive a power cut before anything is in the folder."""
-        if get_ident() in self._database.holders.threads:
-            return  # the lock is ours, and so it would never be had; the next value makes up for it
+        raw = self._database.main.raw
+        if get_ident() in self._database.holders.threads or (raw is not None and raw.in_transaction):
+            return  # the lock may be ours, and so it would never be had; the next value makes up for it
         with translate_errors(self.folder.path), self.folder.made() as folder:
             owner = self._database.run(catalog.owner_of)
             if owner is None:
