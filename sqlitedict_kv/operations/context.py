@@ -119,6 +119,7 @@ class StoreContext:
 
     __slots__ = (
         "__weakref__",
+        "at_once",
         "clock",
         "codecs",
         "counters",
@@ -156,6 +157,7 @@ class StoreContext:
         self.max_value_bytes = max_value_bytes
         self.lru = lru
         self.stage = stage
+        self.at_once: StoreContext | None = None  # what writes large values at once, if this one defers it
         self.counters = ReadCounters()
         self.origin: Origin | None = None
         self.modes = Modes()
@@ -172,6 +174,8 @@ class StoreContext:
             return self
         other = StoreContext(self.engine, codecs, self.clock, self.max_value_bytes, self.lru, self.stage)
         other.counters, other.origin, other.modes = self.counters, self.origin, self.modes
+        if self.at_once is not None:
+            other.at_once = self.at_once.with_codecs(codecs)
         return other
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -229,7 +233,7 @@ class StoreContext:
         if self.stage is None:
             return self
         other = StoreContext(self.engine, self.codecs, self.clock, self.max_value_bytes, self.lru, stage)
-        other.counters, other.origin = self.counters, self.origin
+        other.counters, other.origin, other.at_once = self.counters, self.origin, self
         return other
 
     def read(self, namespace: str, key: object) -> Record | None:

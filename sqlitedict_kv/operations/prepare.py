@@ -79,7 +79,7 @@ class Edits:
 
     def incr(self, key: object, delta: object, default: object) -> tuple[Change, list[int | float]]:
         """Return the edit that adds to a number and where it leaves its sums; an engine may run it several times."""
-        context, namespace, defaults = self._context, self._name, self._defaults
+        context, namespace, defaults = self._context.at_once or self._context, self._name, self._defaults
         name, step = check_key(key), check_number(delta, "delta")
         start = None if default is None else check_number(default, "default")
         results: list[int | float] = []

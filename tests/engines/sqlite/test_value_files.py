@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from sqlitedict_kv import (
+    AsyncStore,
     ConflictError,
     DamagedEntryError,
     DamagedFileError,
@@ -478,3 +479,20 @@ def test_numbers_that_grow_into_files_within_a_transaction(path):
         store.vacuum()
         assert store.ns("n")["x"] == 2 + 2 * large
         assert store.check().ok
+
+
+def test_numbers_of_tasks_grow_into_files(path):
+    large = 7**300_000
+
+    async def grow():
+        async with AsyncStore(path, files_above=ABOVE) as store:
+            ns = store.ns("n")
+            assert await ns.incr("x", large) == large
+            assert await ns.incr("x", 1) == large + 1
+            async with store.atomic() as tx:
+                tx.ns("n").incr("x", large)
+            sums = await asyncio.gather(*(ns.incr("y", large) for _ in range(4)))
+            assert sorted(sums) == [large, 2 * large, 3 * large, 4 * large]
+            return await ns.get("x"), await ns.get("y"), (await store.check()).ok
+
+    assert asyncio.run(grow()) == (2 * large + 1, 4 * large, True)
