@@ -37,6 +37,7 @@ SECOND = (
     PRAGMA user_version = 2;
 """
 )
+NEWER = (schema.NEWEST + 1, schema.NEWEST + 2, 99, 2**31 - 1)
 KINDS = ("first", "first with a useless index", "second", "newer")
 LATER = (
     "",
@@ -84,7 +85,7 @@ def make(path: Path, kind: str, generator: random.Random) -> list[tuple[object, 
         rows.append((generator.choice("ab"), f"key {number}", body, content_type, version, expires_at, NOW * 1000 - 5))
     script = {"first": FIRST, "first with a useless index": FIRST + USELESS_INDEX}.get(kind, SECOND)
     if kind == "newer":
-        script += generator.choice(LATER) + f"PRAGMA user_version = {generator.choice((3, 4, 99, 2**31 - 1))};"
+        script += generator.choice(LATER) + f"PRAGMA user_version = {generator.choice(NEWER)};"
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute(f"PRAGMA page_size = {generator.choice((512, 1024, 4096, 65536))}")
         raw.execute(f"PRAGMA auto_vacuum = {generator.randrange(3)}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 from sqlitedict_kv import KVError, Store, StoreFullError
-from sqlitedict_kv.engines.sqlite import checkpoint, maintenance
+from sqlitedict_kv.engines.sqlite import checkpoint, limits
 from tests.faults.campaign import Campaign, Round, UnavailableError
 from tests.faults.io_errors import BrokenPromiseError, break_store, difference, say
 from tests.faults.syscalls import PATHS, lines_of
@@ -34,7 +34,7 @@ def break_more(sabotage: str) -> None:
     """Break the store of this process in one way, or not at all."""
     break_store(sabotage)
     if sabotage == "nothing is evicted":
-        maintenance.Maintenance._evict_bytes = lambda self, limit, size: None
+        limits.Limits._evict_bytes = lambda self, limit, size: None
 
 
 def fill(directory: str, seed: str, sabotage: str) -> None:

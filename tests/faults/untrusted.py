@@ -347,7 +347,7 @@ def run_values(round_: Round) -> None:
     from tests.unit.test_msgpack import picture  # noqa: PLC0415 - it needs pytest and hypothesis
 
     generator = random.Random(round_.seed)
-    lenient = patch.object(Codecs, "encode", lambda _, value, content_type=None: (json_of(value), JSON))
+    lenient = patch.object(Codecs, "encode_parts", lambda _, value, content_type=None: (json_of(value), JSON))
     with Store(round_.directory / "values.db") as store:
         n = store.ns("n")
         for _ in range(round_.size):
