@@ -218,7 +218,7 @@ def test_an_unsafe_file_system_is_a_problem(closed, tmp_path, monkeypatch):
 
 
 def test_free_pages_and_a_large_log_have_advice(path, monkeypatch):
-    with Store(path) as store:
+    with Store(path, files_above=None) as store:
         store.ns("n")["k"] = bytes(9 * 2**20)
         store.ns("n").clear()
         assert "vacuum()" in advice_of(diagnose(path))

@@ -318,7 +318,7 @@ def test_the_log_stays_small_under_steady_writes(tmp_path, size):
 
 def test_a_great_log_is_cut_when_it_has_been_copied(tmp_path):
     path = tmp_path / "store.db"
-    with Store(path) as store:
+    with Store(path, files_above=None) as store:
         store.ns("n")["big"] = bytes(40 * 2**20)
         assert os.stat(f"{path}-wal").st_size > 30 * 2**20
         for number in range(20):
