@@ -28,7 +28,8 @@ def on_terminal(*arguments, program=PROGRAM, cwd=None, codes=(0,), typed=b"", er
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
     variables = environment() | {"TERM": "xterm-256color", "PYTHONUTF8": "1"}
-    variables.pop("NO_COLOR", None)
+    for name in ("NO_COLOR", "COLUMNS", "LINES"):  # pytest-xdist sets the width of its own terminal
+        variables.pop(name, None)
     started = subprocess.Popen(
         [*program, *map(str, arguments)],
         stdin=follower,
