@@ -7,12 +7,12 @@ import sys
 import click
 
 from sqlitedict_kv.cli.exit_status import FAILED
-from sqlitedict_kv.cli.figures import counted
 from sqlitedict_kv.cli.opening import open_store
 from sqlitedict_kv.cli.parameters import examples, json_option, store_argument
 from sqlitedict_kv.cli.printable import printable
 from sqlitedict_kv.cli.progress import show_progress
 from sqlitedict_kv.cli.table import print_json
+from sqlitedict_kv.display.figures import counted
 
 
 @click.command(epilog=examples("sqlitedict-kv check app.db && sqlitedict-kv backup app.db app.backup"))

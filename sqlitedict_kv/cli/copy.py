@@ -6,8 +6,8 @@ import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 
 from sqlitedict_kv.cli.exit_status import INTERRUPTED, describe, status_of
-from sqlitedict_kv.cli.figures import counted
 from sqlitedict_kv.cli.printable import printable
+from sqlitedict_kv.display.figures import counted
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.options import MEMORY
 from sqlitedict_kv.store import Store

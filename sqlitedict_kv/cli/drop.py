@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from sqlitedict_kv.cli.figures import counted
 from sqlitedict_kv.cli.opening import existing, open_store
 from sqlitedict_kv.cli.parameters import demand_consent, examples, namespace_argument, store_argument, yes_option
 from sqlitedict_kv.cli.progress import show_progress
+from sqlitedict_kv.display.figures import counted
 
 
 @click.command(epilog=examples("sqlitedict-kv drop app.db sessions", "sqlitedict-kv drop app.db sessions --yes"))

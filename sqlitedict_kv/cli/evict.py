@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from sqlitedict_kv.cli.figures import counted
 from sqlitedict_kv.cli.opening import open_store
 from sqlitedict_kv.cli.parameters import demand_consent, examples, store_argument, yes_option
+from sqlitedict_kv.display.figures import counted
 from sqlitedict_kv.tools.evict import evict
 
 

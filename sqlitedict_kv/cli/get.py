@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from sqlitedict_kv.cli.exit_status import NotFoundError
-from sqlitedict_kv.cli.figures import ago, from_now, iso, size
 from sqlitedict_kv.cli.opening import existing, open_store
 from sqlitedict_kv.cli.parameters import examples, json_option, key_argument, namespace_argument, store_argument
 from sqlitedict_kv.cli.table import Column, print_facts, print_json
 from sqlitedict_kv.cli.value_output import value_for_json, write_bytes, write_value
+from sqlitedict_kv.display.figures import ago, from_now, iso, size
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import NotKeptHereError
 from sqlitedict_kv.operations.optional import whole_body

@@ -8,10 +8,10 @@ from typing import IO
 import click
 
 from sqlitedict_kv.cli.exit_status import IN_PART
-from sqlitedict_kv.cli.figures import counted
 from sqlitedict_kv.cli.opening import open_store
 from sqlitedict_kv.cli.parameters import examples, store_argument
 from sqlitedict_kv.cli.progress import show_progress
+from sqlitedict_kv.display.figures import counted
 from sqlitedict_kv.tools.exchange import ImportReport, import_lines
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from sqlitedict_kv.cli.figures import ago, from_now, iso, size
 from sqlitedict_kv.cli.opening import existing, open_store
 from sqlitedict_kv.cli.parameters import examples, json_option, namespace_argument, store_argument
 from sqlitedict_kv.cli.printable import printable
 from sqlitedict_kv.cli.table import Column, print_json_list, print_table
+from sqlitedict_kv.display.figures import ago, from_now, iso, size
 from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.operations.usage import EntrySummary
 from sqlitedict_kv.tools.summaries import walk_summaries

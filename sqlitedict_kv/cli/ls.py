@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from sqlitedict_kv.cli.figures import ago, from_now, iso, number, size
 from sqlitedict_kv.cli.opening import is_file, open_store
 from sqlitedict_kv.cli.parameters import examples, json_option, store_argument
 from sqlitedict_kv.cli.progress import Advance, show_progress
 from sqlitedict_kv.cli.table import Column, print_table
+from sqlitedict_kv.display.figures import ago, from_now, iso, number, size
 from sqlitedict_kv.operations.usage import StoreUsage, Usage
 from sqlitedict_kv.store import Store
 

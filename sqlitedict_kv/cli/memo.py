@@ -10,7 +10,6 @@ import click
 
 from sqlitedict_kv.adapters.support.arguments import duration_seconds
 from sqlitedict_kv.cli.exit_status import NOT_FOUND
-from sqlitedict_kv.cli.figures import ago, counted, from_now, iso, number, size
 from sqlitedict_kv.cli.opening import existing, open_store
 from sqlitedict_kv.cli.parameters import (
     demand_consent,
@@ -22,6 +21,7 @@ from sqlitedict_kv.cli.parameters import (
 )
 from sqlitedict_kv.cli.set import duration_of
 from sqlitedict_kv.cli.table import Column, print_table
+from sqlitedict_kv.display.figures import ago, counted, from_now, iso, number, size
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.tools.memoized_results import (
     RESULTS,

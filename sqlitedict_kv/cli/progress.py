@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from sqlitedict_kv.operations.progress import Report, bar_of_rich
+
 Advance = Callable[[int, int | None], None]
 
 DELAY = 0.5  # seconds before there is a bar: what takes less needs none
@@ -22,25 +24,16 @@ def show_progress(title: str) -> Iterator[Advance | None]:
         yield None
         return
     begin = time.monotonic() + DELAY
-    tell: Advance | None = None
+    tell: Report | None = None
     with ExitStack() as stack:
 
         def advance(done: int, total: int | None) -> None:
             nonlocal tell
             if tell is None and time.monotonic() >= begin:
-                tell = stack.enter_context(_bar(title))
+                from rich.console import Console  # noqa: PLC0415 - takes as long to import as many commands take
+
+                tell = stack.enter_context(bar_of_rich(title, console=Console(stderr=True), transient=True))
             if tell is not None:
                 tell(done, total)
 
         yield advance
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[Advance]:
-    from rich.console import Console  # noqa: PLC0415 - takes as long to import as many commands take
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from sqlitedict_kv.cli.figures import counted
 from sqlitedict_kv.cli.opening import open_store
 from sqlitedict_kv.cli.parameters import examples, optional_namespace, store_argument
 from sqlitedict_kv.cli.progress import show_progress
+from sqlitedict_kv.display.figures import counted
 
 
 @click.command(epilog=examples("sqlitedict-kv purge app.db", "sqlitedict-kv purge app.db sessions --limit 10000"))

@@ -7,9 +7,9 @@ import sys
 
 import click
 
-from sqlitedict_kv.cli.figures import counted
 from sqlitedict_kv.cli.opening import is_file, open_store
 from sqlitedict_kv.cli.parameters import complete_store, demand_consent, examples, store_argument, yes_option
+from sqlitedict_kv.display.figures import counted
 from sqlitedict_kv.errors import StoreNotFoundError, UnsupportedError
 from sqlitedict_kv.tools.restore import restore
 

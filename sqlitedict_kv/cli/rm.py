@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from sqlitedict_kv.cli.exit_status import NOT_FOUND
-from sqlitedict_kv.cli.figures import counted
 from sqlitedict_kv.cli.keys import KEYS_PER_PAGE
 from sqlitedict_kv.cli.opening import existing, open_store
 from sqlitedict_kv.cli.parameters import (
@@ -20,6 +19,7 @@ from sqlitedict_kv.cli.parameters import (
     yes_option,
 )
 from sqlitedict_kv.cli.printable import printable
+from sqlitedict_kv.display.figures import counted
 from sqlitedict_kv.namespace import Namespace
 
 

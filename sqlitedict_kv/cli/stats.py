@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from sqlitedict_kv.cli.figures import number, size
 from sqlitedict_kv.cli.opening import existing, open_store
 from sqlitedict_kv.cli.parameters import examples, json_option, optional_namespace, store_argument
 from sqlitedict_kv.cli.table import Column, print_facts
+from sqlitedict_kv.display.figures import number, size
 
 COLUMNS = (
     Column("store"),

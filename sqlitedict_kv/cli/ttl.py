@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from sqlitedict_kv.cli.exit_status import NotFoundError
-from sqlitedict_kv.cli.figures import from_now, iso
 from sqlitedict_kv.cli.opening import existing, open_store
 from sqlitedict_kv.cli.parameters import examples, json_option, key_argument, namespace_argument, store_argument
 from sqlitedict_kv.cli.set import duration_of
 from sqlitedict_kv.cli.table import print_json
+from sqlitedict_kv.display.figures import from_now, iso
 from sqlitedict_kv.operations.context import moment
 from sqlitedict_kv.store import Store
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from sqlitedict_kv.cli.figures import ago, from_now, iso, number, size
 from sqlitedict_kv.cli.opening import existing, open_store
 from sqlitedict_kv.cli.parameters import examples, json_option, optional_namespace, store_argument
 from sqlitedict_kv.cli.progress import show_progress
 from sqlitedict_kv.cli.table import Column, print_json, print_table
+from sqlitedict_kv.display.figures import ago, from_now, iso, number, size
 from sqlitedict_kv.operations.usage import StoreUsage, Usage
 
 COLUMNS = (

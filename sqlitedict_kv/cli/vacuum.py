@@ -7,10 +7,10 @@ import sys
 
 import click
 
-from sqlitedict_kv.cli.figures import size
 from sqlitedict_kv.cli.opening import open_store
 from sqlitedict_kv.cli.parameters import examples, store_argument
 from sqlitedict_kv.cli.progress import show_progress
+from sqlitedict_kv.display.figures import size
 
 
 @click.command(epilog=examples("sqlitedict-kv vacuum app.db"))

@@ -8,10 +8,10 @@ from itertools import islice
 
 import click
 
-from sqlitedict_kv.cli.figures import from_now, iso, size
 from sqlitedict_kv.cli.opening import open_store
 from sqlitedict_kv.cli.parameters import examples, json_option, optional_namespace, store_argument
 from sqlitedict_kv.cli.printable import printable
+from sqlitedict_kv.display.figures import from_now, iso, size
 from sqlitedict_kv.tools.changes import INTERVAL, Changed, watch
 
 

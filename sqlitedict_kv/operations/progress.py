@@ -54,7 +54,7 @@ def _bar(title: str) -> Any:
     if importlib.util.find_spec("tqdm") is not None:
         return _bar_of_tqdm(title)
     if importlib.util.find_spec("rich") is not None:
-        return _bar_of_rich(title)
+        return bar_of_rich(title)
     raise ImportError(
         "progress=True needs tqdm or rich, and neither is installed: pip install tqdm; "
         "or pass a function that takes (done, total)"
@@ -79,11 +79,11 @@ def _bar_of_tqdm(title: str) -> Iterator[Report]:
 
 
 @contextmanager
-def _bar_of_rich(title: str) -> Iterator[Report]:
+def bar_of_rich(title: str, **options: Any) -> Iterator[Report]:
+    """Give a function that moves a bar of rich, made with *options*."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415 - optional
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        task = progress.add_task(Text(title).plain, total=None)
+    with Progress(*columns, **options) as progress:
+        task = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

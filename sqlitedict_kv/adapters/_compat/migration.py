@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+from sqlitedict_kv import CodecError, TooLargeError
 from sqlitedict_kv.adapters._compat.plain_pickle import plain_loads
 from sqlitedict_kv.adapters._compat.table_rows import Gap
 
@@ -30,6 +31,20 @@ DANGER = (
 
 class UnreadableError(Exception):
     """An entry that cannot be moved; the message says why."""
+
+
+# What can be wrong with one entry; the others are moved all the same.
+UNKEPT = (
+    UnreadableError,
+    CodecError,
+    TooLargeError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+    AttributeError,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlitedict_kv import CodecError, Store, StoreError, TooLargeError
+from sqlitedict_kv import Store, StoreError
 from sqlitedict_kv.adapters._compat.migration import (
+    UNKEPT,
     Loads,
     Moved,
     Progress,
     Unpickle,
-    UnreadableError,
     choose_loads,
 )
 from sqlitedict_kv.adapters._compat.table_rows import Gap
@@ -31,19 +31,6 @@ AT_ONCE = 200  # entries of a transaction
 BELOW = ("cache", "deque", "index")  # directories that a FanoutCache makes
 KEPT_SETTINGS = frozenset({"size_limit", "cull_limit", "statistics"})
 KEPT_POLICIES = ("none", "least-recently-stored")
-
-# What can be wrong with one entry; the others are moved all the same.
-UNKEPT = (
-    UnreadableError,
-    CodecError,
-    TooLargeError,
-    TypeError,
-    ValueError,
-    OverflowError,
-    RecursionError,
-    MemoryError,
-    AttributeError,
-)
 
 
 def move(

@@ -9,25 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlitedict_kv import CodecError, Namespace, StoreError, TooLargeError
-from sqlitedict_kv.adapters._compat.migration import Moved, Progress, UnreadableError
+from sqlitedict_kv import Namespace, StoreError
+from sqlitedict_kv.adapters._compat.migration import UNKEPT, Moved, Progress, UnreadableError
 from sqlitedict_kv.adapters.support import fitting_ttl
 
 AT_ONCE = 200  # entries of a transaction
 
-# What can be wrong with one entry; the others are moved all the same.
-UNKEPT = (
-    UnreadableError,
-    CodecError,
-    TooLargeError,
-    TypeError,
-    ValueError,
-    OverflowError,
-    RecursionError,
-    MemoryError,
-    AttributeError,
-    OSError,
-)
+UNKEPT_FILES = (*UNKEPT, OSError)  # what can be wrong with one entry; the others are moved all the same
 
 
 class OldEntry(NamedTuple):
@@ -71,7 +59,7 @@ class Moving:
             self._namespace.set_many(lasting, ttl=None)
         except StoreError:
             raise
-        except UNKEPT:
+        except UNKEPT_FILES:
             lasting = {}
         self.report.moved += len(lasting)
         for entry, (key, value, ttl) in loaded:
@@ -91,7 +79,7 @@ class Moving:
                 return key, value, fitting_ttl(left)
         except StoreError:
             raise
-        except UNKEPT as error:
+        except UNKEPT_FILES as error:
             self.report.skip(self._place, entry.shown, error)
         return None
 
@@ -101,7 +89,7 @@ class Moving:
             self.report.moved += 1
         except StoreError:
             raise
-        except UNKEPT as error:
+        except UNKEPT_FILES as error:
             self.report.skip(self._place, entry.shown, error)
 
 

@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlitedict_kv import CodecError, TooLargeError
 from sqlitedict_kv.adapters._compat.migration import (
+    UNKEPT,
     Loads,
     Moved,
     Progress,
@@ -42,19 +42,6 @@ ORIGINAL_TABLES = """
 """
 COUNT = "SELECT count(*) FROM {}"
 ROWS = "SELECT rowid, key, value FROM {} WHERE rowid >= ? ORDER BY rowid LIMIT ?"
-
-# What can be wrong with one entry; the others are moved all the same.
-UNKEPT = (
-    UnreadableError,
-    CodecError,
-    TooLargeError,
-    TypeError,
-    ValueError,
-    OverflowError,
-    RecursionError,
-    MemoryError,
-    AttributeError,
-)
 
 
 def move(
