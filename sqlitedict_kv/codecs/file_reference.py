@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,6 +14,11 @@ NAME = re.compile(r"[0-9a-f]{32}")
 LEAST_CHUNK_BYTES = 2**16
 MOST_CHUNKS = 2**16  # that a reader takes, more than a writer ever makes
 MOST_BYTES = 2**62
+
+
+def new_name() -> str:
+    """Return a name that no file ever had."""
+    return os.urandom(16).hex()
 
 
 class FileAccess:

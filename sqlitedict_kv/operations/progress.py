@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -51,6 +50,8 @@ def ignore(_done: int, _total: int | None) -> None:
 
 
 def _bar(title: str) -> Any:
+    import importlib.util  # noqa: PLC0415 - for bars alone
+
     if importlib.util.find_spec("tqdm") is not None:
         return _bar_of_tqdm(title)
     if importlib.util.find_spec("rich") is not None:
@@ -63,6 +64,8 @@ def _bar(title: str) -> Any:
 
 @contextmanager
 def _bar_of_tqdm(title: str) -> Iterator[Report]:
+    import importlib.util  # noqa: PLC0415 - for bars alone
+
     # Without ipywidgets tqdm.auto warns in a notebook, where its bar of text works too.
     if importlib.util.find_spec("ipywidgets") is not None:
         from tqdm.auto import tqdm  # noqa: PLC0415 - optional

@@ -11,12 +11,14 @@ import sqlite3
 
 from sqlitedict_kv.engines.sqlite.busy import BusyTimeout, patiently
 from sqlitedict_kv.engines.sqlite.database import Database
+from sqlitedict_kv.engines.sqlite.session import in_transaction
 from sqlitedict_kv.errors import StoreBusyError
 
 BACKLOG_PAGES = 2000  # 8 MB of log, by any process
 EVERY_COMMITS = 1000  # of this process, where the backlog is not known
 GUARD_SECONDS = 0.05  # to wait for the write lock; a later write will try again
 
+MARK_FOR_SYNC = "INSERT INTO kv_floor (ns, version) VALUES ('', 0) ON CONFLICT (ns) DO UPDATE SET version = 1 - version"
 PASSIVE = "PRAGMA wal_checkpoint(PASSIVE)"
 
 
@@ -63,3 +65,9 @@ def _try_to_begin(guard: sqlite3.Cursor, label: str) -> bool:
     except StoreBusyError:
         return False
     return True
+
+
+def sync_log(database: Database) -> None:
+    """Make a commit that syncs the log, and so all the commits before it."""
+    with database.aside(durability="power") as cursor:
+        database.patiently(lambda: in_transaction(cursor, lambda cursor: cursor.execute(MARK_FOR_SYNC)))

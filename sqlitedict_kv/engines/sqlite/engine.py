@@ -28,6 +28,7 @@ from sqlitedict_kv.engines.sqlite.administration.resting import rest
 from sqlitedict_kv.engines.sqlite.administration.restore import restore_entries
 from sqlitedict_kv.engines.sqlite.administration.summaries import read_summaries
 from sqlitedict_kv.engines.sqlite.administration.verification import verify
+from sqlitedict_kv.engines.sqlite.checkpoint import sync_log
 from sqlitedict_kv.engines.sqlite.checksum import EXPECTED_CRC, READ, SEAL_MASK, Row, batches, record_of
 from sqlitedict_kv.engines.sqlite.database import Database, OnCorrupt
 from sqlitedict_kv.engines.sqlite.error_mapping import UndecodableTextError
@@ -49,7 +50,6 @@ from sqlitedict_kv.engines.sqlite.open_transaction import hold_transaction
 from sqlitedict_kv.engines.sqlite.session import Durability
 from sqlitedict_kv.engines.sqlite.session_engine import HAS_LIVE, LONG_COMMIT, SessionEngine
 from sqlitedict_kv.engines.sqlite.value_files import catalog
-from sqlitedict_kv.engines.sqlite.value_files.reaping import make_durable
 from sqlitedict_kv.engines.sqlite.value_files.store_files import StoreFiles
 from sqlitedict_kv.engines.sqlite.value_files.writing import StagedBody
 from sqlitedict_kv.errors import DamagedEntryError
@@ -350,7 +350,10 @@ class SQLiteEngine(SessionEngine):
 
     def sync(self) -> None:
         """Make all that was acknowledged survive a power cut."""
-        make_durable(self._database, self._files.reaper if self._files else None)
+        self._database.require_writable()
+        if self._files is not None:  # their files before the entries
+            self._files.reaper.secure()
+        sync_log(self._database)
 
     def rest(self) -> None:
         """Release what the operating system gives until the next call; see :class:`RestingEngine`."""

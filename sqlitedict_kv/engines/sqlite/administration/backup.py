@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sqlite3
 from collections.abc import Callable
 
@@ -45,6 +44,8 @@ def write_backup(
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(partial)
+            import shutil  # noqa: PLC0415 - it imports what decompresses archives
+
             shutil.rmtree(partial + VALUES, ignore_errors=True)
             raise
     except OSError as error:

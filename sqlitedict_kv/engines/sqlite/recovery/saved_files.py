@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import sqlite3
 
-from sqlitedict_kv.codecs.file_reference import FILE, BadReferenceError, parse_reference
+from sqlitedict_kv.codecs.file_reference import FILE, BadReferenceError, new_name, parse_reference
 from sqlitedict_kv.engines.sqlite import schema
 from sqlitedict_kv.engines.sqlite.files.location import PRIVATE_DIRECTORY, PRIVATE_FILE, VALUES, sync_directory
 from sqlitedict_kv.engines.sqlite.files.value_table import FILE_INDEX, FILE_TABLE
@@ -49,7 +48,7 @@ def read_owner(path: str) -> str:
             os.close(descriptor)
         if found.isalnum():
             return found
-    return secrets.token_hex(16)
+    return new_name()
 
 
 def link_files(path: str, fresh: str, owner: str) -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from sqlitedict_kv.codecs.file_reference import FILE, NAME, BadReferenceError, FileReference, parse_reference
+from sqlitedict_kv.codecs.file_reference import FILE, NAME, BadReferenceError, FileReference, new_name, parse_reference
 from sqlitedict_kv.engines.sqlite.files.value_table import FILE_INDEX, FILE_TABLE
 from sqlitedict_kv.engines.sqlite.schema import WITH_FILES
 
@@ -38,6 +37,7 @@ MARK_SYNCED = "UPDATE kv_file SET state = 1 WHERE name = ? AND state = 0"
 REFERENCES = "SELECT ns, key, value FROM kv WHERE content_type = ?"
 REVIVE = "UPDATE kv_file SET ns = ?, key = ?, state = 0 WHERE name = ?"
 FORGET = "DELETE FROM kv_file WHERE name = ? AND state = 2"
+STATE = "SELECT state FROM kv_file WHERE name = ?"
 IS_KNOWN = "SELECT 1 FROM kv_file WHERE name = ?"
 # Names in turn, with whether the row still refers to each: another program may have written it, or removed it.
 WALK = """
@@ -98,7 +98,7 @@ def owner_of(cursor: sqlite3.Cursor) -> str | None:
 
 def set_owner(cursor: sqlite3.Cursor, owner: str | None) -> str:
     """Give the store an id, a new one if *owner* is None, and return it."""
-    chosen = secrets.token_hex(16) if owner is None else owner
+    chosen = new_name() if owner is None else owner
     cursor.execute(SET_OWNER, (chosen,))
     return chosen
 
@@ -174,6 +174,16 @@ def is_alive(cursor: sqlite3.Cursor, name: str) -> bool:
 def unknown_of(cursor: sqlite3.Cursor, names: Iterable[str]) -> list[str]:
     """Return those of the names that the table does not have."""
     return [name for name in names if cursor.execute(IS_KNOWN, (name,)).fetchone() is None]
+
+
+def still_dead(cursor: sqlite3.Cursor, names: Iterable[str]) -> list[str]:
+    """Return those of the names that the table has as dead."""
+    return [name for name in names if cursor.execute(STATE, (name,)).fetchone() == (DEAD,)]
+
+
+def mark_synced(cursor: sqlite3.Cursor, names: Iterable[str]) -> None:
+    """Note that files are on the disk."""
+    cursor.executemany(MARK_SYNCED, [(name,) for name in names])
 
 
 def mark_dead(cursor: sqlite3.Cursor, names: Iterable[str]) -> None:

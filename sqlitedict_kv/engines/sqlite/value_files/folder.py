@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Iterator
 from typing import Any
 
+from sqlitedict_kv.codecs.file_reference import new_name
 from sqlitedict_kv.engines.sqlite.files.location import VALUES
 from sqlitedict_kv.errors import LocationError
 
@@ -119,7 +119,7 @@ class OpenFolder:
 
     def claim(self, owner: str) -> None:
         """Say whose folder this is."""
-        temporary = f"{STORE}.{secrets.token_hex(16)}"
+        temporary = f"{STORE}.{new_name()}"
         descriptor = self.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
             try:

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from time import monotonic
 
 from sqlitedict_kv.codecs.file_reference import FILE, NAME
+from sqlitedict_kv.engines.sqlite.checkpoint import sync_log
 from sqlitedict_kv.engines.sqlite.database import Database
 from sqlitedict_kv.engines.sqlite.error_mapping import like_driver
-from sqlitedict_kv.engines.sqlite.session import in_transaction
 from sqlitedict_kv.engines.sqlite.value_files import catalog
 from sqlitedict_kv.engines.sqlite.value_files.folder import STORE, TEMPORARY, OpenFile, OpenFolder, ValueFolder
 from sqlitedict_kv.engines.sqlite.value_files.writing import translate_errors
@@ -29,7 +29,6 @@ DEAD_SECONDS = 30.0  # after which they are removed, however small they are
 COLLECT_ROUNDS = 16  # of maintenance, between two looks for files that the database does not know
 
 OURS = re.compile(rf"{NAME.pattern}|{STORE}\.{NAME.pattern}")
-MARK_FOR_SYNC = "INSERT INTO kv_floor (ns, version) VALUES ('', 0) ON CONFLICT (ns) DO UPDATE SET version = 1 - version"
 
 
 class Reaper:
@@ -53,7 +52,7 @@ class Reaper:
         self._walk()
         self._rounds += 1
         if self._is_due():
-            self._reap_batch()
+            self.reap(BATCH)
         if self._rounds % COLLECT_ROUNDS == 0:
             self._collect_batch()
 
@@ -69,10 +68,11 @@ class Reaper:
             while self._collect_batch():
                 pass
 
-    def reap(self) -> None:
-        """Remove all files that are known to be dead."""
-        while self._reap_batch() == BATCH:
-            pass
+    def reap(self, limit: int = -1) -> None:
+        """Remove files that are known to be dead, *limit* at most; -1 is all."""
+        dead = self._without_referred(self._names_in(catalog.DEAD, limit))
+        for start in range(0, len(dead), BATCH):
+            self._remove(dead[start : start + BATCH])
 
     def _is_due(self) -> bool:
         count, size = self._database.run(
@@ -106,15 +106,13 @@ class Reaper:
 
     # -- dead files
 
-    def _reap_batch(self) -> int:
-        """Remove some dead files for good; return how many."""
+    def _remove(self, names: Sequence[str]) -> None:
+        """Remove dead files for good."""
         with self._held() as folder:
             if folder is None:
-                return 0
-            found = self._names_in(catalog.DEAD, BATCH)
-            dead = self._without_referred(found)
-            if not dead:
-                return len(found)
+                return
+            # A backup that was restored meanwhile may have brought some of them back; from here on none can be.
+            dead = self._database.run(lambda cursor: catalog.still_dead(cursor, names))
             # A power cut may bring the entries back that referred to these. So what took their place is made safe
             # before they go: first the files, then the log.
             self._secure(folder)
@@ -124,10 +122,12 @@ class Reaper:
                 lambda cursor: cursor.executemany(catalog.FORGET, [(name,) for name in dead]) and None
             )
             self._dead_since = None
-            return len(found)
 
     def _without_referred(self, dead: list[str]) -> list[str]:
-        """Return those of the dead to which no entry at all refers; another program may have renamed or copied one."""
+        """Return those of the dead to which no entry at all refers; another program may have renamed or copied one.
+
+        None can come to refer to one of these later, as there is none that it could be copied from.
+        """
         if not dead:
             return []
         with self._database.aside() as cursor:
@@ -158,14 +158,10 @@ class Reaper:
             raise self._database.failure(like_driver(error)) from error
 
     def _sync_log(self, synced: list[str]) -> None:
-        """Make a commit that syncs the log, and with it all commits before."""
-
-        def work(cursor: sqlite3.Cursor) -> None:
-            cursor.executemany(catalog.MARK_SYNCED, [(name,) for name in synced]) if synced else None
-            cursor.execute(MARK_FOR_SYNC)
-
-        with self._database.aside(durability="power") as cursor:
-            self._database.patiently(lambda: in_transaction(cursor, work))
+        """Sync the log, and note files that are safe."""
+        sync_log(self._database)
+        if synced:
+            self._database.transact(lambda cursor: catalog.mark_synced(cursor, synced))
 
     def _names_in(self, state: int, limit: int) -> list[str]:
         rows = self._database.run(lambda cursor: cursor.execute(catalog.NAMES_IN_STATE, (state, limit)).fetchall())
@@ -238,15 +234,3 @@ def remove_abandoned(folder: OpenFolder, name: str) -> None:
         folder.unlink(name)
     finally:
         os.close(descriptor)
-
-
-def make_durable(database: Database, reaper: Reaper | None) -> None:
-    """Make all that was acknowledged survive a power cut.
-
-    A commit that syncs the log syncs all the commits before it. The files of values come first.
-    """
-    database.require_writable()
-    with database.aside(durability="power") as cursor:
-        if reaper is not None:
-            reaper.secure()
-        database.patiently(lambda: in_transaction(cursor, lambda cursor: cursor.execute(MARK_FOR_SYNC)))

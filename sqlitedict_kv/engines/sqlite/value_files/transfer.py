@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterable
 
+from sqlitedict_kv.codecs.file_reference import new_name
 from sqlitedict_kv.engines.sqlite.value_files.catalog import KnownFile
 from sqlitedict_kv.engines.sqlite.value_files.folder import TEMPORARY, OpenFolder, sync_file
 from sqlitedict_kv.engines.sqlite.value_files.reading import NONBLOCK, FileDamageError, check_regular
@@ -60,7 +60,7 @@ def _link(source: OpenFolder, target: OpenFolder, file: KnownFile) -> None:
 
 def _copy(descriptor: int, target: OpenFolder, file: KnownFile) -> None:
     """Copy under another name first: whoever finds the name finds the whole file."""
-    temporary = TEMPORARY + secrets.token_hex(16)
+    temporary = TEMPORARY + new_name()
     copy = target.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         try:

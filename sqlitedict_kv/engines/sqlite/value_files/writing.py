@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
 from sqlitedict_kv.codecs.body_parts import BodyParts, parts_of
-from sqlitedict_kv.codecs.file_reference import FileReference
+from sqlitedict_kv.codecs.file_reference import FileReference, new_name
 from sqlitedict_kv.engines.crc32 import crc32_of_large
 from sqlitedict_kv.engines.protocol import Edit, Put
 from sqlitedict_kv.engines.sqlite.value_files import folder as folders
@@ -33,7 +32,7 @@ class StagedFile:
 
     def __init__(self, folder: ValueFolder, descriptor: int, temporary: str | None) -> None:
         """Own the *descriptor*; *temporary* is the name that the file has meanwhile, if it needs one."""
-        self.name = secrets.token_hex(16)
+        self.name = new_name()
         self._folder = folder
         self._descriptor = descriptor
         self._temporary = temporary
@@ -121,7 +120,7 @@ def _create(folder: ValueFolder) -> StagedFile:
                 if error.errno not in NO_NAMELESS:
                     raise
         while True:
-            name = f"{TEMPORARY}{secrets.token_hex(16)}"
+            name = f"{TEMPORARY}{new_name()}"
             descriptor = opened.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             staged = StagedFile(folder, descriptor, name)
             try:
