@@ -11,10 +11,11 @@ from typing import Any
 from sqlitedict_kv.concurrency.owners import Carrier, FrameOwner, Owner, ThreadOwner
 from sqlitedict_kv.concurrency.sansio import Invoke, Steps, run
 from sqlitedict_kv.memoization.call_key import CallKeys
-from sqlitedict_kv.memoization.call_path import CallPath
+from sqlitedict_kv.memoization.call_path import CallPath, Fill, Read
 from sqlitedict_kv.memoization.failures import READ_FAILURES
 from sqlitedict_kv.memoization.flow import Flow
 from sqlitedict_kv.memoization.many_calls import Batches
+from sqlitedict_kv.memoization.quick_key import KeyOf
 from sqlitedict_kv.memoization.results import MISSING, Results
 from sqlitedict_kv.memoization.single_flight import Flight, SingleFlight
 from sqlitedict_kv.memoization.verbs import add_verbs, put_of
@@ -56,8 +57,7 @@ def decorate_batch(function: Callable[..., Any], keys: CallKeys, results: Result
 
 def _hard(flow: Flow, keys: CallKeys, results: Results) -> tuple[Callable[..., Any], CallPath]:
     key_of, get, counters = keys.of, results.get, results.counters
-    fill, miss = flow.bypass, flow.miss
-    finish: Callable[[Any], Any] = _as_is
+    way = _way(flow, flow.bypass)
 
     def hard_wrapper(*args: Any, **kwargs: Any) -> Any:
         # The hit, flat: a key, a read.
@@ -69,23 +69,22 @@ def _hard(flow: Flow, keys: CallKeys, results: Results) -> tuple[Callable[..., A
             path.rebind()  # to another store, if this one was closed and opened again
             return result
         if value is MISSING:
+            finish, fill = way  # of one mode, whatever another thread does
             return finish(fill(key, args, kwargs))
         counters.hits += 1
         return value
 
-    def bind(*steps: Any) -> None:
-        nonlocal key_of, get, fill, finish
-        key_of, get, fill = steps
-        finish = _drive if fill == miss else _as_is
+    def bind(make_key: KeyOf, read: Read, fill: Fill) -> None:
+        nonlocal key_of, get, way
+        key_of, get, way = make_key, read, _way(flow, fill)
 
-    path = CallPath(keys, flow, bind, read=lambda: results.get, nothing=lambda *_: MISSING, fill=miss)
+    path = CallPath(keys, flow, bind, read=lambda: results.get, nothing=lambda *_: MISSING, fill=flow.miss)
     return hard_wrapper, path
 
 
 def _soft(flow: Flow, keys: CallKeys, results: Results) -> tuple[Callable[..., Any], CallPath]:
     key_of, peek, counters = keys.of, results.peek, results.counters
-    fill, miss = flow.bypass, flow.miss
-    finish: Callable[[Any], Any] = _as_is
+    way = _way(flow, flow.bypass)
 
     def soft_wrapper(*args: Any, **kwargs: Any) -> Any:
         key = key_of(args, kwargs)
@@ -94,22 +93,24 @@ def _soft(flow: Flow, keys: CallKeys, results: Results) -> tuple[Callable[..., A
         except READ_FAILURES as error:
             return run(flow.recover(key, args, kwargs, error))
         if entry is None:
+            finish, fill = way  # of one mode, whatever another thread does
             return finish(fill(key, args, kwargs))
         counters.hits += 1
         if results.is_due(entry):
             flow.refresh_soon(key, args, kwargs)
         return entry.value
 
-    def bind(*steps: Any) -> None:
-        nonlocal key_of, peek, fill, finish
-        key_of, peek, fill = steps
-        finish = _drive if fill == miss else _as_is
+    def bind(make_key: KeyOf, read: Read, fill: Fill) -> None:
+        nonlocal key_of, peek, way
+        key_of, peek, way = make_key, read, _way(flow, fill)
 
-    path = CallPath(keys, flow, bind, read=lambda: results.peek, nothing=lambda *_: None, fill=miss)
+    path = CallPath(keys, flow, bind, read=lambda: results.peek, nothing=lambda *_: None, fill=flow.miss)
     return soft_wrapper, path
 
 
-_drive: Callable[[Any], Any] = run
+def _way(flow: Flow, fill: Fill) -> tuple[Callable[[Any], Any], Fill]:
+    """Return *fill*, which makes a call that found nothing, behind what makes its result of what it returns."""
+    return (run if fill == flow.miss else _as_is), fill
 
 
 def _as_is(result: Any) -> Any:

@@ -1,8 +1,13 @@
 """Memoized functions that are off, or may only return what is kept."""
 
 import asyncio
+import itertools
 import pickle
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -172,3 +177,52 @@ def test_an_empty_variable_says_nothing(store, monkeypatch):
 
     assert f(1) == f(1) == 1
     assert f.cache_info().hits == 1
+
+
+@pytest.mark.parametrize("entered", ["disabled", "enabled"])
+def test_a_mode_that_changes_in_the_middle_of_a_call_makes_no_wrong_result(store, entered):
+    """Another thread may change it between any two instructions of the wrapper."""
+
+    @store.memoize(condition=lambda result: False)
+    def f(x):
+        return [x]
+
+    f(0)
+    for at in itertools.count():
+        with ExitStack() as stack:
+            block = stack.enter_context(ExitStack())
+            if entered == "enabled":
+                block.enter_context(store.memoize.disabled())
+            change = block.close if entered == "enabled" else partial(stack.enter_context, store.memoize.disabled())
+            result, changed = call_and_change(f, at, change)
+        assert result == [at]
+        if not changed:
+            break
+    assert at > 10
+
+
+def call_and_change(f, at, change):
+    """Return the result of f(at), and whether *change* was called, before an instruction of the wrapper."""
+    left, changed = at, False
+
+    def trace(frame, event, _):
+        nonlocal left, changed
+        if frame.f_code.co_name != "hard_wrapper":
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            if left == 0 and not changed:
+                changed = True
+                change()
+            left -= 1
+        return trace
+
+    def call():
+        sys.settrace(trace)
+        try:
+            return f(at)
+        finally:
+            sys.settrace(None)
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result(60), changed
