@@ -75,7 +75,9 @@ def _hard(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> tuple[
         try:
             value = get(key, MISSING)
         except READ_FAILURES as error:
-            return await drive(flow.recover(key, args, kwargs, error), offload)
+            result = await drive(flow.recover(key, args, kwargs, error), offload)
+            path.rebind()  # to another store, if this one was closed and opened again
+            return result
         if value is MISSING:
             return await fill(key, args, kwargs)
         counters.hits += 1
@@ -85,9 +87,9 @@ def _hard(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> tuple[
         nonlocal key_of, get, fill
         key_of, get, fill = steps
 
-    return hard_wrapper, CallPath(
-        keys, flow, bind, read=lambda: results.get, nothing=lambda *_: MISSING, fill=_fill(flow, driver)
-    )
+    fly = _fill(flow, driver)
+    path = CallPath(keys, flow, bind, read=lambda: results.get, nothing=lambda *_: MISSING, fill=fly)
+    return hard_wrapper, path
 
 
 def _soft(flow: Flow, driver: Tasks, keys: CallKeys, results: Results) -> tuple[Call, CallPath]:
