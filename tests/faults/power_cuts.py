@@ -10,12 +10,13 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from threading import Thread
+from typing import Any
 
 from sqlitedict_kv import KVError, OpenError, Store, StoreIOError, StoreNotFoundError
 from sqlitedict_kv.engines.sqlite import checkpoint, database, opening
@@ -325,26 +326,16 @@ def _judge_copy(round_: Round, path: Path, record: Record, promise: Promise) -> 
 
 
 def cut(
-    round_: Round,
-    record: Record,
-    states: int,
-    random: Random,
-    durability: str,
-    directory: Path,
-    *,
-    after_failure: bool = False,
+    round_: Round, record: Any, states: int, random: Random, durability: str, judge_files: Judge, first: int = 0
 ) -> None:
-    """Cut the power at random moments of a record, or at those from a failed sync on."""
+    """Cut the power at random moments of a record, from its event *first* on, and judge what is left each time."""
     disk = Disk(random, lies=round_.sabotage == "a disk that lies")
     promise = Promise(durability)
-    first = 0
-    if after_failure:
-        first = next((number for number, event in enumerate(record.events) if event.failed), 0)
     moments = sorted(random.randrange(first, len(record.events) + 1) for _ in range(states))
     for number, event in enumerate([*record.events, END]):
         while moments and moments[0] == number:
             moments.pop(0)
-            judge(round_, disk.after(random), record, promise, directory)
+            judge_files(disk.after(random), record, promise)
             round_.count("crash states")
         if event.kind == "note":
             promise.hear(event, record.places)
@@ -352,8 +343,20 @@ def cut(
             disk.apply(event)
 
 
-def run(round_: Round, durability: str) -> None:
-    """Make records of one and of many processes, and cut the power in each of them."""
+Judge = Callable[[Any, Any, Promise], None]  # of what is on the disk, the record, and what was promised
+
+
+def run_records(
+    round_: Round, durability: str, make_record: Callable[[int, int], Any], judge_in: Callable[[Path, Random], Judge]
+) -> None:
+    """Cut the power in records until there are enough crash states.
+
+    Args:
+        round_: says how many.
+        durability: of the stores.
+        make_record: takes the number of a record and a seed.
+        judge_in: takes a directory to lay files out in, and returns what judges them.
+    """
     random = Random(round_.seed)
     left = round_.size
     number = 0
@@ -361,15 +364,28 @@ def run(round_: Round, durability: str) -> None:
         while left:
             seed = random.randrange(2**30)
             states = min(left, STATES)
-            if number % 2:
-                record = record_many(round_, seed, 40, durability)
-            else:
-                record = record_one(round_, seed, 15 if number % 4 == 0 else 200, durability)
+            record = make_record(number, seed)
             round_.count("records")
             round_.count("calls recorded", sum(event.kind != "note" for event in record.events))
-            cut(round_, record, states, random, durability, directory)
+            cut(round_, record, states, random, durability, judge_in(directory, random))
             left -= states
             number += 1
+
+
+def run(round_: Round, durability: str) -> None:
+    """Make records of one and of many processes, and cut the power in each of them."""
+
+    def make_record(number: int, seed: int) -> Record:
+        if number % 2:
+            return record_many(round_, seed, 40, durability)
+        return record_one(round_, seed, 15 if number % 4 == 0 else 200, durability)
+
+    run_records(round_, durability, make_record, lambda directory, _: judge_in(round_, directory))
+
+
+def judge_in(round_: Round, directory: Path) -> Judge:
+    """Return what judges the files of a crash, laid out in a directory."""
+    return lambda files, record, promise: judge(round_, files, record, promise, directory)
 
 
 def run_failed_syncs(round_: Round) -> None:
@@ -386,7 +402,8 @@ def run_failed_syncs(round_: Round) -> None:
             round_.count("records")
             round_.count("stores that stopped", "stopped" in words)
             states = min(left, STATES // 5)
-            cut(round_, record, states, random, durability, directory, after_failure=True)
+            failed = next((number for number, event in enumerate(record.events) if event.failed), 0)
+            cut(round_, record, states, random, durability, judge_in(round_, directory), failed)
             left -= states
 
 

@@ -16,8 +16,8 @@ from threading import Thread
 
 from sqlitedict_kv import KVError, OpenError, Store, StoreNotFoundError
 from tests.faults.campaign import Campaign, Round
-from tests.faults.disk import Disk, Found, lay_out
-from tests.faults.power_cuts import END, YOUNG, Promise, fast_directory, hasten, sync
+from tests.faults.disk import Found, lay_out
+from tests.faults.power_cuts import YOUNG, Judge, Promise, hasten, run_records, sync
 from tests.faults.syscalls import Event, lines_of, note, read_trace, watched
 from tests.faults.value_files.sabotage import break_files, hasten_files
 from tests.faults.value_files.values import (
@@ -33,7 +33,6 @@ from tests.faults.value_files.values import (
 from tests.faults.workload import NAMESPACES, Key, Step, do, states_of, steps_of
 
 KEYS = 6  # of a namespace
-STATES = 250  # of a record
 SHORT, LONG = 12, 60  # steps of a record
 SHARED = 12  # transactions of one of the threads that write together
 WEIGHTS = {
@@ -262,40 +261,20 @@ def _judge_copy(round_: Round, path: Path, record: Record, promise: Promise) -> 
     round_.count("backups read")
 
 
-def cut(round_: Round, record: Record, states: int, random: Random, durability: str, directory: Path) -> None:
-    """Cut the power at random moments of a record."""
-    disk = Disk(random, lies=round_.sabotage == "a disk that lies")
-    promise = Promise(durability)
-    moments = sorted(random.randrange(len(record.events) + 1) for _ in range(states))
-    for number, event in enumerate([*record.events, END]):
-        while moments and moments[0] == number:
-            moments.pop(0)
-            judge(round_, disk.after(random), record, promise, directory, thorough=random.random() < 0.3)
-            round_.count("crash states")
-        if event.kind == "note":
-            promise.hear(event, record.places)
-        else:
-            disk.apply(event)
-
-
 def run(round_: Round, durability: str) -> None:
     """Make records of one and of many processes, and cut the power in each of them."""
-    random = Random(round_.seed)
-    left = round_.size
-    number = 0
-    with fast_directory() as directory:
-        while left:
-            seed = random.randrange(2**30)
-            states = min(left, STATES)
-            if number % 2:
-                record = record_many(round_, seed, durability)
-            else:
-                record = record_one(round_, seed, SHORT if number % 4 else LONG, durability)
-            round_.count("records")
-            round_.count("calls recorded", sum(event.kind != "note" for event in record.events))
-            cut(round_, record, states, random, durability, directory)
-            left -= states
-            number += 1
+
+    def make_record(number: int, seed: int) -> Record:
+        if number % 2:
+            return record_many(round_, seed, durability)
+        return record_one(round_, seed, SHORT if number % 4 else LONG, durability)
+
+    def judge_in(directory: Path, random: Random) -> Judge:
+        return lambda files, record, promise: judge(
+            round_, files, record, promise, directory, thorough=random.random() < 0.3
+        )
+
+    run_records(round_, durability, make_record, judge_in)
 
 
 def run_power(round_: Round) -> None:
