@@ -216,8 +216,8 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
         """Give the value to a ``with`` block, which changes it in place, and write it back at the end of the block.
 
         ``with ns.edit("k", default=[]) as value: value.append(3)``. What ``ns["k"].append(3)`` changes is a new object
-        that nobody keeps. The block runs without any lock. If it raises, nothing is written; if it changes nothing, only a
-        value in a file of its own is. The time to live stays. Where others write it too, :meth:`modify` tries again.
+        that nobody keeps. The block runs without any lock. If it raises, nothing is written; if it changes nothing, a
+        value in a file of its own alone. The time to live stays. Where others write too, :meth:`modify` tries again.
 
         Args:
             key: the key.
