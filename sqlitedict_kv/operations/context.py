@@ -233,7 +233,7 @@ class StoreContext:
         if self.stage is None:
             return self
         other = StoreContext(self.engine, self.codecs, self.clock, self.max_value_bytes, self.lru, stage)
-        other.counters, other.origin, other.at_once = self.counters, self.origin, self
+        other.counters, other.origin, other.modes, other.at_once = self.counters, self.origin, self.modes, self
         return other
 
     def read(self, namespace: str, key: object) -> Record | None:
