@@ -166,6 +166,13 @@ def keep_only_live(cursor: sqlite3.Cursor) -> list[KnownFile]:
     return files
 
 
+def names_in(cursor: sqlite3.Cursor, state: int, limit: int) -> list[str]:
+    """Return the names of files in a state, *limit* at most; -1 is all."""
+    if not has_files(cursor):
+        return []
+    return [name for (name,) in cursor.execute(NAMES_IN_STATE, (state, limit))]
+
+
 def is_alive(cursor: sqlite3.Cursor, name: str) -> bool:
     """Return whether an entry refers to a file."""
     row = cursor.execute(IS_ALIVE, (FILE, name)).fetchone()

@@ -138,7 +138,7 @@ class Reaper:
 
     def secure(self) -> None:
         """Let every value that was written so far survive a power cut, once the log does."""
-        if self._database.run(catalog.has_files) and self._names_in(catalog.WRITTEN, 1):
+        if self._names_in(catalog.WRITTEN, 1):
             with translate_errors(self._folder.path), self._folder.opened() as folder:
                 self._secure(folder)
 
@@ -164,8 +164,8 @@ class Reaper:
             self._database.transact(lambda cursor: catalog.mark_synced(cursor, synced))
 
     def _names_in(self, state: int, limit: int) -> list[str]:
-        rows = self._database.run(lambda cursor: cursor.execute(catalog.NAMES_IN_STATE, (state, limit)).fetchall())
-        return [name for (name,) in rows if NAME.fullmatch(name)]
+        names = self._database.run(lambda cursor: catalog.names_in(cursor, state, limit))
+        return [name for name in names if NAME.fullmatch(name)]
 
     # -- files that nobody knows
 
