@@ -231,6 +231,11 @@ class Database:
             with self.main.lock:
                 raise self._stop(self._detached_error())
 
+    def require_usable(self) -> None:
+        """Raise if the store was closed, had to stop, or must not be used after a fork."""
+        if self._stopped is not None:
+            raise again_of(self._stopped)
+
     def require_sound(self) -> None:
         """Raise if the store had to stop; one that is being closed may end what it has begun."""
         if self._stopped is not None and not isinstance(self._stopped, StoreClosedError):
@@ -302,8 +307,7 @@ class Database:
             if connection.cursor is NO_CURSOR:
                 connection.settle()
             return
-        if self._stopped is not None:
-            raise again_of(self._stopped)
+        self.require_usable()
         try:
             raw = self._opener.open(patience, durability)
             try:

@@ -6,6 +6,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import sqlite3
 import sys
 import threading
 from contextlib import contextmanager
@@ -257,6 +258,8 @@ def test_a_child_of_a_child_works(path):
 
 def refused(store, path):
     """Assert in a child that the store and its file are out of reach, and were not touched."""
+    # Nor may any call open another file: a mutex of all of SQLite may be held for ever.
+    sqlite3.connect = lambda *_, **__: pytest.fail("a connection was opened")
     sizes = [os.stat(name).st_mtime_ns for name in (path, f"{path}-wal")]
     n = store.ns("n")
     for call in (

@@ -30,6 +30,9 @@ def write_backup(
     Both grow under other names and get their own only when they are whole. With *link* the files are not copied, but
     get a second name.
     """
+    # First, for a process that was forked while a thread was inside SQLite must not open the copy either: the thread
+    # may have held a mutex of the whole process, which nobody gives back.
+    database.require_usable()
     partial = f"{path}.{os.getpid()}.partial"
     try:
         _refuse_occupied(path)
