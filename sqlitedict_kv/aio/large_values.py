@@ -36,6 +36,9 @@ def is_unwritten(edit: Edit) -> bool:
 
 def write_files(context: StoreContext, edits: Sequence[E]) -> list[E]:
     """Return edits whose large values are in files; it blocks."""
+    first: Edit = edits[0]
+    if len(edits) == 1 and type(first) is Put:
+        context.demand(first.namespace, first.key, first.expected)
     return [_write_file(context, edit) for edit in edits]
 
 

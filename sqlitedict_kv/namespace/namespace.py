@@ -101,9 +101,8 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
         self, key: K, value: V, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
     ) -> int | None:
         """Write a value if the key is absent; return its version, or None if something is there."""
-        edit = self._edits.put(key, value, ttl, content_type, 0)
         try:
-            (version,) = self._commit([edit])
+            (version,) = self._commit([self._edits.put_at(key, value, 0, ttl, content_type)])
         except ConflictError:
             return None
         return version

@@ -14,7 +14,7 @@ from sqlitedict_kv.codecs.limits import too_large
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.display.cell import running_cell
 from sqlitedict_kv.engines.optional import RestingEngine
-from sqlitedict_kv.engines.protocol import Engine, KeyRange, Put, Value
+from sqlitedict_kv.engines.protocol import Check, Engine, KeyRange, Put, Value
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import EntryGoneError, TooLargeError
 from sqlitedict_kv.lru import LRU
@@ -203,24 +203,37 @@ class StoreContext:
         ttl: float | None,
         content_type: str | None,
         expected: int | None = None,
+        alone: bool = False,
     ) -> Put:
-        """Return the edit that writes a value, checked and encoded; *ttl* and *content_type* are checked already."""
-        name = check_key(key)
-        body, encoded_as = self.encode(value, content_type)
-        return Put(namespace, name, body, encoded_as, None if ttl is None else self.deadline(ttl), expected)
+        """Return the edit that writes a value, checked and encoded; *ttl* and *content_type* are checked already.
 
-    def encode(self, value: Any, content_type: str | None) -> tuple[bytes, str]:
-        """Return the bytes of a value and their content type.
+        Args:
+            namespace: its namespace.
+            key: its key.
+            value: the value.
+            ttl: after how many seconds it expires.
+            content_type: how it is encoded; None is by its type.
+            expected: the version that must be there; 0 is absent, None is any.
+            alone: there is no edit before it in its transaction, so a large value can be refused before it is written.
 
         Raises:
             CodecError: the value would not come back as it is.
             TooLargeError: it takes more bytes than the store allows.
+            ConflictError: a large value is to be written where another version than the expected one is.
         """
+        name = check_key(key)
         body, encoded_as = self.codecs.encode_parts(value, content_type)
         if len(body) > self.max_value_bytes:
-            return self.put_elsewhere(body, encoded_as)
-        assert type(body) is bytes  # parts are larger
-        return body, encoded_as
+            if alone and self.at_once is None:  # what defers the file looks when it writes it
+                self.demand(namespace, name, expected)
+            body, encoded_as = self.put_elsewhere(body, encoded_as)
+        assert isinstance(body, bytes)  # parts are larger
+        return Put(namespace, name, body, encoded_as, None if ttl is None else self.deadline(ttl), expected)
+
+    def demand(self, namespace: str, key: str, expected: int | None) -> None:
+        """Raise ConflictError if a large value that is to be written would be refused, so that it is not in vain."""
+        if expected is not None and self.stage is not None:
+            self.engine.commit([Check(namespace, key, expected)], self.now())
 
     def put_elsewhere(self, body: bytes | BodyParts, content_type: str) -> tuple[bytes, str]:
         """Return what stands in its entry for a value over the limit; raise TooLargeError if nothing can."""

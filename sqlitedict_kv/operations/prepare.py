@@ -32,17 +32,28 @@ class Edits:
         self._name = name
         self._defaults = defaults
 
-    def put(self, key: object, value: Any, ttl: object, content_type: object, expected: int | None = None) -> Put:
-        """Return the edit that writes a value."""
+    def put(
+        self,
+        key: object,
+        value: Any,
+        ttl: object,
+        content_type: object,
+        expected: int | None = None,
+        *,
+        alone: bool = False,
+    ) -> Put:
+        """Return the edit that writes a value; the arguments are those of :meth:`StoreContext.put`."""
         if ttl is DEFAULT and content_type is None:
             seconds, encoding = self._defaults.ttl, self._defaults.content_type
         else:
             seconds, encoding = self._defaults.choose(ttl, content_type, self._context.codecs)
-        return self._context.put(self._name, key, value, ttl=seconds, content_type=encoding, expected=expected)
+        return self._context.put(
+            self._name, key, value, ttl=seconds, content_type=encoding, expected=expected, alone=alone
+        )
 
     def put_at(self, key: object, value: Any, version: object, ttl: object, content_type: object) -> Put:
-        """Return the edit that writes a value if the entry is at *version*; 0 is absent."""
-        return self.put(key, value, ttl, content_type, check_version(version))
+        """Return the edit that writes a value if the entry is at *version*, to be committed alone; 0 is absent."""
+        return self.put(key, value, ttl, content_type, check_version(version), alone=True)
 
     def put_many(self, mapping: object, ttl: object, advance: Advance | None = None) -> list[Put]:
         """Return the edits that write all the values of a mapping; *advance* is told how many are made."""

@@ -41,10 +41,10 @@ class Verbs(NamedTuple):
 
     def add(self, key: Any, value: Any, ttl: object, content_type: object) -> Steps[int | None]:
         """Write a value if the key is absent; see :meth:`Namespace.add`."""
-        edit = self.edits.put(key, value, ttl, content_type, 0)
-        if edit.content_type == FILE:
-            (edit,) = yield self.write_files([edit])
         try:
+            edit = self.edits.put_at(key, value, 0, ttl, content_type)
+            if edit.content_type == FILE:
+                (edit,) = yield self.write_files([edit])
             (version,) = yield self.commit([edit])
         except ConflictError:
             return None
@@ -79,11 +79,11 @@ class Verbs(NamedTuple):
             if type(value) is Blocking and (value := (yield value)) is GONE:
                 continue
             changed = yield function(value)
-            edit = self.edits.put(key, changed, ttl, None, record.version if record else 0)
-            if edit.content_type == FILE:
-                (edit,) = yield self.write_files([edit])
             keeps_deadline = record is not None and isinstance(ttl, Default)
             try:
+                edit = self.edits.put_at(key, changed, record.version if record else 0, ttl, None)
+                if edit.content_type == FILE:
+                    (edit,) = yield self.write_files([edit])
                 yield self.commit([self.edits.in_time(edit) if keeps_deadline else edit])
             except ConflictError:
                 continue

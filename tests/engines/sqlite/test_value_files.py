@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sqlite3
 import stat
 from contextlib import closing
@@ -148,6 +149,132 @@ def test_a_refused_write_leaves_no_file(large_store, path):
         1 / 0  # noqa: B018
     del transaction
     assert names_in(path) == set()
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """The sizes of the values that were written to files."""
+    sizes, stage = [], writing.stage
+
+    def watched(folder, body, content_type, *, durable):
+        sizes.append(len(body))
+        return stage(folder, body, content_type, durable=durable)
+
+    monkeypatch.setattr(writing, "stage", watched)
+    return sizes
+
+
+def test_a_compare_and_set_that_is_refused_writes_no_file_in_vain(large_store, written):
+    ns = large_store.ns("n")
+    version = ns.set("k", 1)
+    with pytest.raises(ConflictError) as caught:
+        ns.cas_set("k", b"x" * LARGE, version + 1)
+    assert (caught.value.expected, caught.value.actual) == (version + 1, version)
+    with pytest.raises(ConflictError):
+        ns.cas_set("absent", b"x" * LARGE, version)
+    with pytest.raises(ConflictError), large_store.exclusive() as inside:
+        inside.ns("n").cas_set("k", b"x" * LARGE, version + 1)
+    assert ns.add("k", b"x" * LARGE) is None
+    assert written == []
+    assert ns.add("new", b"x" * LARGE)
+    assert len(ns.cas_set("k", b"y" * LARGE, version) and ns["k"]) == LARGE
+    assert written == [LARGE, LARGE]
+
+
+def test_a_value_that_changes_after_the_look_is_still_not_overwritten(large_store, path, monkeypatch):
+    ns = large_store.ns("n")
+    version, stage = ns.set("k", 1), writing.stage
+
+    def slow_stage(*arguments, **options):
+        query(path, "UPDATE kv SET version = version + 1 WHERE key = 'k'")
+        return stage(*arguments, **options)
+
+    monkeypatch.setattr(writing, "stage", slow_stage)
+    with pytest.raises(ConflictError):
+        ns.cas_set("k", b"x" * LARGE, version)
+    assert names_in(path) == set()
+
+
+def test_a_compare_and_set_within_a_transaction_sees_what_stands_before_it(large_store):
+    ns = large_store.ns("n")
+    ns["k"] = 1
+    with large_store.atomic() as transaction:
+        transaction.ns("n").delete("k")
+        transaction.ns("n").add("k", b"x" * LARGE)
+    assert len(ns["k"]) == LARGE
+
+
+def test_a_compare_and_set_of_a_task_that_is_refused_writes_no_file_in_vain(path, written):
+    async def main():
+        async with AsyncStore(path, files_above=ABOVE) as store:
+            ns = store.ns("n")
+            version = await ns.set("k", 1)
+            with pytest.raises(ConflictError):
+                await ns.cas_set("k", b"x" * LARGE, version + 1)
+            assert await ns.add("k", b"x" * LARGE) is None
+            assert written == []
+            async with store.atomic() as transaction:
+                transaction.ns("n").delete("k")
+                transaction.ns("n").add("k", b"x" * LARGE)
+            changes = iter([2, 3])
+
+            async def grow(value):
+                for number in changes:
+                    await ns.set("k", number)  # behind the back of the one that changes it
+                    break
+                return b"y" * LARGE
+
+            await ns.modify("k", grow)
+            assert await ns.get("k") == b"y" * LARGE
+            assert written == [LARGE, LARGE]
+
+    asyncio.run(main())
+
+
+def test_a_folder_that_is_removed_under_an_open_store_is_made_again_and_collected(large_store, path):
+    ns = large_store.ns("n")
+    ns["lost"] = b"x" * LARGE
+    owner = (folder_of(path) / "STORE").read_bytes()
+    shutil.rmtree(folder_of(path))
+    with pytest.raises(MissingFileError):
+        ns["lost"]
+    ns["k"] = b"y" * LARGE
+    assert (folder_of(path) / "STORE").read_bytes() == owner
+    (folder_of(path) / ("0" * 32)).write_bytes(b"left behind")
+    large_store.vacuum()
+    assert names_in(path) == {reference_in(path, "k")["file"]}
+    assert ns["k"] == b"y" * LARGE
+
+
+@pytest.mark.skipif(not folders.NAMELESS, reason="needs files without a name")
+def test_a_process_that_is_killed_while_it_claims_the_folder_leaves_nothing(path, monkeypatch):
+    class KilledError(BaseException):
+        pass
+
+    def die(*_):
+        raise KilledError
+
+    monkeypatch.setattr(folders, "sync_file", die)
+    monkeypatch.setattr(folders.OpenFolder, "unlink", die)  # which the dead do not
+    with Store(path, files_above=ABOVE) as store, pytest.raises(KilledError):
+        store.ns("n")["k"] = b"x" * LARGE
+    assert os.listdir(folder_of(path)) == []
+
+
+def test_a_folder_that_another_process_claims_meanwhile_is_claimed(large_store, path, monkeypatch):
+    sync = folders.sync_file
+
+    def claimed_by_another(descriptor):
+        monkeypatch.setattr(folders, "sync_file", sync)
+        with closing(sqlite3.connect(path)) as raw:
+            ((owner,),) = raw.execute("SELECT ns FROM kv_file WHERE name = ''")
+        (folder_of(path) / "STORE").write_text(owner)
+
+    monkeypatch.setattr(folders, "sync_file", claimed_by_another)
+    large_store.ns("n")["k"] = b"x" * LARGE
+    assert large_store.ns("n")["k"] == b"x" * LARGE
+    large_store.vacuum()
+    assert names_in(path) == {reference_in(path)["file"]}
 
 
 def test_no_descriptor_stays_open(large_store):

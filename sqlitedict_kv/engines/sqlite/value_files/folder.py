@@ -23,6 +23,7 @@ STORE = "STORE"  # the file that says whose folder it is
 LOCK = ".reap"  # held exclusively by what removes files, shared by what copies them
 TEMPORARY = "tmp-"  # begins the name of a file that is being written, where files cannot be without a name
 
+NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 BY_DESCRIPTOR = os.open in os.supports_dir_fd
 NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -67,9 +68,17 @@ class OpenFolder:
         path, options = self._at(name)
         return os.open(path, flags | PLAIN, PRIVATE_FILE, **options)
 
-    def create_nameless(self) -> int:
-        """Return a descriptor of a new file without a name; raise OSError where there are none."""
-        return os.open(".", NAMELESS | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE, dir_fd=self._descriptor)
+    def create(self, prefix: str) -> tuple[int, str | None]:
+        """Return a descriptor of a new file, and the name that it has meanwhile, None where a file needs none."""
+        if NAMELESS:
+            flags = NAMELESS | os.O_RDWR | os.O_CLOEXEC
+            try:
+                return os.open(".", flags, PRIVATE_FILE, dir_fd=self._descriptor), None
+            except OSError as error:
+                if error.errno not in NO_NAMELESS:
+                    raise
+        name = f"{prefix}{new_name()}"
+        return self.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL), name
 
     def link(self, descriptor: int, name: str) -> None:
         """Give a file without a name its name."""
@@ -119,19 +128,23 @@ class OpenFolder:
 
     def claim(self, owner: str) -> None:
         """Say whose folder this is."""
-        temporary = f"{STORE}.{new_name()}"
-        descriptor = self.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        descriptor, temporary = self.create(f"{STORE}.")
         try:
             try:
                 os.write(descriptor, owner.encode())
                 sync_file(descriptor)
+                if temporary is None:
+                    self.link(descriptor, STORE)
             finally:
                 os.close(descriptor)
-            self.rename(temporary, STORE)
+            if temporary is not None:
+                self.rename(temporary, STORE)
         except BaseException as error:
-            with contextlib.suppress(OSError):
-                self.unlink(temporary)
-            if not isinstance(error, FileNotFoundError) or self.owner() != owner:  # another process claimed it first
+            if temporary is not None:
+                with contextlib.suppress(OSError):
+                    self.unlink(temporary)
+            others = isinstance(error, FileExistsError | FileNotFoundError)  # another process claimed it first
+            if not others or self.owner() != owner:
                 raise
         self.sync()
 
@@ -158,6 +171,10 @@ class ValueFolder:
     def __init__(self, database_path: str) -> None:
         """Belong to the database at a real path."""
         self.path = database_path + VALUES
+
+    def is_claimed(self) -> bool:
+        """Return whether the folder is there, and says whose it is."""
+        return os.path.lexists(os.path.join(self.path, STORE))
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[OpenFolder]:

@@ -76,8 +76,8 @@ class StoreFiles:
             catalog.replace(cursor, files)
 
     def claim(self) -> None:
-        """Give the store an id, and its folder the same."""
-        if not self._claimed:
+        """Give the store an id, and its folder the same, also one that was removed under an open store."""
+        if not (self._claimed and self.folder.is_claimed()):
             self._claim()
 
     def _claim(self) -> None:

@@ -13,7 +13,6 @@ from sqlitedict_kv.codecs.body_parts import BodyParts, parts_of
 from sqlitedict_kv.codecs.file_reference import FileReference, new_name
 from sqlitedict_kv.engines.crc32 import crc32_of_large
 from sqlitedict_kv.engines.protocol import Edit, Put
-from sqlitedict_kv.engines.sqlite.value_files import folder as folders
 from sqlitedict_kv.engines.sqlite.value_files.folder import TEMPORARY, OpenFolder, ValueFolder, sync_file
 from sqlitedict_kv.errors import StoreError, StoreFullError, StoreIOError
 
@@ -24,7 +23,6 @@ BOUNCE_BYTES = 256 * 2**10
 CHUNK_BYTES = 2**20
 MOST_CHUNKS = 2048  # of a value, whose checksums then are 15 kB of its row
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
 
 
 class StagedFile:
@@ -113,18 +111,11 @@ def translate_errors(path: str) -> Iterator[None]:
 
 def _create(folder: ValueFolder) -> StagedFile:
     with folder.made() as opened:
-        if folders.NAMELESS:
-            try:
-                return StagedFile(folder, opened.create_nameless(), None)
-            except OSError as error:
-                if error.errno not in NO_NAMELESS:
-                    raise
         while True:
-            name = f"{TEMPORARY}{new_name()}"
-            descriptor = opened.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-            staged = StagedFile(folder, descriptor, name)
+            descriptor, temporary = opened.create(TEMPORARY)
+            staged = StagedFile(folder, descriptor, temporary)
             try:
-                locked = _is_locked(descriptor)
+                locked = temporary is None or _is_locked(descriptor)
             except BaseException:
                 staged.close()
                 raise
