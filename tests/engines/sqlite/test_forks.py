@@ -334,6 +334,7 @@ def test_a_child_forked_while_a_thread_is_inside_sqlite_is_refused(path, monkeyp
         raw.set_progress_handler(None, 1)
 
     reading, writing = os.pipe()
+    gc.collect()  # or the child closes connections that other tests left, by SQLite, whose mutexes nobody gives back
     with thread_inside(entered, leave, hold), open(reading, "rb") as told:
         child = os.fork()
         if child == 0:
