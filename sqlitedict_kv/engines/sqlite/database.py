@@ -231,14 +231,9 @@ class Database:
             with self.main.lock:
                 raise self._stop(self._detached_error())
 
-    def require_usable(self) -> None:
-        """Raise if the store was closed, had to stop, or must not be used after a fork."""
-        if self._stopped is not None:
-            raise again_of(self._stopped)
-
-    def require_sound(self) -> None:
-        """Raise if the store had to stop; one that is being closed may end what it has begun."""
-        if self._stopped is not None and not isinstance(self._stopped, StoreClosedError):
+    def require_usable(self, *, or_closed: bool = False) -> None:
+        """Raise if the store had to stop, or was closed; one that is being closed may end what it has begun."""
+        if self._stopped is not None and not (or_closed and isinstance(self._stopped, StoreClosedError)):
             raise again_of(self._stopped)
 
     def _detached_error(self) -> StoreDetachedError:

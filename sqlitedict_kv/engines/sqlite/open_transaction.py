@@ -47,7 +47,7 @@ class OpenTransaction:
         """Call *work* once; nobody else can be in the way."""
         if self._owner != get_ident():
             raise RuntimeError("what a block of exclusive() is given is of no use after it, nor in another thread")
-        self._database.require_sound()  # in a child that was forked in the block, the connection is the parent's
+        self._database.require_usable(or_closed=True)  # a child that was forked in the block has not its connection
         if not self._raw.in_transaction:  # SQLite ends it by itself when the disk is full, for one
             raise StoreError(f"{self.label}: the transaction failed before, and nothing of it was written; begin again")
         try:
