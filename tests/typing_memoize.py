@@ -179,6 +179,40 @@ def with_key(path: str) -> list[str]:
     return [path]
 
 
+@store.memoize(base=Store("shipped.db", readonly=True))
+def with_base(x: int) -> list[int]:
+    return [x]
+
+
+@store.ns("results").memoize(base=store.ns("shipped"), ttl=5)
+def with_namespace(x: int) -> str:
+    return str(x)
+
+
+@astore.memoize(base=astore.ns("shipped"))
+async def with_async_base(x: int) -> bytes:
+    return b"x" * x
+
+
+@astore.memoize(batch=True, base=store)
+async def batch_with_base(items: list[int]) -> list[str]:
+    return [str(item) for item in items]
+
+
+@memoize(base=store)
+def default_with_base(x: int) -> str:
+    return str(x)
+
+
+store.memoize(base="shipped.db")  # type: ignore[call-overload] # an error
+
+
+assert_type(with_base(1), list[int])
+assert_type(with_base.many([1, 2]), list[list[int]])
+assert_type(with_base.cache_info().base_hits, int)
+assert_type(with_base.explain(1).in_base, bool)
+assert_type(with_namespace(1), str)
+assert_type(default_with_base(1), str)
 assert_type(by_position(1), int)
 assert_type(with_text(1), int)
 assert_type(with_timedelta(1), int)

@@ -46,6 +46,7 @@ from sqlitedict_kv.validation import (
 )
 
 if TYPE_CHECKING:
+    from sqlitedict_kv.memoization.base_results import MemoizingStore
     from sqlitedict_kv.memoization.explanation import Explanation
 
 __all__ = ["AsyncDecorator", "Decorator", "Memoize"]
@@ -163,6 +164,7 @@ class Memoize(Generic[D]):
         lease: Duration = LEASE_SECONDS,
         content_type: str | None = None,
         batch: bool = False,
+        base: MemoizingStore | None = None,
         type: Any = DEFAULT,  # noqa: A002 - so it reads in a call
     ) -> Any:
         """Return a decorator for functions and ``async def`` functions, or *function* decorated.
@@ -203,6 +205,9 @@ class Memoize(Generic[D]):
             content_type: how results are encoded; None is what fits each.
             batch: whether the function takes a list of items as its first argument and returns a list with a result
                 for each. Results are kept by item, and it is called with those items that have none.
+            base: a store, or a namespace of one, whose results are taken where none is kept here, such as
+                ``Store("shipped.db", readonly=True)``; of a store it is the namespace of the same name. It is only
+                read, and nothing is copied from it: its entries end when they end there.
             type: the type of the results, such as ``list[User]``, whose classes may be kept and made again; left out,
                 what the function is annotated to return. None allows only what the store does.
 
@@ -214,6 +219,7 @@ class Memoize(Generic[D]):
                 raise TypeError("ttl is given twice, by position and by name")
             ttl, function = function, DEFAULT
         place = self._result_store(ns)
+        below = None if base is None else self._base_of(base, place)
         kind = type if type is DEFAULT or type is None else check_type(type)
         policy = Policy(
             ttl=check_lifetime(place.ttl if isinstance(ttl, Default) else ttl),
@@ -243,11 +249,29 @@ class Memoize(Generic[D]):
                 checked, name=name, version=version, code=code, was=was, ignore=ignore, typed=typed, key=key,
                 key_functions=place.codecs.key_functions, place=(place.store, place.results.name),
             )  # fmt: skip
-            decorated = _decorated(checked, keys, Results(for_results_of(place, checked, kind), policy, keys), policy)
+            own, other = (each and for_results_of(each, checked, kind) for each in (place, below))
+            assert own is not None
+            decorated = _decorated(checked, keys, Results(own, policy, keys, other), policy)
             place.enroll(decorated._switched)  # noqa: SLF001 - ours
             return decorated
 
         return decorator if isinstance(function, Default) else decorator(function)
+
+    def _place_like(self, name: str) -> ResultStore:
+        """Return where this keeps results: in the namespace with a name, if it is that of a store."""
+        return self._result_store(name if self._space is None else None)
+
+    def _base_of(self, base: MemoizingStore, place: ResultStore) -> ResultStore:
+        """Return where a base keeps results."""
+        theirs = getattr(base, "memoize", None)
+        if not isinstance(theirs, Memoize):
+            raise TypeError(f"base must be a store or a namespace of one, not {base!r:.80}")
+        below = theirs._place_like(place.results.name)  # noqa: SLF001 - its own
+        if below.off_loop is not None and place.off_loop is None:
+            raise TypeError("base of a store that is not awaited must not be one that is; give its sync_store")
+        if (below.store, below.results.name) == (place.store, place.results.name):
+            raise ValueError(f"base is the namespace {place.results.name!r} of this very store")
+        return below
 
 
 def _is_function(value: object) -> bool:

@@ -26,6 +26,7 @@ class Explanation(NamedTuple):
         computing: whether a caller computes it now, in any process.
         nearest: the key of the most similar call of this function that is kept, with any code and version.
         differences: what differs from that, argument by argument.
+        in_base: whether the result is kept in the base, and not here.
     """
 
     key: str
@@ -34,12 +35,13 @@ class Explanation(NamedTuple):
     computing: bool
     nearest: str | None
     differences: tuple[str, ...]
+    in_base: bool = False
 
     def __str__(self) -> str:
         """Return it as lines of text."""
         if self.kept:
             until = "forever" if self.expires_at is None else f"until {self.expires_at:%Y-%m-%d %H:%M:%S %Z}"
-            lines = [f"{self.key} is kept {until}"]
+            lines = [f"{self.key} is kept{' in the base' * self.in_base} {until}"]
         else:
             lines = [f"{self.key} is not kept"]
         if self.computing:
@@ -55,7 +57,7 @@ def explain(keys: CallKeys, results: Results, key: str) -> Explanation:
     """Return the explanation of the call with a key."""
     entry, computing = results.peek(key), results.leases.holder(key) is not None
     if entry is not None:
-        return Explanation(key, True, entry.meta.expires_at, computing, None, ())
+        return Explanation(key, True, entry.meta.expires_at, computing, None, (), not results.is_here(key))
     names = keys.parameter_names()
     compared = [
         (differences(key, other, names), other) for other in results.kept_keys(shortened(keys.name), MOST_COMPARED)

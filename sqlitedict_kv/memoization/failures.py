@@ -44,6 +44,15 @@ class Failures:
         self._counters = counters
         self._told: set[str] = set()
 
+    def note_read(self, key: str, error: KVError) -> None:
+        """Note one of READ_FAILURES that is not a store being closed."""
+        if isinstance(error, DecodeError):
+            self._note_undecodable(key, error)
+        elif isinstance(error, DamagedFileError):
+            self._note_damaged_file(key, error)
+        else:
+            self.note_storage(key, error)
+
     def note_storage(self, key: str, error: KVError) -> None:
         """Count and log a failure of the storage; raise it if on_error is "raise"."""
         if self._policy.on_error == "raise":
@@ -56,14 +65,14 @@ class Failures:
             error,
         )
 
-    def note_undecodable(self, key: str, error: DecodeError) -> None:
+    def _note_undecodable(self, key: str, error: DecodeError) -> None:
         """Count and log an entry that does not decode; raise its error if undecodable is "raise"."""
         if self._policy.undecodable == "raise":
             raise error
         self._counters.undecodable += 1
         self._log_once("undecodable", "%s is computed again, for what is kept does not decode: %s", key, error)
 
-    def note_damaged_file(self, key: str, error: DamagedFileError) -> None:
+    def _note_damaged_file(self, key: str, error: DamagedFileError) -> None:
         """Count and log a result whose file is missing or damaged, as a power cut may leave one."""
         self._counters.undecodable += 1
         self._log_once("damaged file", "%s is computed again: %s", key, error)

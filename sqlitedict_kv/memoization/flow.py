@@ -21,8 +21,9 @@ from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.circular_calls import deadlock
 from sqlitedict_kv.memoization.failures import STORAGE_FAILURES
 from sqlitedict_kv.memoization.lease_wait import LeaseWait
+from sqlitedict_kv.memoization.outcome import Shared, share
 from sqlitedict_kv.memoization.process_note import ProcessNote
-from sqlitedict_kv.memoization.results import MISSING, Results, Shared, shared
+from sqlitedict_kv.memoization.results import MISSING, Results
 from sqlitedict_kv.memoization.single_flight import KEPT, Flight, SingleFlight
 from sqlitedict_kv.operations.memoize_modes import Mode
 
@@ -99,19 +100,17 @@ class Flow:
 
     def recover(self, key: str, args: Args, kwargs: Kwargs, error: KVError) -> Steps[Any]:
         """Return the result although its look-up raised *error*, or raise that if the options say so."""
+        look, computation = self._results.look_in_base, self._obtain
         if isinstance(error, StoreClosedError):
             if not self._results.move_to_open_store():
                 raise error
-            value = yield from self._try(key, self._driver.read(partial(self._results.look, key)), MISSING)
-            return value if value is not MISSING else (yield from self.miss(key, args, kwargs))
-        if isinstance(error, DecodeError):
-            self._results.failures.note_undecodable(key, error)
-            return (yield from self._find(key, args, kwargs, self._obtain_again))
-        if isinstance(error, DamagedFileError):
-            self._results.failures.note_damaged_file(key, error)
-            return (yield from self._find(key, args, kwargs, self._obtain_again))
-        self._results.failures.note_storage(key, error)
-        return (yield from self._find(key, args, kwargs, self._without_store))
+            look = self._results.look_in_both
+        else:
+            self._results.failures.note_read(key, error)
+            if not isinstance(error, DecodeError | DamagedFileError):
+                computation = self._without_store
+        value = yield from self._try(key, self._driver.read(partial(look, key)), MISSING)
+        return value if value is not MISSING else (yield from self._find(key, args, kwargs, computation))
 
     def _find(self, key: str, args: Args, kwargs: Kwargs, computation: Computation) -> Steps[Any]:
         if key is OFF_KEY:  # the mode changed in the middle of the call
@@ -237,7 +236,7 @@ class Flow:
             raise
         finally:  # also after an interrupt or a cancellation: then the others look, and one of them computes
             try:
-                flight.land(shared(outcome, self._flights.close(flight)), error)
+                flight.land(share(outcome, self._flights.close(flight)), error)
             except BaseException:  # an interrupt that came right here
                 self._flights.close(flight)
                 flight.land()
@@ -302,13 +301,6 @@ class Flow:
         until = time.monotonic() + WATCH.shortest
         while seen is not None and mark() == seen and time.monotonic() < until:
             yield Pause(blink)
-
-    def _obtain_again(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:
-        """Compute what is kept and does not decode; a store that is read-only stays as it is."""
-        try:
-            return (yield from self._obtain(key, args, kwargs))
-        except ReadOnlyError:
-            return (yield from self._compute_unkept(args, kwargs))
 
     def _without_store(self, key: str, args: Args, kwargs: Kwargs) -> Steps[Outcome]:  # noqa: ARG002 - as _obtain
         return self._compute_unkept(args, kwargs)
@@ -378,10 +370,14 @@ class Flow:
     def _try(self, key: str, request: Any, otherwise: Any = FAILED, *, spared: Exception | None = None) -> Steps[Any]:
         """Return what a step in the store gives, or *otherwise* if the storage fails and calls survive that.
 
-        The error *spared* is not one of the storage, but the function's own.
+        So they do in a store that is read-only. The error *spared* is not one of the storage, but the function's own.
         """
         try:
             return (yield request)
+        except ReadOnlyError as error:
+            if error is spared:
+                raise
+            return otherwise
         except STORAGE_FAILURES as error:
             if error is spared:
                 raise

@@ -16,6 +16,16 @@ BODIES_KEPT = 4
 WITHOUT_CODE = ""  # stands for the results from before code was part of the keys
 
 
+def find_former(place: ResultStore, keys: CallKeys, key: str) -> tuple[str, Any] | None:
+    """Return under which former name the result of a call is kept, and its entry; None if it is not."""
+    for former in keys.former_keys(key):
+        with suppress(DamagedFileError, DecodeError):
+            entry = place.results.get_with_meta(former)
+            if entry is not None:
+                return former, entry
+    return None
+
+
 class FormerResults:
     """What is kept of a function as it was."""
 
@@ -31,16 +41,16 @@ class FormerResults:
 
         The caller holds the lease of *key*, so only one does this. A process that is killed in between leaves both.
         """
-        for former in self._keys.former_keys(key):
-            with suppress(DamagedFileError, DecodeError):
-                entry = self._place.results.get_with_meta(former)
-                if entry is None or (ttl := self._left(entry.meta.expires_at)) == 0:
-                    continue
-                writer = self._place.writer()
-                writer.commit([writer.results.put(key, entry.value, ttl, entry.meta.content_type)])
-                self._place.results.delete_many([former])
-                return entry.value
-        return DEFAULT
+        found = find_former(self._place, self._keys, key)
+        if found is None:
+            return DEFAULT
+        former, entry = found
+        if (ttl := self._left(entry.meta.expires_at)) == 0:
+            return DEFAULT
+        writer = self._place.writer()
+        writer.commit([writer.results.put(key, entry.value, ttl, entry.meta.content_type)])
+        self._place.results.delete_many([former])
+        return entry.value
 
     def _left(self, expires_at: Any) -> float | None:
         """Return the seconds that an entry still lives, None if it never ends."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NoReturn
 
 from sqlitedict_kv.concurrency.lease import Lease, Leases
 from sqlitedict_kv.concurrency.owners import Owner
@@ -19,13 +18,16 @@ from sqlitedict_kv.errors import (
     ConflictError,
     DamagedFileError,
     DecodeError,
+    ReadOnlyError,
     TooLargeError,
     UnsupportedError,
 )
 from sqlitedict_kv.memoization import kept_exceptions
+from sqlitedict_kv.memoization.base_results import BaseResults
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.failures import Failures
-from sqlitedict_kv.memoization.former_results import FormerResults
+from sqlitedict_kv.memoization.former_results import FormerResults, find_former
+from sqlitedict_kv.memoization.outcome import ALONE, Shared
 from sqlitedict_kv.memoization.policy import Policy
 from sqlitedict_kv.memoization.result_store import EXCEPTION_MARK, STALE_MARK, ResultSpace, ResultStore
 from sqlitedict_kv.memoization.result_writer import ResultWriter
@@ -39,33 +41,16 @@ RESULTS_PER_STEP = 250
 MISSING: Final = DEFAULT  # "no result", where None is one
 
 
-class Shared(NamedTuple):
-    """The outcome of a flight whose result was not kept: of this value each passenger makes a copy."""
-
-    value: Any
-
-    @classmethod
-    def twice(cls, value: Any) -> tuple[Any, Shared]:
-        """Return a result that was not computed now, and the outcome for those who wait."""
-        return value, cls(value)
-
-
-class Alone:
-    """The outcome of a flight whose result can neither be kept nor copied: each passenger computes its own."""
-
-
-ALONE: Final = Alone()
-
-
 class Results:
     """The steps of a call that touch the store, each of which may wait for its lock, and the counters."""
 
-    def __init__(self, place: ResultStore, policy: Policy, keys: CallKeys) -> None:
-        """Keep the results of calls that have *keys* at *place*."""
+    def __init__(self, place: ResultStore, policy: Policy, keys: CallKeys, base: ResultStore | None = None) -> None:
+        """Keep the results of calls that have *keys* at *place*, and take those that are not there from *base*."""
         self._policy = policy
         self._keys = keys
         self.counters = MemoizeCounters()
         self.failures = Failures(policy, self.counters)
+        self.base = None if base is None else BaseResults(base, keys, self.failures, self.counters)
         self._use(place)
 
     def _use(self, place: ResultStore) -> None:
@@ -73,7 +58,7 @@ class Results:
         self.off_loop = place.off_loop
         self._space = place.results
         self.leases = Leases(place.leases, self._policy.lease, self._extend)
-        self.get = place.results.get
+        self.get = place.results.get if self.base is None else self._get_from_either
         self._former = FormerResults(place, self._keys, self.clear)
 
     def move_to_open_store(self) -> bool:
@@ -86,7 +71,7 @@ class Results:
     # -- before the function is called
 
     def look(self, key: str) -> Any:
-        """Return the result that is kept, or MISSING; raise the exception that is kept."""
+        """Return the result that is kept here, or MISSING; raise the exception that is kept."""
         value = self._read(key, MISSING)
         if value is MISSING and self._policy.cache_exceptions:
             kept = self._read(EXCEPTION_MARK + key, None)
@@ -99,7 +84,7 @@ class Results:
     def _read(self, key: str, default: Any) -> Any:
         """Return a value; one that does not decode is absent, unless that is to raise."""
         try:
-            return self.get(key, default)
+            return self._space.get(key, default)
         except DecodeError:
             if self._policy.undecodable == "raise":
                 raise
@@ -108,25 +93,51 @@ class Results:
             return default
 
     def look_many(self, keys: list[str]) -> dict[str, Any]:
-        """Return the results that are kept."""
+        """Return the results that are kept, here or in the base."""
         try:
-            return self._space.get_many(keys)
+            found = self._space.get_many(keys)
         except (DamagedFileError, DecodeError):  # one of them: the others count
             values = {key: self._read(key, MISSING) for key in keys}
-            return {key: value for key, value in values.items() if value is not MISSING}
+            found = {key: value for key, value in values.items() if value is not MISSING}
+        if self.base is not None:
+            found |= self.base.find_many([key for key in keys if key not in found])
+        return found
 
     def look_recent(self, key: str, seconds: float) -> Any:
-        """Return the result that is kept and at most so old, or MISSING."""
+        """Return the result that is kept, here or in the base, and at most so old, or MISSING."""
         try:
             entry = self._space.get_with_meta(key)
         except (DamagedFileError, DecodeError):
-            return MISSING
+            entry = None
+        if entry is None and self.base is not None:
+            entry = self.base.find_entry(key)
         now = self._result_store.clock()
         return MISSING if entry is None or now - entry.meta.updated_at.timestamp() > seconds else entry.value
 
+    # -- what is in the base
+
+    def _get_from_either(self, key: str, default: Any) -> Any:
+        value = self._space.get(key, default)
+        return self.look_in_base(key) if value is default else value
+
+    def look_in_base(self, key: str) -> Any:
+        """Return the result that is kept in the base, or MISSING."""
+        return MISSING if self.base is None else self.base.find(key)
+
+    def look_in_both(self, key: str) -> Any:
+        """Return the result that is kept here or in the base, or MISSING; raise the exception that is kept here."""
+        value = self.look(key)
+        return self.look_in_base(key) if value is MISSING else value
+
     def start(self, key: str, owner: Owner) -> tuple[Lease | None, Any]:
         """Return the lease to compute, or the result that came meanwhile; neither while another computes."""
-        lease = self.leases.take(key, owner=owner)
+        try:
+            lease = self.leases.take(key, owner=owner)
+        except ReadOnlyError:
+            former = find_former(self._result_store, self._keys, key)
+            if former is None:
+                raise
+            return None, former[1].value
         # Look again, lease in hand: since the caller looked, its last owner may have written and gone. Without
         # this, a result would be computed twice every now and then.
         try:
@@ -144,11 +155,14 @@ class Results:
 
     def start_refresh(self, key: str, owner: Owner) -> Lease | None:
         """Return the lease to compute in the background, None if that is not needed any more."""
-        lease = self.leases.take(key, after_failure=False, owner=owner)
+        try:
+            lease = self.leases.take(key, after_failure=False, owner=owner)
+        except ReadOnlyError:
+            return None
         if lease is None:
             return None
         try:
-            entry = self._space.get_with_meta(key)
+            entry = self.peek(key)
             due = entry is not None and self.is_due(entry)
         except (DamagedFileError, DecodeError):
             due = True
@@ -322,8 +336,13 @@ class Results:
     # -- the verbs of the decorated function
 
     def peek(self, key: str) -> Any:
-        """Return the entry of a key, or None."""
-        return self._space.get_with_meta(key)
+        """Return the entry of a key, here or in the base, or None."""
+        entry = self._space.get_with_meta(key)
+        return entry if entry is not None or self.base is None else self.base.find_entry(key)
+
+    def is_here(self, key: str) -> bool:
+        """Return whether the result of a key is kept, and not only in the base."""
+        return key in self._space
 
     def forget(self, key: str) -> bool:
         """Remove what is kept of a key, and the lease of its computation, whose result will not be kept."""
@@ -350,16 +369,6 @@ class Results:
     def info(self) -> CacheInfo:
         """Return the counters."""
         return CacheInfo(*(getattr(self.counters, name) for name in CacheInfo._fields))
-
-
-def shared(outcome: Any, passengers: int) -> Any:
-    """Return the outcome for those who wait, made before the one who computed can change its result."""
-    if not isinstance(outcome, Shared) or passengers < 2:  # noqa: PLR2004 - the one who computed, and another
-        return outcome
-    try:
-        return Shared(deepcopy(outcome.value))
-    except Exception:
-        return ALONE
 
 
 def _clear(space: ResultSpace, prefix: str) -> int:

@@ -18,6 +18,7 @@ from sqlitedict_kv.concurrency.cancellation import in_thread
 from sqlitedict_kv.concurrency.owners import Owner, TaskOwner
 from sqlitedict_kv.concurrency.sansio import Blocking, Invoke, Steps
 from sqlitedict_kv.memoization.async_verbs import add_verbs
+from sqlitedict_kv.memoization.base_results import BaseResults
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.call_path import CallPath, Fill
 from sqlitedict_kv.memoization.failures import READ_FAILURES
@@ -28,6 +29,7 @@ from sqlitedict_kv.memoization.single_flight import Flight, SingleFlight
 from sqlitedict_kv.memoization.verbs import put_of
 
 Call = Callable[..., Awaitable[Any]]
+ReadLater = Callable[[str], Awaitable[Any]]
 
 
 def decorate(
@@ -163,14 +165,25 @@ def _fill(flow: Flow, driver: Tasks) -> Fill:
     return lambda key, args, kwargs: drive(miss(key, args, kwargs), offload)
 
 
-def _reader(results: Results, *, soft: bool) -> Callable[[str], Awaitable[Any]]:
+def _reader(results: Results, *, soft: bool) -> ReadLater:
     """Return what awaits an entry, or a value."""
     off_loop = results.off_loop
     assert off_loop is not None
-    if soft:
-        return off_loop.get_with_meta
     get = off_loop.get
-    return lambda key: get(key, MISSING)
+    read = off_loop.get_with_meta if soft else lambda key: get(key, MISSING)
+    return read if results.base is None else _through_base(read, results.base, soft=soft)
+
+
+def _through_base(read: ReadLater, base: BaseResults, *, soft: bool) -> ReadLater:
+    """Return what awaits an entry, or a value, and looks into the base if there is none."""
+    missing, find = (None, base.find_entry) if soft else (MISSING, base.find)
+    way = in_thread if base.off_loop is None else base.off_loop.in_thread
+
+    async def read_both(key: str) -> Any:
+        found = await read(key)
+        return await way(partial(find, key)) if found is missing else found
+
+    return read_both
 
 
 class Tasks:

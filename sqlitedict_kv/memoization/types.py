@@ -13,6 +13,7 @@ from sqlitedict_kv.operations.context import Entry
 from sqlitedict_kv.validation import Default, Duration
 
 if TYPE_CHECKING:
+    from sqlitedict_kv.memoization.base_results import MemoizingStore
     from sqlitedict_kv.memoization.explanation import Explanation
 
 P = ParamSpec("P")
@@ -38,6 +39,7 @@ class CacheInfo(NamedTuple):
         failed_refreshes: computations in the background that raised; see refresh_before=.
         undecodable: entries that did not decode and were computed again; see undecodable=.
         storage_errors: failures of the storage that calls survived; see on_error=.
+        base_hits: results that were taken from the base; see base=.
     """
 
     hits: int
@@ -50,6 +52,7 @@ class CacheInfo(NamedTuple):
     failed_refreshes: int
     undecodable: int
     storage_errors: int
+    base_hits: int
 
     def _repr_html_(self) -> str:
         from sqlitedict_kv.operations.showing import show_figures  # noqa: PLC0415 - for notebooks alone
@@ -71,6 +74,7 @@ class MemoizeCounters:
     failed_refreshes: int = 0
     undecodable: int = 0
     storage_errors: int = 0
+    base_hits: int = 0
 
     def __reduce__(self) -> tuple[type[MemoizeCounters], tuple[()]]:
         """Pickle as zeros: they count what happens in one process."""
@@ -98,6 +102,7 @@ class MemoizeOptions(TypedDict, total=False):
     undecodable: Undecodable
     lease: Duration
     content_type: str | None
+    base: MemoizingStore | None
     type: Any
 
 

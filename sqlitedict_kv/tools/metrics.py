@@ -68,6 +68,7 @@ OF_FUNCTION = {
     "failed_refreshes": Metric("memoize_failed_refreshes", "counter", "", "Refreshes in the background that raised."),
     "undecodable": Metric("memoize_undecodable", "counter", "", "Entries that did not decode and were computed again."),
     "storage_errors": Metric("memoize_storage_errors", "counter", "", "Failures of the storage that calls survived."),
+    "base_hits": Metric("memoize_base_hits", "counter", "", "Results that were taken from the base."),
 }
 METRICS = (UP, SECONDS, *OF_STORE.values(), *OF_LRU.values(), *OF_FUNCTION.values())
 

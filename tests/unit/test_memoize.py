@@ -17,7 +17,7 @@ import pytest
 
 from sqlitedict_kv import CodecError, ReadOnlyError, Store, StoreClosedError, TooLargeError
 from sqlitedict_kv.concurrency.lease import Leases
-from sqlitedict_kv.memoization.results import ALONE, Shared, shared
+from sqlitedict_kv.memoization.outcome import ALONE, Shared, share
 from tests.conftest import on_shared
 from tests.support.memoizing import WAIT, Counted, Held, memoize, passengers, until
 
@@ -345,10 +345,10 @@ def test_those_who_wait_for_a_result_that_is_not_kept_get_copies_of_it(store):
 
 def test_what_others_copy_is_nothing_that_the_one_who_computed_can_change():
     mine = [1]
-    outcome = shared(Shared(mine), 2)
+    outcome = share(Shared(mine), 2)
     mine.append(2)
     assert outcome.value == [1]
-    assert shared(Shared(threading.Lock()), 2) is ALONE
+    assert share(Shared(threading.Lock()), 2) is ALONE
 
 
 def test_those_who_wait_for_a_result_that_cannot_be_kept_compute_their_own(store):
@@ -858,8 +858,10 @@ def test_a_store_that_cannot_be_written_or_is_closed_says_so(open_store):
     load = memoize(reader)(counted.function)
     assert load(1) == {"x": 1}
     with pytest.raises(ReadOnlyError):
-        load(2)
+        load.put({"x": 3}, 3)
+    assert load(2) == load(2) == {"x": 2}
+    assert counted.calls == [2, 2]
+    assert "load(2, 0)" not in reader.ns("memoize")
     reader.close()
     with pytest.raises(StoreClosedError):
         load(1)
-    assert counted.calls == []

@@ -230,8 +230,9 @@ def test_an_entry_that_does_not_decode_is_computed_on_a_store_that_is_read_only(
     load, calls = counted(reader)
     assert load(1) == load(1) == [1]
     assert calls == [1, 1]
+    assert load(2) == [2]
     with pytest.raises(ReadOnlyError):
-        load(2)
+        load.put([2], 2)
 
 
 @on_shared
