@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from sqlitedict_kv.namespace import Namespace, make_namespace
 from sqlitedict_kv.operations.context import Defaults, StoreContext
-from sqlitedict_kv.operations.optional import require_exclusive
+from sqlitedict_kv.operations.optional import require_exclusive, require_tagging
 from sqlitedict_kv.operations.type_variables import K, T
 from sqlitedict_kv.operations.view_options import ViewOptions
-from sqlitedict_kv.validation import Duration, check_namespace
+from sqlitedict_kv.validation import Duration, check_namespace, check_tag
 
 if TYPE_CHECKING:
     import builtins
@@ -52,6 +52,10 @@ class Exclusive:
         """Return a namespace within the transaction; the arguments are those of :meth:`Store.ns`."""
         defaults = Defaults.of(self._context.codecs, ttl, content_type, type)
         return make_namespace(self._context, check_namespace(name), defaults, keys)
+
+    def forget_tag(self, tag: str) -> int:
+        """Remove every entry with a tag, and return how many there were; see :meth:`Store.forget_tag`."""
+        return require_tagging(self._context.engine).forget_tag(check_tag(tag), self._context.now())
 
 
 @contextmanager

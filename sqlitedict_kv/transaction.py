@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, Unpack, overload
@@ -14,7 +14,7 @@ from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.operations.prepare import Edits
 from sqlitedict_kv.operations.type_variables import K, T, V
 from sqlitedict_kv.operations.view_options import ViewOptions
-from sqlitedict_kv.validation import DEFAULT, Default, Duration, check_namespace
+from sqlitedict_kv.validation import DEFAULT, NO_TAGS, Default, Duration, check_namespace
 
 if TYPE_CHECKING:
     import builtins
@@ -167,20 +167,32 @@ class TransactionNamespace(Generic[K, V]):
         self._transaction.record(self._edits.check(self._text(key), version))
 
     def set(
-        self, key: K, value: V, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
+        self,
+        key: K,
+        value: V,
+        *,
+        ttl: Duration | None | Default = DEFAULT,
+        content_type: str | None = None,
+        tags: Iterable[str] = NO_TAGS,
     ) -> None:
         """Write a value; the arguments are those of :meth:`Namespace.set`."""
-        self._transaction.record(self._edits.put(self._text(key), value, ttl, content_type))
+        self._transaction.record(self._edits.put(self._text(key), value, ttl, content_type, tags=tags))
 
     def __setitem__(self, key: K, value: V) -> None:
         """Write a value."""
         self.set(key, value)
 
     def add(
-        self, key: K, value: V, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
+        self,
+        key: K,
+        value: V,
+        *,
+        ttl: Duration | None | Default = DEFAULT,
+        content_type: str | None = None,
+        tags: Iterable[str] = NO_TAGS,
     ) -> None:
         """Write a value, and demand that the key is absent."""
-        self._transaction.record(self._edits.put(self._text(key), value, ttl, content_type, 0))
+        self._transaction.record(self._edits.put(self._text(key), value, ttl, content_type, 0, tags))
 
     def delete(self, key: K, *, version: int | None = None) -> None:
         """Remove an entry if it is there; with a *version*, demand that it is there at that version."""

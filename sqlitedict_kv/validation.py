@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 MAX_KEY_BYTES = 1024
 MAX_NAMESPACE_BYTES = 255
+MAX_TAG_BYTES = 255
+MAX_TAGS = 1000  # of an entry
 MAX_VALUE_BYTES = 512 * 2**20
 MAX_TTL = 100 * 366 * 24 * 3600.0  # seconds; a longer one is never
 MAX_LIMIT = 2**31 - 1
@@ -47,6 +49,8 @@ class Default:
 
 
 DEFAULT: Final = Default()  # "not given", where None has a meaning of its own
+
+NO_TAGS: Final = ()
 
 HOME = ("~/", "~\\") if os.name == "nt" else "~/"  # what stands for the home directory at the beginning of a path
 
@@ -94,6 +98,25 @@ def check_keys(keys: object) -> list[str]:
     if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
         raise TypeError(f"keys must be an iterable of str, not {type(keys).__name__}")
     return list(dict.fromkeys(check_key(key, "keys") for key in keys))
+
+
+def check_tag(tag: object, name: str = "tag") -> str:
+    """Return a tag as a plain str."""
+    if not isinstance(tag, str):
+        raise TypeError(f"{name} must be a str, not {type(tag).__name__}; convert it, with str() for example")
+    if not tag:
+        raise ValueError(f"{name} must not be empty")
+    return _check_text(tag, name, MAX_TAG_BYTES)
+
+
+def check_tags(tags: object) -> tuple[str, ...]:
+    """Return the tags of an entry, in order and without repetitions."""
+    if isinstance(tags, str | bytes) or not isinstance(tags, Iterable):
+        raise TypeError(f"tags must be a list of str, not {type(tags).__name__}")
+    found = sorted({check_tag(tag, "a tag") for tag in tags})
+    if len(found) > MAX_TAGS:
+        raise ValueError(f"an entry has at most {MAX_TAGS} tags, not {len(found)}; give it one that stands for many")
+    return tuple(found)
 
 
 def check_ttl(ttl: object) -> float | None:

@@ -17,7 +17,7 @@ from sqlitedict_kv.operations.pagination import Page
 from sqlitedict_kv.operations.progress import Progress
 from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.operations.usage import EntrySummary
-from sqlitedict_kv.validation import DEFAULT, Default, Duration, check_mapping
+from sqlitedict_kv.validation import DEFAULT, NO_TAGS, Default, Duration, check_mapping
 
 
 def make_async_namespace(lazy: LazyStore, name: str, defaults: Defaults, keys: Any) -> AsyncNamespace[Any, Any]:
@@ -90,16 +90,28 @@ class AsyncKeyedNamespace(AsyncNamespace[K, V]):
     # -- writing
 
     async def set(
-        self, key: K, value: V, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
+        self,
+        key: K,
+        value: V,
+        *,
+        ttl: Duration | None | Default = DEFAULT,
+        content_type: str | None = None,
+        tags: Iterable[str] = NO_TAGS,
     ) -> int:
         """Write a value, replacing all that was there, and return its version; see :meth:`Namespace.set`."""
-        return await super().set(self._text(key), value, ttl=ttl, content_type=content_type)
+        return await super().set(self._text(key), value, ttl=ttl, content_type=content_type, tags=tags)
 
     async def add(
-        self, key: K, value: V, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
+        self,
+        key: K,
+        value: V,
+        *,
+        ttl: Duration | None | Default = DEFAULT,
+        content_type: str | None = None,
+        tags: Iterable[str] = NO_TAGS,
     ) -> int | None:
         """Write a value if the key is absent; return its version, or None if something is there."""
-        return await super().add(self._text(key), value, ttl=ttl, content_type=content_type)
+        return await super().add(self._text(key), value, ttl=ttl, content_type=content_type, tags=tags)
 
     async def cas_set(
         self,
@@ -109,18 +121,25 @@ class AsyncKeyedNamespace(AsyncNamespace[K, V]):
         *,
         ttl: Duration | None | Default = DEFAULT,
         content_type: str | None = None,
+        tags: Iterable[str] = NO_TAGS,
     ) -> int:
         """Write a value if the entry is still at *version*, and return the new one; see :meth:`Namespace.cas_set`."""
         with naming(key, text := self._text(key)):
-            return await super().cas_set(text, value, version, ttl=ttl, content_type=content_type)
+            return await super().cas_set(text, value, version, ttl=ttl, content_type=content_type, tags=tags)
 
     async def set_many(
-        self, mapping: Mapping[K, V], *, ttl: Duration | None | Default = DEFAULT, progress: Progress | None = None
+        self,
+        mapping: Mapping[K, V],
+        *,
+        ttl: Duration | None | Default = DEFAULT,
+        tags: Iterable[str] = NO_TAGS,
+        progress: Progress | None = None,
     ) -> dict[K, int]:
         """Write all the values of a mapping, or none, and return their versions by key."""
         given = check_mapping(mapping, "mapping")
         texts: Any = self._key_type.encode_many(given)
-        versions = await super().set_many({text: given[key] for text, key in texts.items()}, ttl=ttl, progress=progress)
+        values: Any = {text: given[key] for text, key in texts.items()}
+        versions = await super().set_many(values, ttl=ttl, tags=tags, progress=progress)
         return {key: versions[text] for text, key in texts.items()}
 
     async def setdefault(self, key: K, default: Any = None) -> V:

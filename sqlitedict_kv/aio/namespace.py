@@ -31,6 +31,7 @@ from sqlitedict_kv.operations.read_modify_write import Verbs
 from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.validation import (
     DEFAULT,
+    NO_TAGS,
     Default,
     Duration,
     check_number,
@@ -90,19 +91,31 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
         return None if lazy is None else AsyncNamespace(lazy, self._name, self._defaults)._results_by(codecs)  # noqa: SLF001 - its own
 
     async def set(
-        self, key: K, value: V, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
+        self,
+        key: K,
+        value: V,
+        *,
+        ttl: Duration | None | Default = DEFAULT,
+        content_type: str | None = None,
+        tags: Iterable[str] = NO_TAGS,
     ) -> int:
         """Write a value, replacing all that was there, and return its version; see :meth:`Namespace.set`."""
         bound = self._bound or await self._bind()
-        (version,) = await bound.store.commit([bound.edits.put(key, value, ttl, content_type)])
+        (version,) = await bound.store.commit([bound.edits.put(key, value, ttl, content_type, tags=tags)])
         assert version is not None
         return version
 
     async def add(
-        self, key: K, value: V, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
+        self,
+        key: K,
+        value: V,
+        *,
+        ttl: Duration | None | Default = DEFAULT,
+        content_type: str | None = None,
+        tags: Iterable[str] = NO_TAGS,
     ) -> int | None:
         """Write a value if the key is absent; return its version, or None if something is there."""
-        return await drive((await self._verbs()).add(key, value, ttl, content_type))
+        return await drive((await self._verbs()).add(key, value, ttl, content_type, tags))
 
     async def cas_set(
         self,
@@ -112,6 +125,7 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
         *,
         ttl: Duration | None | Default = DEFAULT,
         content_type: str | None = None,
+        tags: Iterable[str] = NO_TAGS,
     ) -> int:
         """Write a value if the entry is still at *version*, and return the new one; see :meth:`Namespace.cas_set`.
 
@@ -119,12 +133,17 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
             ConflictError: the entry is at another version or is gone; nothing was changed.
         """
         bound = self._bound or await self._bind()
-        (written,) = await bound.store.commit([bound.edits.put_at(key, value, version, ttl, content_type)])
+        (written,) = await bound.store.commit([bound.edits.put_at(key, value, version, ttl, content_type, tags)])
         assert written is not None
         return written
 
     async def set_many(
-        self, mapping: Mapping[K, V], *, ttl: Duration | None | Default = DEFAULT, progress: Progress | None = None
+        self,
+        mapping: Mapping[K, V],
+        *,
+        ttl: Duration | None | Default = DEFAULT,
+        tags: Iterable[str] = NO_TAGS,
+        progress: Progress | None = None,
     ) -> dict[K, int]:
         """Write all the values of a mapping, or none, and return their versions by key; see :meth:`Namespace.set_many`.
 
@@ -133,8 +152,8 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
         bound = self._bound or await self._bind()
         if progress is not None and progress is not False:
             namespace = bound.namespace
-            return await bound.store.write(lambda: namespace.set_many(mapping, ttl=ttl, progress=progress))
-        edits = await bound.store.write_files(bound.edits.put_many(mapping, ttl))
+            return await bound.store.write(lambda: namespace.set_many(mapping, ttl=ttl, tags=tags, progress=progress))
+        edits = await bound.store.write_files(bound.edits.put_many(mapping, ttl, tags=tags))
         context = bound.store.context
         versions: Any = await bound.store.write(lambda: context.engine.put_many(edits, context.now()))
         return dict(versions)

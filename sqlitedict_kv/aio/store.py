@@ -24,7 +24,7 @@ from sqlitedict_kv.operations.usage import EntrySummary, StoreUsage
 from sqlitedict_kv.operations.view_options import LayoutOptions
 from sqlitedict_kv.options import MEMORY, StoreOptions, check_options, with_store_options
 from sqlitedict_kv.store import Store
-from sqlitedict_kv.validation import Duration, check_namespace
+from sqlitedict_kv.validation import Duration, check_namespace, check_tag
 
 if TYPE_CHECKING:
     import builtins
@@ -153,6 +153,11 @@ class AsyncStore:
         A function that is given as *progress*, here and below, is called in another thread.
         """
         return await self._apart(lambda store: store.drop(name, progress=progress))
+
+    async def forget_tag(self, tag: str) -> int:
+        """Remove every entry with a tag, and return how many there were; see :meth:`Store.forget_tag`."""
+        checked = check_tag(tag)
+        return await self._apart(lambda store: store.forget_tag(checked))
 
     async def purge_expired(self, limit: int | None = None, *, progress: Progress | None = None) -> int:
         """Remove entries that have expired, *limit* at most, and return how many."""

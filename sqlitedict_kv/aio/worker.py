@@ -250,7 +250,9 @@ class Worker:
         """Write what is one plain entry without company, which is quicker; return False if that does not go."""
         assert call.edits is not None
         edit = call.edits[0]
-        if len(call.edits) > 1 or type(edit) is not Put or edit.expected is not None or type(edit.body) is not bytes:
+        if len(call.edits) > 1 or type(edit) is not Put or type(edit.body) is not bytes:
+            return False
+        if edit.expected is not None or edit.tags:
             return False
         if not self._begin_calls([call]):
             return False

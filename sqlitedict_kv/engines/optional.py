@@ -107,6 +107,19 @@ class MaintainedEngine(Engine, Protocol):
         """Make all that was acknowledged survive a power cut."""
 
 
+class TaggingEngine(Engine, Protocol):
+    """An engine whose entries may have tags: it writes those of each :class:`Put`.
+
+    A tag is of one version of an entry: any other write, a removal and the expiry end it.
+    """
+
+    def forget_tag(self, tag: str, now: int) -> int:
+        """Remove every entry with a tag, in bounded batches; return how many were live."""
+
+    def tags_of(self, namespace: str, keys: Sequence[str]) -> dict[str, tuple[int, tuple[str, ...]]]:
+        """Return the tags of those keys that have some, in order, with the version for which they are valid."""
+
+
 class RestorableEngine(Engine, Protocol):
     """An engine into which entries can be copied, so that their versions go on growing."""
 

@@ -39,6 +39,7 @@ class Put(NamedTuple):
     content_type: str
     expires_at: int | None  # Unix time in milliseconds; None is never
     expected: int | None = None  # the version that must be there; 0 is absent, None is any
+    tags: tuple[str, ...] = ()  # of this version alone; only for an engine with ``forget_tag``
 
 
 class Delete(NamedTuple):
@@ -123,6 +124,7 @@ class Figures(NamedTuple):
     durability: str  # what an acknowledged write survives, in a word
     files: int = 0  # with values of their own
     file_bytes: int = 0
+    tags: int = 0  # of entries; an entry counts once for each
 
 
 class Capabilities(NamedTuple):
@@ -138,6 +140,7 @@ class Capabilities(NamedTuple):
         limits: ``max_bytes`` and ``max_entries`` work.
         backup: ``backup()`` and ``vacuum()`` work.
         files: values over ``files_above`` are kept in files of their own.
+        tags: ``tags=`` and ``forget_tag()`` work.
     """
 
     atomic_across_namespaces: bool
@@ -149,6 +152,7 @@ class Capabilities(NamedTuple):
     limits: bool = False
     backup: bool = False
     files: bool = False
+    tags: bool = False
 
 
 class CheckReport(NamedTuple):

@@ -14,7 +14,7 @@ from sqlitedict_kv.operations.context import Defaults, Entry, StoreContext
 from sqlitedict_kv.operations.pagination import Page
 from sqlitedict_kv.operations.progress import Progress
 from sqlitedict_kv.operations.type_variables import K, V
-from sqlitedict_kv.validation import DEFAULT, Default, Duration, check_mapping
+from sqlitedict_kv.validation import DEFAULT, NO_TAGS, Default, Duration, check_mapping
 
 
 class KeyedNamespace(Namespace[K, V]):
@@ -73,16 +73,28 @@ class KeyedNamespace(Namespace[K, V]):
     # -- writing
 
     def set(
-        self, key: K, value: V, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
+        self,
+        key: K,
+        value: V,
+        *,
+        ttl: Duration | None | Default = DEFAULT,
+        content_type: str | None = None,
+        tags: Iterable[str] = NO_TAGS,
     ) -> int:
         """Write a value, replacing all that was there, and return its version; see :meth:`Namespace.set`."""
-        return super().set(self._text(key), value, ttl=ttl, content_type=content_type)
+        return super().set(self._text(key), value, ttl=ttl, content_type=content_type, tags=tags)
 
     def add(
-        self, key: K, value: V, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
+        self,
+        key: K,
+        value: V,
+        *,
+        ttl: Duration | None | Default = DEFAULT,
+        content_type: str | None = None,
+        tags: Iterable[str] = NO_TAGS,
     ) -> int | None:
         """Write a value if the key is absent; return its version, or None if something is there."""
-        return super().add(self._text(key), value, ttl=ttl, content_type=content_type)
+        return super().add(self._text(key), value, ttl=ttl, content_type=content_type, tags=tags)
 
     def cas_set(
         self,
@@ -92,18 +104,25 @@ class KeyedNamespace(Namespace[K, V]):
         *,
         ttl: Duration | None | Default = DEFAULT,
         content_type: str | None = None,
+        tags: Iterable[str] = NO_TAGS,
     ) -> int:
         """Write a value if the entry is still at *version*, and return the new one; see :meth:`Namespace.cas_set`."""
         with naming(key, text := self._text(key)):
-            return super().cas_set(text, value, version, ttl=ttl, content_type=content_type)
+            return super().cas_set(text, value, version, ttl=ttl, content_type=content_type, tags=tags)
 
     def set_many(
-        self, mapping: Mapping[K, V], *, ttl: Duration | None | Default = DEFAULT, progress: Progress | None = None
+        self,
+        mapping: Mapping[K, V],
+        *,
+        ttl: Duration | None | Default = DEFAULT,
+        tags: Iterable[str] = NO_TAGS,
+        progress: Progress | None = None,
     ) -> dict[K, int]:
         """Write all the values of a mapping, or none, and return their versions by key."""
         given = check_mapping(mapping, "mapping")
         texts: Any = self._key_type.encode_many(given)
-        versions = super().set_many({text: given[key] for text, key in texts.items()}, ttl=ttl, progress=progress)
+        values: Any = {text: given[key] for text, key in texts.items()}
+        versions = super().set_many(values, ttl=ttl, tags=tags, progress=progress)
         return {key: versions[text] for text, key in texts.items()}
 
     def setdefault(self, key: K, default: Any = None) -> V:

@@ -26,6 +26,7 @@ from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.validation import (
     DEFAULT,
     MAX_KEY_BYTES,
+    NO_TAGS,
     Default,
     Duration,
     check_key,
@@ -64,7 +65,13 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
         self.set(key, value)
 
     def set(
-        self, key: K, value: V, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
+        self,
+        key: K,
+        value: V,
+        *,
+        ttl: Duration | None | Default = DEFAULT,
+        content_type: str | None = None,
+        tags: Iterable[str] = NO_TAGS,
     ) -> int:
         """Write a value, replacing all that was there, and return its version.
 
@@ -74,12 +81,16 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
             ttl: seconds until it expires, a timedelta, or text such as ``"30 min"``; None is never; left out, the
                 namespace's own.
             content_type: how to encode it; left out, the namespace's own, or what fits the value.
+            tags: what :meth:`Store.forget_tag` removes it by: texts of 1 to 255 bytes of UTF-8. They are of this write:
+                the next one of the key, :meth:`incr` and :meth:`modify` too, gives others or none.
 
         Raises:
             CodecError: the value would not come back as it is.
             TooLargeError: the key or the value is over its limit.
             StoreBusyError: others held the lock for the whole timeout.
         """
+        if tags is not NO_TAGS:
+            return self._commit([self._edits.put(key, value, ttl, content_type, tags=tags)])[0] or 0
         # Flat, without Defaults.choose and StoreContext.put: the calls cost 10 % of a set.
         context = self._context
         name: Any = key
@@ -98,11 +109,17 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
         return self._engine.put(self._name, name, body, encoded_as, expires_at, context.now())
 
     def add(
-        self, key: K, value: V, *, ttl: Duration | None | Default = DEFAULT, content_type: str | None = None
+        self,
+        key: K,
+        value: V,
+        *,
+        ttl: Duration | None | Default = DEFAULT,
+        content_type: str | None = None,
+        tags: Iterable[str] = NO_TAGS,
     ) -> int | None:
         """Write a value if the key is absent; return its version, or None if something is there."""
         try:
-            (version,) = self._commit([self._edits.put_at(key, value, 0, ttl, content_type)])
+            (version,) = self._commit([self._edits.put_at(key, value, 0, ttl, content_type, tags)])
         except ConflictError:
             return None
         return version
@@ -115,6 +132,7 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
         *,
         ttl: Duration | None | Default = DEFAULT,
         content_type: str | None = None,
+        tags: Iterable[str] = NO_TAGS,
     ) -> int:
         """Write a value if the entry is still at *version*, and return the new one.
 
@@ -124,31 +142,39 @@ class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
             version: the version that was read; 0 demands that the key is absent.
             ttl: as for :meth:`set`.
             content_type: as for :meth:`set`.
+            tags: as for :meth:`set`.
 
         Raises:
             ConflictError: the entry is at another version or is gone; nothing was changed.
         """
-        (written,) = self._commit([self._edits.put_at(key, value, version, ttl, content_type)])
+        (written,) = self._commit([self._edits.put_at(key, value, version, ttl, content_type, tags)])
         assert written is not None
         return written
 
     def set_many(
-        self, mapping: Mapping[K, V], *, ttl: Duration | None | Default = DEFAULT, progress: Progress | None = None
+        self,
+        mapping: Mapping[K, V],
+        *,
+        ttl: Duration | None | Default = DEFAULT,
+        tags: Iterable[str] = NO_TAGS,
+        progress: Progress | None = None,
     ) -> dict[K, int]:
         """Write all the values of a mapping, or none, and return their versions by key.
 
         Args:
             mapping: values by key.
             ttl: as for :meth:`set`.
+            tags: as for :meth:`set`, of each of them.
             progress: True shows a bar, by tqdm or rich; a function gets (done, total).
         """
         if progress is not None and progress is not False:
             engine, now = self._engine, self._context.now()
             written: dict[Any, int] = write_watched(
-                self._edits, mapping, ttl, progress, lambda puts, advance: engine.put_many(puts, now, advance)
+                self._edits, mapping, ttl, progress, lambda puts, advance: engine.put_many(puts, now, advance), tags
             )
             return written
-        versions: dict[Any, int] = self._engine.put_many(self._edits.put_many(mapping, ttl), self._context.now())
+        puts = self._edits.put_many(mapping, ttl, tags=tags)
+        versions: dict[Any, int] = self._engine.put_many(puts, self._context.now())
         return versions
 
     def update(self, other: Any = (), /, **entries: Any) -> None:

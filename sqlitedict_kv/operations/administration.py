@@ -16,7 +16,7 @@ from sqlitedict_kv.operations.removal import purge
 from sqlitedict_kv.operations.statistics import Health, StoreStats
 from sqlitedict_kv.operations.usage import EntrySummary, StoreUsage, survey
 from sqlitedict_kv.options import MEMORY
-from sqlitedict_kv.validation import check_int, check_namespace, check_optional_int
+from sqlitedict_kv.validation import check_int, check_namespace, check_optional_int, check_tag
 
 
 class StoreAdministration:
@@ -44,6 +44,23 @@ class StoreAdministration:
                 return self._engine.drop(checked, self._context.now())
             rows = optional.rows_of(self._engine, [checked])
             return self._engine.drop(checked, self._context.now(), lambda done: tell(done, rows))
+
+    def forget_tag(self, tag: str) -> int:
+        """Remove every entry with a tag, in all namespaces, and return how many there were.
+
+        It goes in bounded batches, and others see the entries go meanwhile; one that is written while it goes may stay.
+        What a memoized function computes meanwhile is kept: its tags are known only afterwards.
+
+        Args:
+            tag: one of those that ``set(..., tags=[...])`` or ``memoize(tags=...)`` gave.
+
+        Raises:
+            TypeError, ValueError, TooLargeError: it can be no tag.
+            ReadOnlyError: the store was opened with ``readonly=True``.
+            UnsupportedError: the engine keeps no tags, see :class:`Capabilities`.
+        """
+        checked = check_tag(tag)
+        return optional.require_tagging(self._engine).forget_tag(checked, self._context.now())
 
     def purge_expired(self, limit: int | None = None, *, progress: Progress | None = None) -> int:
         """Remove entries that have expired, *limit* at most, and return how many.
@@ -75,6 +92,7 @@ class StoreAdministration:
             lru=None if self._context.lru is None else self._context.lru.stats(),
             files=figures.files,
             file_bytes=figures.file_bytes,
+            tags=figures.tags,
         )
 
     def usage(self, *, deadline: float | None = None, progress: Progress | None = None) -> StoreUsage:

@@ -21,7 +21,7 @@ from sqlitedict_kv.lru import LRU
 from sqlitedict_kv.operations.memoize_modes import Modes
 from sqlitedict_kv.operations.pagination import KeyBounds
 from sqlitedict_kv.operations.type_variables import V
-from sqlitedict_kv.validation import Default, check_content_type, check_key, check_ttl, check_type
+from sqlitedict_kv.validation import NO_TAGS, Default, check_content_type, check_key, check_ttl, check_type
 
 T = TypeVar("T")
 
@@ -203,9 +203,10 @@ class StoreContext:
         ttl: float | None,
         content_type: str | None,
         expected: int | None = None,
+        tags: tuple[str, ...] = NO_TAGS,
         alone: bool = False,
     ) -> Put:
-        """Return the edit that writes a value, checked and encoded; *ttl* and *content_type* are checked already.
+        """Return the edit that writes a value, checked and encoded; the options are checked already.
 
         Args:
             namespace: its namespace.
@@ -214,6 +215,7 @@ class StoreContext:
             ttl: after how many seconds it expires.
             content_type: how it is encoded; None is by its type.
             expected: the version that must be there; 0 is absent, None is any.
+            tags: those of the entry, checked.
             alone: there is no edit before it in its transaction, so a large value can be refused before it is written.
 
         Raises:
@@ -228,7 +230,7 @@ class StoreContext:
                 self.demand(namespace, name, expected)
             body, encoded_as = self.put_elsewhere(body, encoded_as)
         assert isinstance(body, bytes)  # parts are larger
-        return Put(namespace, name, body, encoded_as, None if ttl is None else self.deadline(ttl), expected)
+        return Put(namespace, name, body, encoded_as, None if ttl is None else self.deadline(ttl), expected, tags)
 
     def demand(self, namespace: str, key: str, expected: int | None) -> None:
         """Raise ConflictError if a large value that is to be written would be refused, so that it is not in vain."""

@@ -22,6 +22,7 @@ from sqlitedict_kv.engines.optional import (
     RecordSummary,
     RestorableEngine,
     SummarizingEngine,
+    TaggingEngine,
 )
 from sqlitedict_kv.engines.protocol import Advance, CheckReport, Decode, Edit, Engine, KeyRange, Layout, Outcome, Put
 from sqlitedict_kv.engines.record import Record
@@ -36,6 +37,7 @@ FOREVER: Final = 0  # a time at which nothing has expired
 REFUSALS = {
     "keys_by_age": "by_age() needs an engine that keeps the order of creation, as that of a file does; use list()",
     "exclusive": "exclusive() needs a store in a file; use atomic() or modify(), which hold no lock",
+    "forget_tag": "tags= and forget_tag() need an engine that keeps tags, as those of files and servers do",
     "restore": "copy() cannot write here: the engine has no way to continue the versions of the source",
     "vacuum": "vacuum() is for files; other storage manages its space by itself",
     "backup": "backup() is for files; use the means of the servers, or copy() into a file",
@@ -82,6 +84,11 @@ def require_exclusive(engine: Engine) -> ExclusiveEngine:
 def require_restorable(engine: Engine) -> RestorableEngine:
     """Return an engine into which entries can be copied."""
     return cast("RestorableEngine", _require(engine, "restore"))
+
+
+def require_tagging(engine: Engine) -> TaggingEngine:
+    """Return an engine whose entries may have tags."""
+    return cast("TaggingEngine", _require(engine, "forget_tag"))
 
 
 def require_maintained(engine: Engine, verb: str) -> MaintainedEngine:

@@ -9,13 +9,16 @@ from sqlitedict_kv.engines.protocol import Advance, Change, Check, Delete, Put, 
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import ConflictError
 from sqlitedict_kv.operations.context import Defaults, StoreContext
+from sqlitedict_kv.operations.optional import require_tagging
 from sqlitedict_kv.operations.progress import counted
 from sqlitedict_kv.validation import (
     DEFAULT,
+    NO_TAGS,
     check_key,
     check_keys,
     check_mapping,
     check_number,
+    check_tags,
     check_ttl,
     check_version,
 )
@@ -39,6 +42,7 @@ class Edits:
         ttl: object,
         content_type: object,
         expected: int | None = None,
+        tags: object = NO_TAGS,
         *,
         alone: bool = False,
     ) -> Put:
@@ -47,20 +51,31 @@ class Edits:
             seconds, encoding = self._defaults.ttl, self._defaults.content_type
         else:
             seconds, encoding = self._defaults.choose(ttl, content_type, self._context.codecs)
+        given = tags if tags is NO_TAGS else self._tags(tags)
         return self._context.put(
-            self._name, key, value, ttl=seconds, content_type=encoding, expected=expected, alone=alone
+            self._name, key, value, ttl=seconds, content_type=encoding, expected=expected, tags=given, alone=alone
         )
 
-    def put_at(self, key: object, value: Any, version: object, ttl: object, content_type: object) -> Put:
-        """Return the edit that writes a value if the entry is at *version*, to be committed alone; 0 is absent."""
-        return self.put(key, value, ttl, content_type, check_version(version), alone=True)
+    def _tags(self, tags: object) -> tuple[str, ...]:
+        """Return checked tags; raise UnsupportedError where there can be none."""
+        require_tagging(self._context.engine)
+        return check_tags(tags)
 
-    def put_many(self, mapping: object, ttl: object, advance: Advance | None = None) -> list[Put]:
+    def put_at(
+        self, key: object, value: Any, version: object, ttl: object, content_type: object, tags: object = NO_TAGS
+    ) -> Put:
+        """Return the edit that writes a value if the entry is at *version*, to be committed alone; 0 is absent."""
+        return self.put(key, value, ttl, content_type, check_version(version), tags, alone=True)
+
+    def put_many(
+        self, mapping: object, ttl: object, advance: Advance | None = None, tags: object = NO_TAGS
+    ) -> list[Put]:
         """Return the edits that write all the values of a mapping; *advance* is told how many are made."""
         entries = check_mapping(mapping, "mapping")
+        given = tags if tags is NO_TAGS else self._tags(tags)
         chosen, content_type = self._defaults.choose(ttl, None, self._context.codecs)
         return [
-            self._context.put(self._name, key, value, ttl=chosen, content_type=content_type)
+            self._context.put(self._name, key, value, ttl=chosen, content_type=content_type, tags=given)
             for key, value in (entries.items() if advance is None else counted(entries.items(), advance))
         ]
 

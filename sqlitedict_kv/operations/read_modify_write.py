@@ -13,7 +13,7 @@ from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import ConflictError, EntryGoneError
 from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.prepare import Edits
-from sqlitedict_kv.validation import DEFAULT, Default, Duration, check_callable
+from sqlitedict_kv.validation import DEFAULT, NO_TAGS, Default, Duration, check_callable
 
 GONE: Final = object()  # instead of a value that was removed while it was read
 
@@ -39,10 +39,10 @@ class Verbs(NamedTuple):
     commit: Callable[[Sequence[Edit]], Any]
     write_files: Callable[[Sequence[Edit]], Any] = list
 
-    def add(self, key: Any, value: Any, ttl: object, content_type: object) -> Steps[int | None]:
+    def add(self, key: Any, value: Any, ttl: object, content_type: object, tags: object = NO_TAGS) -> Steps[int | None]:
         """Write a value if the key is absent; see :meth:`Namespace.add`."""
         try:
-            edit = self.edits.put_at(key, value, 0, ttl, content_type)
+            edit = self.edits.put_at(key, value, 0, ttl, content_type, tags)
             if edit.content_type == FILE:
                 (edit,) = yield self.write_files([edit])
             (version,) = yield self.commit([edit])

@@ -26,6 +26,7 @@ class StoreStats(NamedTuple):
         lru: what the LRU in front did in this process; None if there is none.
         files: how many files there are with large values, those included that are about to be removed.
         file_bytes: the size of them all, which *bytes_on_disk* does not include.
+        tags: how many tags entries have, each counted for each entry, those included that are about to be swept.
     """
 
     entries: int
@@ -42,6 +43,7 @@ class StoreStats(NamedTuple):
     lru: LRUStats | None
     files: int = 0
     file_bytes: int = 0
+    tags: int = 0
 
     def _repr_html_(self) -> str:
         from sqlitedict_kv.operations.showing import show_figures  # noqa: PLC0415 - for notebooks alone

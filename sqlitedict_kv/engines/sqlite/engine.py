@@ -49,6 +49,7 @@ from sqlitedict_kv.engines.sqlite.mutations import (
 from sqlitedict_kv.engines.sqlite.open_transaction import hold_transaction
 from sqlitedict_kv.engines.sqlite.session import Durability
 from sqlitedict_kv.engines.sqlite.session_engine import HAS_LIVE, LONG_COMMIT, SessionEngine
+from sqlitedict_kv.engines.sqlite.tag_table import TagSweeper, count_tags, is_tagged
 from sqlitedict_kv.engines.sqlite.value_files import catalog
 from sqlitedict_kv.engines.sqlite.value_files.store_files import StoreFiles
 from sqlitedict_kv.engines.sqlite.value_files.writing import StagedBody
@@ -106,6 +107,8 @@ class SQLiteEngine(SessionEngine):
         if self._files is not None:
             self._maintenance.maintain_files = self._files.maintain
             self._limits.remove_files = self._files.reaper.reap
+        self._sweeper = TagSweeper(self._database)
+        self._maintenance.sweep_tags = self._sweeper.maintain
         super().__init__(self._database, self._maintenance.wrote)
         self.quarantined: Quarantine | None = self._database.quarantined
 
@@ -123,6 +126,7 @@ class SQLiteEngine(SessionEngine):
             limits=True,
             backup=True,
             files=self.stage is not None,
+            tags=True,
         )
 
     # -- reading
@@ -254,7 +258,7 @@ class SQLiteEngine(SessionEngine):
             if record is None:
                 return self._write(ADD_NOTING, (*values_of(put, now), NEVER), put)
             return self._write(REPLACE_IN_TIME_NOTING, replacement_of(put, record.version, now, record.expires_at), put)
-        if not isinstance(edit, Put) or type(edit.body) is StagedBody:
+        if not isinstance(edit, Put) or type(edit.body) is StagedBody or edit.tags:
             return None
         if edit.expected is None:
             return self._write(UPSERT_NOTING, values_of(edit, now), edit)
@@ -264,7 +268,7 @@ class SQLiteEngine(SessionEngine):
 
     def _write(self, statement: str, values: tuple[object, ...], put: Put) -> int | None:
         """Run a statement that writes one row, or none, and return its version, or None."""
-        if type(put.body) is StagedBody:
+        if type(put.body) is StagedBody or put.tags:
             return None
         return self._database.run(lambda _: self._write_noting(statement, values, put.namespace, put.key))
 
@@ -302,9 +306,21 @@ class SQLiteEngine(SessionEngine):
 
     # -- maintenance
 
+    def _count(self, edits: Sequence[Edit], now: int) -> None:
+        self._sweeper.in_use = self._sweeper.in_use or is_tagged(edits)
+        super()._count(edits, now)
+
+    def forget_tag(self, tag: str, now: int) -> int:
+        """Remove every entry with a tag, in bounded batches; return how many were live."""
+        self._sweeper.in_use = True  # what else the entries were tagged with is stale now
+        return super().forget_tag(tag, now)
+
     def purge_expired(self, namespace: str | None, limit: int | None, now: int) -> int:
         """Remove entries that expired, in bounded batches; return how many."""
-        return self._maintenance.purge(namespace, limit, now)
+        purged = self._maintenance.purge(namespace, limit, now)
+        if limit is None:
+            self._sweeper.sweep_all()
+        return purged
 
     def figures(self, now: int) -> Figures:
         """Count what there is."""
@@ -317,6 +333,7 @@ class SQLiteEngine(SessionEngine):
                 purged=self._maintenance.purged,
                 files=sizes.files,
                 file_bytes=sizes.size,
+                tags=self._database.run(count_tags),
             )
         )
 
@@ -338,6 +355,7 @@ class SQLiteEngine(SessionEngine):
     def vacuum(self, advance: Advance | None = None) -> None:
         """Give the free space back to the operating system."""
         self._database.require_writable()
+        self._sweeper.sweep_all()
         if self._files is not None:
             self._files.reaper.finish()
         with self._database.aside() as cursor, counting_steps(cursor, advance):

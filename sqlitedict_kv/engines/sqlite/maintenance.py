@@ -18,6 +18,7 @@ from sqlitedict_kv.errors import KVError
 EVERY_WRITES = 16
 EVERY_BYTES = 256 * 2**10  # of values
 SWEEP_ROWS = 64  # of a round, and at least four times what was written since the last, so that it catches up
+TAGS_PER_WRITE = 2  # that are looked at, of a process that writes tags
 PURGE_ROWS = 500  # of one transaction of an explicit purge
 
 # Namespace, version, bytes of the value, key, and the reference to a file if the value is in one.
@@ -54,6 +55,7 @@ class Maintenance:
         self._checkpointer = Checkpointer(database)
         self.evict: Callable[[int, int], None] | None = None  # takes entries and bytes written since the last round
         self.maintain_files: Callable[[], None] | None = None
+        self.sweep_tags: Callable[[int], object] | None = None  # takes how many to look at
         self._round = Lock()
         self._writes = 0
         self._bytes = 0
@@ -89,6 +91,8 @@ class Maintenance:
                 self.evict(writes, size)
             if self.maintain_files is not None:
                 self.maintain_files()
+            if self.sweep_tags is not None:
+                self.sweep_tags(TAGS_PER_WRITE * writes)
         finally:
             self._round.release()
 

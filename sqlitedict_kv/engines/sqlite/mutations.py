@@ -9,6 +9,7 @@ from sqlitedict_kv.engines.protocol import Advance, Change, Check, Delete, Edit,
 from sqlitedict_kv.engines.sqlite.checksum import READ, batches, checksum, crc, is_checked, record_of, seal
 from sqlitedict_kv.engines.sqlite.maintenance import RAISE_FLOOR
 from sqlitedict_kv.engines.sqlite.session import Noted
+from sqlitedict_kv.engines.sqlite.tag_table import write_tags
 from sqlitedict_kv.engines.sqlite.value_files.writing import StagedBody
 from sqlitedict_kv.errors import ConflictError, CorruptStoreError, DamagedEntryError
 
@@ -101,6 +102,7 @@ def apply(cursor: sqlite3.Cursor, edit: Edit, now: int) -> int | None:
             if type(edit.body) is StagedBody:
                 publish(cursor, edit.body, namespace, key)
             (version,) = cursor.execute(UPSERT, values_of(edit, now)).fetchone()
+            write_tags(cursor, [edit])
             return int(version)
         case Check(namespace, key, expected):
             return _demand(cursor, namespace, key, expected, now)
@@ -127,19 +129,19 @@ def publish(cursor: sqlite3.Cursor, body: bytes, namespace: str, key: str) -> No
 
 def values_of(edit: Put, now: int) -> tuple[object, ...]:
     """Return what UPSERT binds."""
-    namespace, key, body, content_type, expires_at, _ = edit
+    namespace, key, body, content_type, expires_at, _, _ = edit
     return namespace, key, body, content_type, namespace, expires_at, now, namespace, _seal_of(edit, now)
 
 
 def replacement_of(edit: Put, version: int, now: int, expiry: int | None) -> tuple[object, ...]:
     """Return what REPLACE_NOTING binds, and REPLACE_IN_TIME_NOTING; *expiry* is what the old one is compared with."""
-    namespace, key, body, content_type, expires_at, _ = edit
+    namespace, key, body, content_type, expires_at, _, _ = edit
     return body, content_type, expires_at, now, _seal_of(edit, now), namespace, key, version, expiry
 
 
 def _seal_of(edit: Put, now: int) -> int:
     """Return the low half of the checksum of the row that an edit makes."""
-    namespace, key, body, content_type, expires_at, _ = edit
+    namespace, key, body, content_type, expires_at, _, _ = edit
     return seal(crc(namespace, key, body, content_type, expires_at), now)
 
 
@@ -173,7 +175,7 @@ def write_rows(
     # In the order of the keys, writes to the same page come one after the other.
     for batch in batches(sorted(puts, key=_key), ENTRIES_PER_WRITE):
         values: list[object] = []
-        for namespace, key, body, content_type, expires_at, _ in batch:
+        for namespace, key, body, content_type, expires_at, _, _ in batch:
             if type(body) is StagedBody:
                 body.publish(cursor, body, (namespace, key))
             low = seal(crc(namespace, key, body, content_type, expires_at), now)
@@ -182,6 +184,7 @@ def write_rows(
         done += len(batch)
         if advance is not None:
             advance(done)
+    write_tags(cursor, puts)
 
 
 def floor_of(cursor: sqlite3.Cursor, namespace: str) -> int:

@@ -34,7 +34,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 CURRENT = len(MIGRATIONS)  # which every file is brought to
 # The tables of a feature are made by its first use; user_version is the number of the newest feature that is in use.
-NEWEST = WITH_FILES = CURRENT + 1
+WITH_FILES = CURRENT + 1
+NEWEST = WITH_TAGS = CURRENT + 2  # in which the tables of values in files may be there too
 
 TABLE_V1 = MIGRATIONS[0][0]
 # As ALTER TABLE leaves it, letter by letter.
@@ -43,6 +44,11 @@ TABLE = """CREATE TABLE kv (ns TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT 
   expires_at INTEGER, updated_at INTEGER NOT NULL, checksum INTEGER, PRIMARY KEY (ns, key))"""
 EXPIRY_INDEX = MIGRATIONS[0][1]
 FLOOR_TABLE = MIGRATIONS[1][1]
+
+# A tag counts for the version of the entry that it was written with. So any other write of the entry ends it.
+TAG_TABLE = """CREATE TABLE kv_tag (ns TEXT NOT NULL, key TEXT NOT NULL, tag TEXT NOT NULL, version INTEGER NOT NULL,
+  PRIMARY KEY (ns, key, tag)) WITHOUT ROWID"""
+TAG_INDEX = "CREATE INDEX kv_tag_entries ON kv_tag (tag, version)"
 
 AS_WE_MAKE_IT = frozenset({TABLE, EXPIRY_INDEX, FLOOR_TABLE})  # and what canonical() finds equal
 
@@ -126,8 +132,10 @@ def _refuse_strange_objects(objects: dict[str, str], version: int, label: str) -
     expected = {"kv": TABLE_V1, "idx_kv_expires_at": EXPIRY_INDEX}
     if version >= 2:  # noqa: PLR2004 - the number of a migration
         expected |= {"kv": TABLE, "kv_floor": FLOOR_TABLE}
-    if version >= WITH_FILES:
+    if version == WITH_FILES or (version > WITH_FILES and "kv_file" in objects):
         expected |= {"kv_file": FILE_TABLE, "kv_file_todo": FILE_INDEX}
+    if version >= WITH_TAGS:
+        expected |= {"kv_tag": TAG_TABLE, "kv_tag_entries": TAG_INDEX}
     for name, sql in objects.items():
         ours = expected.pop(name, "")
         known = sql == ours or (ours and canonical(sql) == canonical(ours))
@@ -155,3 +163,10 @@ def migrate(connection: sqlite3.Connection, found: SchemaState) -> None:
         connection.execute(f"DROP INDEX {name}")  # the pattern above admits letters, digits and _ only
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {max(found.version, CURRENT)}")
+
+
+def raise_format(cursor: sqlite3.Cursor, number: int) -> None:
+    """Note that the feature with a number is in use, so that releases that do not know it refuse the file."""
+    (version,) = cursor.execute("PRAGMA main.user_version").fetchone()
+    if version < number:
+        cursor.execute(f"PRAGMA main.user_version = {number}")

@@ -29,6 +29,13 @@ from sqlitedict_kv.engines.sqlite.mutations import (
     put_rows,
 )
 from sqlitedict_kv.engines.sqlite.session import SQLiteSession
+from sqlitedict_kv.engines.sqlite.tag_table import (
+    ENTRIES_PER_STEP,
+    forget_namespace,
+    forget_step,
+    is_used,
+    read_tags,
+)
 from sqlitedict_kv.engines.sqlite.value_files.writing import close_files
 from sqlitedict_kv.errors import CorruptStoreError, DamagedEntryError
 
@@ -91,6 +98,7 @@ class SessionEngine:
             exclusive=False,
             limits=False,
             backup=False,
+            tags=True,
         )
 
     # -- reading
@@ -270,6 +278,20 @@ class SessionEngine:
         """Report a commit that was made."""
         self._wrote(len(edits), close_files(edits), now)
 
+    def forget_tag(self, tag: str, now: int) -> int:
+        """Remove every entry with a tag, in bounded batches; return how many were live."""
+        self._session.require_writable()
+        total, found = 0, ENTRIES_PER_STEP if is_used(self._session, tag) else 0
+        while found == ENTRIES_PER_STEP:
+            found, live = forget_step(self._session, tag, now)
+            total += live
+            self._wrote(1, 0, now)
+        return total
+
+    def tags_of(self, namespace: str, keys: Sequence[str]) -> dict[str, tuple[int, tuple[str, ...]]]:
+        """Return the tags of those keys that have some, with the version for which they are valid."""
+        return self._session.run(lambda cursor: read_tags(cursor, namespace, keys))
+
     def clear(self, namespace: str, now: int) -> None:
         """Remove every entry of a namespace in one step."""
 
@@ -278,6 +300,7 @@ class SessionEngine:
             if highest is not None:
                 cursor.execute(CLEAR, (namespace,))
                 cursor.execute(RAISE_FLOOR, (namespace, highest))
+                forget_namespace(cursor, namespace)
 
         self._session.transact(work, aside=True)
         self._wrote(1, 0, now)
@@ -288,6 +311,7 @@ class SessionEngine:
         def work(cursor: sqlite3.Cursor) -> list[tuple[str, int, int]]:
             removed = cursor.execute(DROP_BATCH, (namespace, DROP_ROWS, now)).fetchall()
             raise_floors(cursor, removed)
+            forget_namespace(cursor, namespace, DROP_ROWS)
             return removed
 
         total = rows = 0

@@ -80,7 +80,7 @@ def put_call(space: Space, shard: Shard, puts: Sequence[Put], session: RequestSe
     """Return the call that writes entries of a shard at versions greater than *above*."""
     keys: list[bytes] = [shard.sessions + session[0], shard.order, shard.expiry, shard.clock]
     arguments: list[bytes] = [session[1], space.encoded, b"%d" % now, b"%d" % above]
-    for _, key, body, content_type, expires_at, _ in puts:
+    for _, key, body, content_type, expires_at, _, _ in puts:
         name = key.encode()
         crc, tail = pack(crc32(name, space.crc), body, content_type, expires_at, now)
         keys.append(shard.entries + name)

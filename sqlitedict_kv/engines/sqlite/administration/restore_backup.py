@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from sqlitedict_kv.engines.sqlite.database import Database
 from sqlitedict_kv.engines.sqlite.files.location import VALUES, uri_of
 from sqlitedict_kv.engines.sqlite.mutations import MAX_INTEGER
-from sqlitedict_kv.engines.sqlite.schema import WITH_FILES
 from sqlitedict_kv.engines.sqlite.session import in_transaction
-from sqlitedict_kv.engines.sqlite.value_files.catalog import live_files
+from sqlitedict_kv.engines.sqlite.tag_table import replace_tags
+from sqlitedict_kv.engines.sqlite.value_files.catalog import has_files, live_files
 from sqlitedict_kv.engines.sqlite.value_files.folder import ValueFolder
 from sqlitedict_kv.engines.sqlite.value_files.store_files import StoreFiles
 from sqlitedict_kv.engines.sqlite.value_files.transfer import transfer
@@ -23,7 +23,6 @@ from sqlitedict_kv.engines.sqlite.value_files.writing import translate_errors
 from sqlitedict_kv.errors import MissingFileError, UnsupportedError
 
 ATTACH = "ATTACH ? AS backup"
-BACKUP_FORMAT = "PRAGMA backup.user_version"
 DETACH = "DETACH backup"
 COLUMNS = "SELECT name FROM pragma_table_info('kv', 'backup')"
 
@@ -80,6 +79,7 @@ def replace_entries(database: Database, path: str, files: StoreFiles | None = No
                 raise UnsupportedError(f"{database.label}: no version can follow {highest}")
             cursor.execute(EMPTY)
             cursor.execute(fill)
+            replace_tags(cursor)
             bring(cursor)
             cursor.execute(RAISE_FLOORS.format("temp.given"))
             if fill is FILL:
@@ -98,8 +98,7 @@ def _bring_files(
 
     Until the end of *stack* nothing is removed there, so the names may come before the lock on the database.
     """
-    (format_number,) = database.patiently(lambda: cursor.execute(BACKUP_FORMAT).fetchone())
-    found = database.patiently(lambda: live_files(cursor, "backup")) if format_number >= WITH_FILES else []
+    found = database.patiently(lambda: live_files(cursor, "backup") if has_files(cursor, "backup") else [])
     if files is None:
         return lambda _: None
     if not found:

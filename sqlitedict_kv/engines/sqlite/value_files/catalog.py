@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from sqlitedict_kv.codecs.file_reference import FILE, NAME, BadReferenceError, FileReference, new_name, parse_reference
 from sqlitedict_kv.engines.sqlite.files.value_table import FILE_INDEX, FILE_TABLE
-from sqlitedict_kv.engines.sqlite.schema import WITH_FILES
+from sqlitedict_kv.engines.sqlite.schema import WITH_FILES, raise_format
 
 WRITTEN, SYNCED, DEAD = 0, 1, 2  # states; nothing refers to a dead one any more
 
-USER_VERSION = "PRAGMA main.user_version"
+USER_VERSION = "PRAGMA {}.user_version"
+HAS_TABLE = "SELECT 1 FROM {}.sqlite_schema WHERE name = 'kv_file'"
 OWNER = "SELECT ns FROM kv_file WHERE name = ''"
 SET_OWNER = "INSERT INTO kv_file (name, ns, key, size, state) VALUES ('', ?, '', 0, 1)"
 PREDECESSOR = "SELECT value FROM kv WHERE ns = ? AND key = ? AND content_type = ?"
@@ -76,10 +77,12 @@ class FileSizes(NamedTuple):
 NO_FILES = FileSizes(0, 0, 0)
 
 
-def has_files(cursor: sqlite3.Cursor) -> bool:
-    """Return whether the database has ever had a value in a file."""
-    (version,) = cursor.execute(USER_VERSION).fetchone()
-    return int(version) >= WITH_FILES
+def has_files(cursor: sqlite3.Cursor, schema: str = "main") -> bool:
+    """Return whether a database has ever had a value in a file; *schema* is the name by which it is attached."""
+    (version,) = cursor.execute(USER_VERSION.format(schema)).fetchone()
+    if int(version) <= WITH_FILES:
+        return int(version) == WITH_FILES
+    return cursor.execute(HAS_TABLE.format(schema)).fetchone() is not None
 
 
 def prepare(cursor: sqlite3.Cursor) -> str | None:
@@ -87,7 +90,7 @@ def prepare(cursor: sqlite3.Cursor) -> str | None:
     if not has_files(cursor):
         cursor.execute(FILE_TABLE)
         cursor.execute(FILE_INDEX)
-        cursor.execute(f"PRAGMA main.user_version = {WITH_FILES}")
+        raise_format(cursor, WITH_FILES)
     return owner_of(cursor)
 
 
