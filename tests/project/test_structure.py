@@ -14,7 +14,9 @@ MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE
 MAX_NAMES = 22  # at the top of the package
 MAX_LINES = 400  # of a module
 SHORT_BODY = 15  # lines; nine of ten functions have at most as many
-MAX_CORE_LINES = 4500  # so that it can be read in one sitting
+MAX_CORE_LINES = (
+    4600  # so that it can be read in one sitting; 100 of them are the argument tags= of each verb that writes
+)
 NOT_CORE = ("adapters/", "cli/", "tools/")
 
 # What one reads to know how a value gets into a file and out of it. Kinds of values, keys of other types, recovery,
@@ -34,6 +36,7 @@ CORE = (
 BESIDE_THE_CORE = {
     "engines/sqlite/limits.py",  # for stores with max_bytes or max_entries alone
     "engines/sqlite/group_commit.py",  # for tasks alone, as aio/worker.py is
+    "engines/sqlite/tag_table.py",  # for entries with tags alone
     "engines/sqlite/open_transaction.py",  # for the blocks of exclusive() alone, as exclusive.py is
 }
 

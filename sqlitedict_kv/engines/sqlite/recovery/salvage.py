@@ -32,6 +32,7 @@ DOWN = "SELECT {} FROM kv WHERE rowid > ? AND rowid < ? ORDER BY rowid DESC"
 INDEXED = "SELECT rowid FROM kv INDEXED BY sqlite_autoindex_kv_1 ORDER BY ns, key"
 FLOORS_UP = "SELECT ns, version FROM kv_floor WHERE ns > ? ORDER BY ns LIMIT 1"
 FLOORS_DOWN = "SELECT ns, version FROM kv_floor WHERE ns < ? ORDER BY ns DESC LIMIT 1"
+SOME_TAG = "SELECT 1 FROM kv_tag LIMIT 1"
 BEHIND_ALL_TEXT = b""
 INSERT = """
     INSERT INTO kv (value, content_type, version, expires_at, updated_at, checksum, ns, key)
@@ -197,6 +198,8 @@ class Salvage:
         if self._torn:
             known = "" if self.complete else "; nobody knows how many entries were on them"
             self.problems.append(f"there are pages that cannot be read{known}")
+        if self._has_tags():
+            self.problems.append("tags were not saved, for they have no checksum: forget_tag() will not find entries")
 
     def floors(self) -> list[tuple[str, int]]:
         """Return for each namespace the highest version that was seen there."""
@@ -234,6 +237,12 @@ class Salvage:
     def _has_checksums(self) -> bool:
         assert self._reader is not None
         return any(row[1] == "checksum" for row in self._reader.execute("PRAGMA table_info(kv)"))
+
+    def _has_tags(self) -> bool:
+        try:
+            return any(True for _ in self._rows(SOME_TAG, ()))
+        except sqlite3.Error as error:
+            return "no such table" not in str(error)
 
     def _count_index(self) -> int:
         """Count the entries by the primary key, which lies on pages of its own; return the highest rowid seen."""
