@@ -14,7 +14,6 @@ from sqlitedict_kv.engines.protocol import (
     Capabilities,
     CheckReport,
     Decode,
-    Delete,
     Edit,
     Figures,
     KeyRange,
@@ -30,7 +29,13 @@ from sqlitedict_kv.engines.valkey.idempotency import RequestSessions
 from sqlitedict_kv.engines.valkey.keyspace import Shard, Space
 from sqlitedict_kv.engines.valkey.namespaces import Registry
 from sqlitedict_kv.engines.valkey.removal import Remover
-from sqlitedict_kv.engines.valkey.resolve import batches_of, raise_refusal, refuse_too_many, resolve_edits
+from sqlitedict_kv.engines.valkey.resolve import (
+    batches_of,
+    groups_by_slot,
+    raise_refusal,
+    refuse_too_many,
+    resolve_edits,
+)
 from sqlitedict_kv.engines.valkey.scan import Scanner, require_order
 from sqlitedict_kv.engines.valkey.script_calls import (
     clear_call,
@@ -41,14 +46,11 @@ from sqlitedict_kv.engines.valkey.script_calls import (
 )
 from sqlitedict_kv.engines.valkey.scripts import PUT
 from sqlitedict_kv.engines.valkey.server_info import dangers, server_of, used_memory
+from sqlitedict_kv.engines.valkey.tag_sets import TagSets
 from sqlitedict_kv.engines.valkey.tracking.change_marks import ChangeMarks
 from sqlitedict_kv.engines.valkey.tracking.feed import Tracking
 from sqlitedict_kv.engines.valkey.value_format import crc_of, pack, record_of
-from sqlitedict_kv.errors import (
-    LayoutError,
-    ReadOnlyError,
-    UnsupportedError,
-)
+from sqlitedict_kv.errors import LayoutError, ReadOnlyError, UnsupportedError
 
 PREFIX = "kv"
 MAX_VERSION = 2**53 - 2**45  # the numbers of Lua are exact up to 2**53, and the seal is a sum with two times
@@ -70,6 +72,7 @@ class ValkeyEngine:
         self._tracking: Tracking | None = None  # what tells that of the writes of others
         self._marks = ChangeMarks(link, prefix)
         self._remover = Remover(self._write, self._sessions, self._scanner)
+        self._tags = TagSets(link, self._write_many, self._sessions)
         self.label = link.label if prefix == PREFIX else f"{link.label} (prefix {prefix})"  # what tells stores apart
 
     @property
@@ -84,6 +87,7 @@ class ValkeyEngine:
             exclusive=False,
             limits=False,
             backup=False,
+            tags=True,
         )
 
     def declare(self, namespace: str, layout: Layout) -> None:
@@ -165,7 +169,7 @@ class ValkeyEngine:
             session, number = taken.next()
             while True:
                 space = self._registry.space(namespace)
-                slot, entries, order, expiry, clock, sessions = space.shard_of(name)
+                slot, entries, order, expiry, clock, sessions, _ = space.shard_of(name)
                 crc, tail = pack(crc32(name, space.crc), body, content_type, expires_at, now)
                 parts = (
                     *(b"5", sessions + session, order, expiry, clock, entries + name),
@@ -212,6 +216,7 @@ class ValkeyEngine:
                     break
                 self._refuse_layout(refused, space)
         self._remover.note_write(len(edits), space, now)
+        self._tags.note_write(edits, space)
         versions = {put.key: version for puts, version in zip(groups.values(), replies, strict=True) for put in puts}
         return {edit.key: versions[edit.key] for edit in edits}
 
@@ -221,32 +226,13 @@ class ValkeyEngine:
         if not edits:
             return []
         refuse_too_many(edits)
-        groups = self._groups_of(edits)
+        groups = groups_by_slot(edits, self._registry.slot_of) if self._link.clustered else [()]
         if len(groups) == 1:
             return self._commit(edits, now)
         versions: dict[int, int | None] = {}
         for positions in groups:
             versions.update(zip(positions, self._commit([edits[at] for at in positions], now), strict=True))
         return [versions[at] for at in range(len(edits))]
-
-    def _groups_of(self, edits: Sequence[Edit]) -> list[list[int]]:
-        """Return the positions of the edits that go into one step each.
-
-        Raises:
-            UnsupportedError: there are several, and it matters.
-        """
-        if not self._link.clustered:
-            return [[*range(len(edits))]]
-        groups: dict[int, list[int]] = {}
-        for position, edit in enumerate(edits):
-            shard = self._registry.space(edit.namespace).shard_of(edit.key.encode())
-            groups.setdefault(shard.slot, []).append(position)
-        if len(groups) > 1 and not all(type(edit) is Delete and edit[2:] == (None, False) for edit in edits):
-            raise UnsupportedError(
-                "a cluster commits only edits of one shard together, and these are of several; "
-                "use one namespace with shards=1 for them, see Store.capabilities"
-            )
-        return list(groups.values())
 
     def _commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
         names = [(edit.namespace, edit.key) for edit in edits]
@@ -265,6 +251,7 @@ class ValkeyEngine:
             else:
                 time.sleep(next(pauses))  # another client was faster
         self._remover.note_write(len(edits), spaces[0], now)
+        self._tags.note_write(edits, spaces[0])
         return [None if version < 0 else version for version in reply]
 
     def commit_groups(self, claim: Callable[[], Sequence[Sequence[Edit]]], clock: Callable[[], int]) -> list[Outcome]:
@@ -301,7 +288,18 @@ class ValkeyEngine:
         """Remove every entry of a namespace in bounded batches; return how many were live."""
         self._require_writable()
         space = self._registry.known(namespace)
-        return 0 if space is None else self._remover.drop(space, now, advance)
+        total = 0 if space is None else self._remover.drop(space, now, advance)
+        self._tags.sweep_all([space])
+        return total
+
+    def forget_tag(self, tag: str, now: int) -> int:
+        """Remove every entry with a tag, in bounded batches; return how many were live."""
+        self._require_writable()
+        return self._tags.forget(tag.encode(), self._registry.spaces(), now)
+
+    def tags_of(self, namespace: str, keys: Sequence[str]) -> dict[str, tuple[int, tuple[str, ...]]]:
+        """Return the tags of those keys that have some, with the version for which they are valid."""
+        return self._tags.tags_of(self._registry.known(namespace), keys)
 
     # -- what every write has in common
 
@@ -359,6 +357,7 @@ class ValkeyEngine:
         for space in spaces:
             if space is not None:
                 total += self._remover.purge(space, None if limit is None else limit - total, now)
+        self._tags.sweep_all(spaces if limit is None else [])
         return total
 
     def figures(self, now: int) -> Figures:
@@ -376,6 +375,7 @@ class ValkeyEngine:
             purged=self._remover.purged,
             library_version=server_of(answers[0]),
             durability="servers",
+            tags=self._tags.count(self._registry.spaces()),
         )
 
     def check(self, decode: Decode, advance: Advance | None = None) -> CheckReport:

@@ -5,6 +5,7 @@ The keys of a shard share a hash tag, so that a cluster keeps them in one slot a
     kv:d{users:0}ada    an entry; the key of the entry is what follows the brace
     kv:i{users:0}       the keys in order: a sorted set whose scores are all 0, which sorts by bytes
     kv:x{users:0}       the keys that expire, by the time when they do
+    kv:t{users:0}       the tags, made by the first one: a sorted set whose scores are all 0, see scripts.py
     kv:c{users:0}       the clock of the versions, and the layout
     kv:s{users:0}9f2e   what a thread's last write answered
     kv:n                the layouts of all namespaces
@@ -15,6 +16,7 @@ clock and its sessions, so that one script may write both::
     kv:D{users:0}users.leases}ada    an entry of the namespace users.leases, in the slot of users' entry ada
     kv:I{users:0}users.leases        its keys in order
     kv:X{users:0}users.leases        those that expire
+    kv:T{users:0}users.leases        its tags
 
 Braces in the name of a namespace would end the tag (https://valkey.io/topics/cluster-spec/, "Hash tags"), so they are
 escaped.
@@ -45,6 +47,7 @@ class Shard(NamedTuple):
     expiry: bytes
     clock: bytes
     sessions: bytes  # what the names of sessions begin with
+    tags: bytes
 
 
 class Keyspace(NamedTuple):
@@ -98,12 +101,12 @@ class Space(NamedTuple):
 def space_of(prefix: str, namespace: str, layout: Keyspace) -> Space:
     """Return the names of a namespace's keys."""
     tag = _escape(namespace if layout.beside is None else layout.beside)
-    kinds, own = ("dix", "") if layout.beside is None else ("DIX", _escape(namespace))
+    kinds, own = ("dixt", "") if layout.beside is None else ("DIXT", _escape(namespace))
 
     def shard(number: int) -> Shard:
-        entries, order, expiry = (f"{prefix}:{kind}{{{tag}:{number}}}{own}".encode() for kind in kinds)
+        entries, order, expiry, tags = (f"{prefix}:{kind}{{{tag}:{number}}}{own}".encode() for kind in kinds)
         clock, sessions = (f"{prefix}:{kind}{{{tag}:{number}}}".encode() for kind in "cs")
-        return Shard(key_slot(clock), entries + (b"}" if own else b""), order, expiry, clock, sessions)
+        return Shard(key_slot(clock), entries + (b"}" if own else b""), order, expiry, clock, sessions, tags)
 
     shards = tuple(shard(number) for number in range(layout.shards))
     return Space(namespace, layout, layout.encoded_core(), crc_of(namespace), shards)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from sqlitedict_kv.engines.protocol import Layout
+from sqlitedict_kv.engines.protocol import Edit, Layout
 from sqlitedict_kv.engines.valkey.client.protocol import Call, Link
 from sqlitedict_kv.engines.valkey.client.redis_py import key_slot
 from sqlitedict_kv.engines.valkey.keyspace import Keyspace, Space, registry_of, space_of
@@ -69,6 +69,10 @@ class Registry:
         space = self._learn(namespace, encoded)
         self._asserted[namespace] = time.monotonic()
         return space
+
+    def slot_of(self, edit: Edit) -> int:
+        """Return the slot in which an edit writes."""
+        return self.space(edit.namespace).shard_of(edit.key.encode()).slot
 
     def _declared_layout(self, namespace: str) -> Keyspace:
         """Return the layout of a namespace that is made now."""

@@ -19,6 +19,9 @@ ROWS_PER_BATCH = 1000  # that are removed in one step
 WRITES_PER_PURGE = 64  # of a namespace; then twice as many that have expired are removed
 
 
+WriteMany = Callable[[Sequence[Call], Keys], list[Any]]
+
+
 class Remover:
     """Removes entries, by calls that *write* makes; it is told which entries they may change."""
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from sqlitedict_kv.engines.protocol import Change, Delete, Edit, Put, Touch
 from sqlitedict_kv.engines.record import Record
-from sqlitedict_kv.errors import ConflictError, DamagedEntryError, TooLargeError
+from sqlitedict_kv.errors import ConflictError, DamagedEntryError, TooLargeError, UnsupportedError
 
 MAX_EDITS = 100_000  # of one step: a server takes 2**20 arguments
 Read = Callable[[str, str], Record | None]  # takes namespace and key; the newest record, expired or not
@@ -91,6 +91,23 @@ def _touched(record: Record | None, touches: Iterable[Touch], now: int) -> Recor
         if not (edit.expiring and record.expires_at is None):
             record = record._replace(expires_at=edit.expires_at)
     return record
+
+
+def groups_by_slot(edits: Sequence[Edit], slot_of: Callable[[Edit], int]) -> list[Sequence[int]]:
+    """Return the positions of the edits that go into one step each, on a cluster.
+
+    Raises:
+        UnsupportedError: there are several, and it matters.
+    """
+    groups: dict[int, list[int]] = {}
+    for position, edit in enumerate(edits):
+        groups.setdefault(slot_of(edit), []).append(position)
+    if len(groups) > 1 and not all(type(edit) is Delete and edit[2:] == (None, False) for edit in edits):
+        raise UnsupportedError(
+            "a cluster commits only edits of one shard together, and these are of several; "
+            "use one namespace with shards=1 for them, see Store.capabilities"
+        )
+    return list(groups.values())
 
 
 def batches_of(groups: Sequence[Sequence[Edit]]) -> Iterator[list[int]]:

@@ -80,18 +80,29 @@ def put_call(space: Space, shard: Shard, puts: Sequence[Put], session: RequestSe
     """Return the call that writes entries of a shard at versions greater than *above*."""
     keys: list[bytes] = [shard.sessions + session[0], shard.order, shard.expiry, shard.clock]
     arguments: list[bytes] = [session[1], space.encoded, b"%d" % now, b"%d" % above]
-    for _, key, body, content_type, expires_at, _, _ in puts:
+    tagged: list[bytes] = []
+    for _, key, body, content_type, expires_at, _, tags in puts:
         name = key.encode()
         crc, tail = pack(crc32(name, space.crc), body, content_type, expires_at, now)
         keys.append(shard.entries + name)
         arguments += (name, b"%d" % (expires_at or 0), b"%d" % crc, tail)
+        if tags:
+            tagged += (name, pack_tags(tags))
     keys.append(whole(shard))
+    if tagged:
+        arguments += (shard.tags, *tagged)
     return Call(shard.slot, PUT_MANY, (b"%d" % len(keys), *keys, *arguments), writes=True)
+
+
+def pack_tags(tags: Sequence[str]) -> bytes:
+    """Return tags as a script takes them, each behind its length in two bytes."""
+    names = [tag.encode() for tag in tags]
+    return b"".join(len(name).to_bytes(2, "big") + name for name in names)
 
 
 def clear_call(shard: Shard, session: RequestSession) -> Call:
     """Return the call that removes all entries of a shard."""
-    names = (b"4", shard.sessions + session[0], shard.order, shard.expiry, whole(shard))
+    names = (b"5", shard.sessions + session[0], shard.order, shard.expiry, shard.tags, whole(shard))
     parts = (*names, session[1], shard.entries)
     return Call(shard.slot, CLEAR, parts, writes=True)
 
@@ -117,13 +128,16 @@ def commit_call(edits: Sequence[Concrete], space_of: Callable[[str], Space], ses
     shards: dict[tuple[str, bytes], tuple[int, Shard, bytes]] = {}
     names: list[bytes] = []
     parts: list[bytes] = []
-    for edit in edits:
+    tagged: list[bytes] = []
+    for position, edit in enumerate(edits, 1):
         put = edit.put if isinstance(edit, Guarded) else edit
         key, space = put.key.encode(), space_of(put.namespace)
         shard = space.shard_of(key)
         number, _, _ = shards.setdefault((put.namespace, shard.clock), (len(shards) + 1, shard, space.encoded))
         names.append(shard.entries + key)
         parts += _parts_of(edit, space, b"%d" % number, key, now)
+        if type(put) is Put and put.tags:
+            tagged += (b"%d" % position, shard.tags, pack_tags(put.tags))
     first = next(iter(shards.values()))[1]
     keys = [first.sessions + session[0]]
     for _, shard, _ in shards.values():
@@ -131,7 +145,7 @@ def commit_call(edits: Sequence[Concrete], space_of: Callable[[str], Space], ses
     layouts = [layout for _, _, layout in shards.values()]
     head = [session[1], b"%d" % now, b"%d" % len(shards)]
     keys += (*names, whole(first))
-    return Call(first.slot, COMMIT, (b"%d" % len(keys), *keys, *head, *layouts, *parts), writes=True)
+    return Call(first.slot, COMMIT, (b"%d" % len(keys), *keys, *head, *layouts, *parts, *tagged), writes=True)
 
 
 def _parts_of(edit: Concrete, space: Space, shard: bytes, key: bytes, now: int) -> list[bytes]:

@@ -65,6 +65,38 @@ local function set_clock(name, version, layout)
 end
 """
 
+# The tags of a shard are one sorted set whose scores are all 0. Each tag of an entry is there twice, so that it is
+# found by the tag and by the key; lengths are two bytes, the version eight:
+#
+#     t <length of the tag> <tag> <version> <key>
+#     k <length of the key> <key> <version> <tag>
+#
+# It is valid while the version is that of the entry. So what writes or removes entries without tags does nothing here.
+# All tags of a key have one version. The first byte of a version is 0, so \255 is behind them all.
+TAGGING = """
+local function begin_of(kind, text) return kind .. struct.pack('>I2', #text) .. text end
+local function range_of(set, prefix, ...)
+  return redis.call('ZRANGEBYLEX', set, '[' .. prefix, '(' .. prefix .. '\\255', ...)
+end
+local function untag(set, key)
+  local prefix = begin_of('k', key)
+  for _, member in ipairs(range_of(set, prefix)) do
+    local version, tag = string.sub(member, #prefix + 1, #prefix + 8), string.sub(member, #prefix + 9)
+    redis.call('ZREM', set, member, begin_of('t', tag) .. version .. key)
+  end
+end
+local function tag_entry(set, key, version, tags)
+  untag(set, key)
+  local at, stamp = 1, struct.pack('>I8', version)
+  while at <= #tags do
+    local length = struct.unpack('>I2', tags, at)
+    local tag = string.sub(tags, at + 2, at + 1 + length)
+    redis.call('ZADD', set, 0, begin_of('t', tag) .. stamp .. key, 0, begin_of('k', key) .. stamp .. tag)
+    at = at + 2 + length
+  end
+end
+"""
+
 # KEYS: session, index, expiry, clock, entry. ARGV: number, layout, now, key, expires_at, crc, tail.
 PUT = Script.of(f"""{ONCE}{SEALED}{CLOCK}
 local version, other = clock_of(KEYS[4], ARGV[2])
@@ -84,8 +116,9 @@ return record(version)
 """)
 
 # KEYS: session, index, expiry, clock, entries, WHOLE. ARGV: number, layout, now, above; of each entry key,
-# expires_at, crc, tail. All get the same version, which is greater than `above`.
-PUT_MANY = Script.of(f"""{ONCE}{SEALED}{CLOCK}
+# expires_at, crc, tail; if there are tags, their set, and of each entry that has some key and tags. All get the same
+# version, which is greater than `above`.
+PUT_MANY = Script.of(f"""{ONCE}{SEALED}{CLOCK}{TAGGING}
 local version, other = clock_of(KEYS[4], ARGV[2])
 if not version then return {{'LAYOUT', other}} end
 version = math.max(version, ARGV[4] + 1)
@@ -119,16 +152,19 @@ for i = 5, #KEYS - 1 do
   if #index >= 1000 then flush() end
 end
 flush()
+local tags_at = 4 * #KEYS - 15
+for at = tags_at + 1, #ARGV, 2 do tag_entry(ARGV[tags_at], ARGV[at], version, ARGV[at + 1]) end
 set_clock(KEYS[4], version, ARGV[2])
 return record(version)
 """)
 
 # Edits in order, all or none. KEYS: session; of each shard index, expiry, clock; of each edit its entry; WHOLE.
 # ARGV: number, now, count of shards; of each shard its layout; of each edit nine things, of which those that its
-# kind has no use for are empty: kind, shard, key, expected version, expected deadline, expires_at, crc, tail, guess.
+# kind has no use for are empty: kind, shard, key, expected version, expected deadline, expires_at, crc, tail, guess; of
+# each edit that gives tags its number, the set of its shard, the tags.
 # Kinds: P put, D delete, R delete what must be there, T touch, E touch what expires, C check, F fail. A guess is an
 # edit whose expectations are the client's own: it looks again when they fail.
-COMMIT = Script.of(f"""{ONCE}{SEALED}{CLOCK}
+COMMIT = Script.of(f"""{ONCE}{SEALED}{CLOCK}{TAGGING}
 local now, shards = tonumber(ARGV[2]), tonumber(ARGV[3])
 local first_entry, first_edit = 1 + 3 * shards, 4 + shards
 local count = #KEYS - first_entry - 1
@@ -234,6 +270,10 @@ for i = 1, count do
     set_deadline(ordered, expiry, key, expires)
   end
 end
+for at = first_edit + 9 * count, #ARGV, 3 do
+  local i = tonumber(ARGV[at])
+  tag_entry(ARGV[at + 1], ARGV[first_edit + 9 * (i - 1) + 2], versions[i], ARGV[at + 2])
+end
 for s in pairs(written) do set_clock(KEYS[1 + 3 * s], clocks[KEYS[1 + 3 * s]], layouts[s]) end
 return record(versions)
 """)
@@ -290,14 +330,14 @@ COUNT = Script.of("""
 return {redis.call('ZCARD', KEYS[1]), redis.call('ZCOUNT', KEYS[2], '-inf', ARGV[1])}
 """)
 
-# KEYS: session, index, expiry, WHOLE. ARGV: number, what names of entries begin with.
+# KEYS: session, index, expiry, tags, WHOLE. ARGV: number, what names of entries begin with.
 CLEAR = Script.of(f"""{ONCE}
 for start = 0, redis.call('ZCARD', KEYS[2]) - 1, 1000 do
   local names = redis.call('ZRANGE', KEYS[2], start, start + 999)
   for i, key in ipairs(names) do names[i] = ARGV[2] .. key end
   redis.call('UNLINK', unpack(names))
 end
-redis.call('UNLINK', KEYS[2], KEYS[3])
+redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])
 return record(0)
 """)
 
