@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
@@ -191,6 +191,17 @@ class AsyncStore:
         """Write a consistent copy to a new file, while others read and write; see :meth:`Store.backup`."""
         await self._apart(lambda store: store.backup(path, progress=progress))
 
+    async def merge(
+        self,
+        other: AsyncStore | Store,
+        namespaces: Iterable[str] | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> int:
+        """Take over those entries of another store that are newer, and return how many; see :meth:`Store.merge`."""
+        source = await other._apart(_itself) if isinstance(other, AsyncStore) else other  # noqa: SLF001 - its own
+        return await self._apart(lambda store: store.merge(source, namespaces, progress=progress))
+
     async def sync(self) -> None:
         """Make all that was acknowledged so far, by any process, survive a power cut."""
         await self._apart(Store.sync)
@@ -218,3 +229,7 @@ class AsyncStore:
     def __repr__(self) -> str:
         """Return the path, or the address without its password."""
         return f"<AsyncStore {self._lazy.label!r}>"
+
+
+def _itself(store: Store) -> Store:
+    return store

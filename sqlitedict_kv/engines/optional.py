@@ -6,7 +6,7 @@ An engine that has one of these verbs defines it; one that lacks it defines noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -23,6 +23,7 @@ from sqlitedict_kv.engines.protocol import (
     Outcome,
     Put,
 )
+from sqlitedict_kv.engines.record import Record
 
 
 class AgingEngine(Engine, Protocol):
@@ -131,6 +132,16 @@ class RestorableEngine(Engine, Protocol):
 
         So are all versions that the namespace gives from then on to a key that is created, even if no entries are
         given.
+        """
+
+
+class MergingEngine(Engine, Protocol):
+    """An engine that compares entries with those of another store within its transaction."""
+
+    def merge(self, namespace: str, records: Mapping[str, Record], now: int) -> int:
+        """Write those records of a namespace that are newer than what is there, and return how many.
+
+        They keep their times, and get versions above all that were given; see :meth:`Record.is_newer_than`.
         """
 
 

@@ -17,3 +17,7 @@ class Record(NamedTuple):
     def is_live(self, now: int) -> bool:
         """Return whether the entry can still be read at *now* (Unix time in milliseconds)."""
         return self.expires_at is None or self.expires_at > now
+
+    def is_newer_than(self, other: Record | None, now: int) -> bool:
+        """Return whether this was written after *other*, or *other* is absent at *now*."""
+        return other is None or not other.is_live(now) or self.updated_at > other.updated_at

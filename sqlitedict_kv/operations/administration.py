@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from typing import NoReturn
 
 from sqlitedict_kv import validation
@@ -184,6 +185,38 @@ class StoreAdministration:
         engine = optional.require_maintained(self._engine, "backup")
         with report(progress, "backup") as tell:
             engine.backup(target, None if tell is ignore else tell, link=validation.check_bool(link, "link"))
+
+    def merge(
+        self, other: StoreAdministration, namespaces: Iterable[str] | None = None, *, progress: Progress | None = None
+    ) -> int:
+        """Take over those entries of another store that were written later than those here, and return how many.
+
+        An entry keeps its value, its type, its expiry and the time when it was written, so merging again takes over
+        nothing, and stores that are merged with each other end with the same entries. It gets a version greater than
+        all that its key had here. What only this store has stays, also what the other one removed. A change of the
+        expiry alone, by ``touch``, does not count as written.
+
+        It goes by pages, each written in one step, in bounded time; what others write here meanwhile is compared too.
+        If it is interrupted, call it again.
+
+        Args:
+            other: the store to read, of any kind.
+            namespaces: their names; None is all that have entries.
+            progress: as for :meth:`drop`; what is done are entries of *other* that were looked at.
+
+        Raises:
+            TypeError, ValueError: an argument is not as described, or both are the same store.
+            UnsupportedError: a namespace of *other* was made with ``ordered=False``; nothing was written.
+            DamagedEntryError: an entry is damaged, the error says which; delete or restore it, and go on.
+            TooLargeError: an entry is larger than this store allows.
+        """
+        if not isinstance(other, StoreAdministration):
+            raise TypeError(
+                f"other must be a Store, not {type(other).__name__}; that of an AsyncStore is its sync_store"
+            )
+        from sqlitedict_kv.operations.merging import merge  # noqa: PLC0415 - for this verb alone
+
+        return merge(self._context, other._context, namespaces, progress)
 
     def sync(self) -> None:
         """Make all that was acknowledged so far, by any process, survive a power cut."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, cast
 
@@ -18,6 +18,7 @@ from sqlitedict_kv.engines.optional import (
     LayoutEngine,
     MaintainedEngine,
     MarkingEngine,
+    MergingEngine,
     Quarantine,
     RecordSummary,
     RestorableEngine,
@@ -26,7 +27,7 @@ from sqlitedict_kv.engines.optional import (
 )
 from sqlitedict_kv.engines.protocol import Advance, CheckReport, Decode, Edit, Engine, KeyRange, Layout, Outcome, Put
 from sqlitedict_kv.engines.record import Record
-from sqlitedict_kv.errors import KVError, TooLargeError, UnsupportedError
+from sqlitedict_kv.errors import ConflictError, KVError, TooLargeError, UnsupportedError
 
 Stage = Callable[[bytes | BodyParts, str], tuple[bytes, str]]
 
@@ -182,6 +183,25 @@ def check(engine: Engine, decode: Decode, advance: Advance | None = None) -> Che
                 advance(entries)
             span = span._replace(after=page[-1][0])
     return CheckReport(not problems, entries, 0, tuple(problems))
+
+
+def merge(engine: Engine, namespace: str, records: Mapping[str, Record], now: int) -> int:
+    """Write those records of a namespace that are newer than what is there, and return how many."""
+    if has(engine, "merge"):
+        return cast("MergingEngine", engine).merge(namespace, records, now)
+    return sum(_merge_one(engine, namespace, key, record, now) for key, record in records.items())
+
+
+def _merge_one(engine: Engine, namespace: str, key: str, record: Record, now: int) -> bool:
+    written = record.updated_at  # the time of the commit, so that the entry keeps it
+    while record.is_newer_than(there := engine.read(namespace, key), now):
+        expected = there.version if there is not None and there.is_live(written) else 0
+        try:
+            engine.commit([Put(namespace, key, *record[:2], record.expires_at, expected)], written)
+        except ConflictError:
+            continue  # another one wrote meanwhile: that may be newer
+        return True
+    return False
 
 
 def summaries(engine: Engine, span: KeyRange, limit: int) -> list[RecordSummary]:

@@ -15,9 +15,9 @@ from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.optional import highest, require_restorable
 from sqlitedict_kv.operations.progress import report
+from sqlitedict_kv.operations.whole_entries import BYTES_PER_STEP, FILES_PER_STEP, body_for, read_whole
 from sqlitedict_kv.options import MEMORY
 from sqlitedict_kv.store import Store
-from sqlitedict_kv.tools.whole_entries import BYTES_PER_STEP, FILES_PER_STEP, body_for, read_whole
 from sqlitedict_kv.validation import check_bool, check_callable, check_namespace
 
 ENTRIES_PER_PAGE = 1000

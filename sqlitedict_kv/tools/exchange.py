@@ -13,6 +13,7 @@ from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.optional import highest, require_restorable
 from sqlitedict_kv.operations.progress import Progress, Report, ignore, report
+from sqlitedict_kv.operations.whole_entries import body_for, read_whole
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.tools.json_lines import (
     EndOfFile,
@@ -25,7 +26,6 @@ from sqlitedict_kv.tools.json_lines import (
     make_writer,
     read_line,
 )
-from sqlitedict_kv.tools.whole_entries import body_for, read_whole
 
 ENTRIES_PER_PAGE = 1000
 BYTES_PER_PAGE = 4 * 2**20

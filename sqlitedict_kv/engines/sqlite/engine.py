@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from zlib import crc32
 
 from sqlitedict_kv.engines.crc32 import SMALL, crc32_of_large
@@ -25,7 +25,7 @@ from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.sqlite.administration.backup import write_backup
 from sqlitedict_kv.engines.sqlite.administration.progress import counting_steps
 from sqlitedict_kv.engines.sqlite.administration.resting import rest
-from sqlitedict_kv.engines.sqlite.administration.restore import restore_entries
+from sqlitedict_kv.engines.sqlite.administration.restore import merge_records, restore_entries
 from sqlitedict_kv.engines.sqlite.administration.summaries import read_summaries
 from sqlitedict_kv.engines.sqlite.administration.verification import verify
 from sqlitedict_kv.engines.sqlite.checkpoint import sync_log
@@ -52,7 +52,7 @@ from sqlitedict_kv.engines.sqlite.session_engine import HAS_LIVE, LONG_COMMIT, S
 from sqlitedict_kv.engines.sqlite.tag_table import TagSweeper, count_tags, is_tagged
 from sqlitedict_kv.engines.sqlite.value_files import catalog
 from sqlitedict_kv.engines.sqlite.value_files.store_files import StoreFiles
-from sqlitedict_kv.engines.sqlite.value_files.writing import StagedBody
+from sqlitedict_kv.engines.sqlite.value_files.writing import StagedBody, close_files
 from sqlitedict_kv.errors import DamagedEntryError
 
 READ_VALUE = f"SELECT value, content_type, expires_at, {EXPECTED_CRC} FROM kv WHERE ns = ? AND key = ?"
@@ -230,6 +230,12 @@ class SQLiteEngine(SessionEngine):
         """Write entries with distinct keys of a namespace, all or none, at versions greater than *above*."""
         restore_entries(self._database, namespace, edits, above, now, aside=len(edits) > LONG_COMMIT)
         self._count(edits, now)
+
+    def merge(self, namespace: str, records: Mapping[str, Record], now: int) -> int:
+        """Write those records that are newer than what is there, with their times, and return how many."""
+        merged = merge_records(self._database, namespace, records, now)
+        self._wrote(merged, close_files(records.values()), now)
+        return merged
 
     def commit(self, edits: Sequence[Edit], now: int) -> list[int | None]:
         """Apply edits in order, all or none; a single one in half the time of a transaction."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlitedict_kv.engines.protocol import Put
 from sqlitedict_kv.engines.record import Record
-from sqlitedict_kv.engines.sqlite.checksum import batches, checksum, crc, seal
+from sqlitedict_kv.engines.sqlite.checksum import READ, batches, checksum, crc, record_of, seal
 from sqlitedict_kv.engines.sqlite.database import Database
 from sqlitedict_kv.engines.sqlite.maintenance import RAISE_FLOOR
 from sqlitedict_kv.engines.sqlite.mutations import (
@@ -60,14 +60,34 @@ def import_records(database: Database, namespace: str, records: Mapping[str, Rec
     """
 
     def work(cursor: sqlite3.Cursor) -> None:
-        lowest = floor_of(cursor, namespace) + 1
-        for batch in batches(sorted(records.items()), ENTRIES_PER_WRITE):
-            values: list[object] = []
-            for key, (body, content_type, version, expires_at, updated_at) in batch:
-                publish(cursor, body, namespace, key)
-                given, written = max(version, lowest), updated_at or now
-                summed = checksum(given, seal(crc(namespace, key, body, content_type, expires_at), written))
-                values += (namespace, key, body, content_type, given, expires_at, written, summed)
-            cursor.execute(RESTORE_MANY[len(batch)], values)
+        _write_records(cursor, namespace, records, now)
 
     database.transact(work, lambda _: [(namespace, key) for key in records])
+
+
+def merge_records(database: Database, namespace: str, records: Mapping[str, Record], now: int) -> int:
+    """Write those records of a namespace that are newer than what is there, as :func:`import_records` does."""
+
+    def work(cursor: sqlite3.Cursor) -> int:
+        newer = {key: record for key, record in records.items() if _is_newer(cursor, namespace, key, record, now)}
+        _write_records(cursor, namespace, newer, now)
+        return len(newer)
+
+    return database.transact(work, lambda _: [(namespace, key) for key in records])
+
+
+def _is_newer(cursor: sqlite3.Cursor, namespace: str, key: str, record: Record, now: int) -> bool:
+    row = cursor.execute(READ, (namespace, key)).fetchone()
+    return record.is_newer_than(record_of(namespace, key, row) if row else None, now)
+
+
+def _write_records(cursor: sqlite3.Cursor, namespace: str, records: Mapping[str, Record], now: int) -> None:
+    lowest = floor_of(cursor, namespace) + 1
+    for batch in batches(sorted(records.items()), ENTRIES_PER_WRITE):
+        values: list[object] = []
+        for key, (body, content_type, version, expires_at, updated_at) in batch:
+            publish(cursor, body, namespace, key)
+            given, written = max(version, lowest), updated_at or now
+            summed = checksum(given, seal(crc(namespace, key, body, content_type, expires_at), written))
+            values += (namespace, key, body, content_type, given, expires_at, written, summed)
+        cursor.execute(RESTORE_MANY[len(batch)], values)

@@ -13,6 +13,7 @@ from sqlitedict_kv.codecs.body_parts import BodyParts, parts_of
 from sqlitedict_kv.codecs.file_reference import FileReference, new_name
 from sqlitedict_kv.engines.crc32 import crc32_of_large
 from sqlitedict_kv.engines.protocol import Edit, Put
+from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.sqlite.value_files.folder import TEMPORARY, OpenFolder, ValueFolder, sync_file
 from sqlitedict_kv.errors import StoreError, StoreFullError, StoreIOError
 
@@ -186,11 +187,11 @@ def write_all(descriptor: int, piece: memoryview) -> None:
         piece = piece[os.write(descriptor, piece) :]
 
 
-def close_files(edits: Iterable[Edit]) -> int:
+def close_files(edits: Iterable[Edit | Record]) -> int:
     """Let the files go that edits were to write, or have written; return how many bytes of values the edits have."""
     size = 0
     for edit in edits:
-        if isinstance(edit, Put):
+        if isinstance(edit, Put | Record):
             body = edit.body
             if type(body) is StagedBody:
                 size += body.size
