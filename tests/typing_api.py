@@ -59,6 +59,7 @@ assert_type(store.largest(), list[EntrySummary])
 assert_type(store.usage(progress=print), StoreUsage)
 assert_type(store.usage().namespaces["users"], Usage)
 assert_type(store.backup("copy.db", progress=True), None)
+assert_type(store.merge(Store("other.db"), ["users"], progress=lambda done, total: None), int)
 with anything.edit("a", default=[]) as edited:
     assert_type(edited, list[int])
     edited.append("text")  # type: ignore[arg-type] # values are lists of ints

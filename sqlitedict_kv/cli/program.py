@@ -24,7 +24,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Write": ("set", "rm", "ttl"),
     "Clean up": ("purge", "evict", "drop", "vacuum"),
     "Keep safe": ("check", "diagnose", "backup", "restore"),
-    "Carry over": ("copy", "move", "export", "import"),
+    "Carry over": ("copy", "merge", "move", "export", "import"),
     "This program": ("bench", "completion"),
 }
 IN_ORDER = [name for names in SECTIONS.values() for name in names]

@@ -401,6 +401,17 @@ def test_a_command_that_looks_changes_nothing(app):
 # -- whole stores
 
 
+def test_merge_takes_over_what_is_newer(app, tmp_path):
+    other = tmp_path / "other.db"
+    assert "taken over" in well("merge", other, app).out
+    assert well("get", other, "users", "ada").out == well("get", app, "users", "ada").out
+    well("set", other, "users", "ada", "7")
+    assert well("merge", app, other, "--namespace", "missing").out == f"0 entries taken over from {other} into {app}\n"
+    assert well("merge", app, other).out == f"1 entry taken over from {other} into {app}\n"
+    assert well("get", app, "users", "ada").out == "7\n"
+    assert run_program("merge", app, tmp_path / "missing.db").code == 1
+
+
 @on_places
 def test_check_finds_no_damage(filled):
     assert "no damage" in well("check", filled).out
