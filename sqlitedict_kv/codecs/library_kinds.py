@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, NamedTuple
 
+from sqlitedict_kv.concurrency.imports import import_when_needed
 from sqlitedict_kv.errors import NotKeptHereError
 
 STDLIB = ("array", "collections", "datetime", "fractions", "ipaddress", "pathlib", "types", "zoneinfo")
@@ -68,4 +68,4 @@ def kind_named(name: str) -> LibraryKind | None:
 
 
 def _load(module: str) -> Any:
-    return import_module(f"sqlitedict_kv.codecs.{module}")
+    return import_when_needed(f"sqlitedict_kv.codecs.{module}")

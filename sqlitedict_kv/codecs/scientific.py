@@ -5,11 +5,11 @@ Nothing is imported before the caller has a value of these libraries, or reads a
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 from sqlitedict_kv.codecs.body_parts import BodyParts
 from sqlitedict_kv.codecs.codec import Codec
+from sqlitedict_kv.concurrency.imports import import_when_needed
 from sqlitedict_kv.errors import CodecError
 
 NPY = "application/x-npy"
@@ -101,7 +101,7 @@ def _require_kind(value: Any, content_type: str, kept: str) -> None:
 
 
 def _module(name: str) -> Any:
-    return import_module(f"sqlitedict_kv.codecs.{name}")
+    return import_when_needed(f"sqlitedict_kv.codecs.{name}")
 
 
 def _codec(content_type: str, parts: Any, read: Any) -> Codec:

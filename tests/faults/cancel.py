@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
+from reprlib import repr  # noqa: A004 - values may be large
 from typing import Any
 
 from sqlitedict_kv import AsyncStore, ConflictError, KVError, Store
@@ -27,21 +28,26 @@ UNBROKEN: dict[str, Any] = {"commit": OpenStore.commit, "withdraw": Worker._with
 
 def run(round_: Round) -> None:
     """Cancel `round_.size` tasks, crowd by crowd."""
+    run_crowds(round_, Crowd)
+
+
+def run_crowds(round_: Round, crowd_of: type[Crowd], **options: Any) -> None:
+    """Let crowds of one class work on a store with *options*, until so many tasks were cancelled."""
     _break(round_.sabotage)
     try:
-        asyncio.run(_campaign(round_))
+        asyncio.run(_campaign(round_, crowd_of, options))
     finally:
         _break(None)
 
 
-async def _campaign(round_: Round) -> None:
+async def _campaign(round_: Round, crowd_of: type[Crowd], options: dict[str, Any]) -> None:
     choose = random.Random(round_.seed)
     path = round_.directory / "store.db"
     # What waits for the lock is cancelled there, too; what the twin leaves locked must not take a minute to be seen.
-    async with AsyncStore(path, lru_bytes="1 MB", timeout=5.0) as store:
+    async with AsyncStore(path, lru_bytes="1 MB", timeout=5.0, **options) as store:
         accounts = store.ns("accounts")
         await accounts.set_many({f"a{number}": BALANCE for number in range(ACCOUNTS)})
-        crowd = Crowd(round_, store, choose)
+        crowd = crowd_of(round_, store, choose)
         while round_.figures[CAMPAIGN.unit] < round_.size:
             try:
                 await asyncio.wait_for(crowd.work(path), PATIENCE)
@@ -64,12 +70,16 @@ class Crowd:
         self.begun = self.acknowledged = self.cancelled = 0  # increments of the counter
         self.number = 0
 
-    async def work(self, path: Path) -> None:
-        """Run one crowd and look at what it left behind."""
-        verbs: list[Callable[[str], Awaitable[Any]]] = [
+    def verbs(self) -> list[Callable[[str], Awaitable[Any]]]:
+        """Return what the tasks do."""
+        return [
             self._set, self._many, self._block, self._modify, self._pop, self._incr, self._incr, self._transfer,
             self._read,
         ]  # fmt: skip
+
+    async def work(self, path: Path) -> None:
+        """Run one crowd and look at what it left behind."""
+        verbs = self.verbs()
         tasks = []
         for _ in range(TASKS):
             self.number += 1
@@ -122,7 +132,7 @@ class Crowd:
                 entry = fresh.ns("users").get_with_meta(key)
                 now = None if entry is None else (entry.value, entry.meta.version)
                 if now != before:
-                    self.round.fail(f"{key} was {before} when its call had ended, and is {now} now")
+                    self.round.fail(f"{key} was {repr(before)} when its call had ended, and is {repr(now)} now")
                 if await self.users.get(key) != (None if now is None else now[0]):
                     self.round.fail(f"the LRU holds another value of {key} than the file")
             balances = fresh.ns("accounts").copy()

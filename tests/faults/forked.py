@@ -18,6 +18,7 @@ from sqlitedict_kv.engines.sqlite.connection import Connection
 from sqlitedict_kv.engines.sqlite.database import Database
 from tests.faults.campaign import Campaign, FaultError, Round, UnavailableError
 from tests.faults.crew import Crew
+from tests.faults.value_files.values import leftovers, name_of, open_store, value_of
 
 THREADS = 3
 BATCH = 40  # forks between two looks from outside
@@ -25,6 +26,7 @@ HANG = 60.0  # seconds until a child that does not end counts as hanging
 TWIN_HANG = 3.0  # likewise where it is known to hang
 PEER_HANG = 20.0  # of a peer, whose hanging children are counted
 REST = 3.0  # seconds until the threads of the parent rest, for a child that only starves beside them
+LENGTHS = (70_000, 16, 120_000)  # of large values, by their number
 LONG = 400  # entries of a transaction that a fork is likely to meet
 
 
@@ -52,6 +54,30 @@ class Ours:
     def contents(self):
         """Return the entries, and what a check of the whole file finds."""
         return self.ns.copy(), self.store.check().problems
+
+
+class Large(Ours):
+    """A store whose values are in files, but some; each of them is an array, bytes or both that name their number."""
+
+    def __init__(self, path):
+        self.store = open_store(path, timeout=60)
+        self.ns = self.store.ns("n")
+
+    def put(self, key, value):
+        super().put(key, value_of(value, LENGTHS[value % len(LENGTHS)]))
+
+    def put_many(self, values):
+        """Write only the first and the last to files: 400 of them would take long."""
+        ends = (next(iter(values)), next(reversed(values)))
+        super().put_many({key: value_of(value, LENGTHS[-1] if key in ends else 16) for key, value in values.items()})
+
+    def get(self, key):
+        value = super().get(key)
+        return None if value is None else name_of(value)[0]
+
+    def contents(self):
+        """Return the entries, and what a check of the whole file, and of the folder, finds."""
+        return {key: name_of(value)[0] for key, value in self.ns.items()}, self.store.check().problems
 
 
 class Diskcache:
@@ -87,7 +113,8 @@ class Diskcache:
             return self.cache.check()
 
 
-KINDS = {None: Ours, "diskcache": Diskcache}
+KINDS = {None: Ours, "large": Large, "diskcache": Diskcache}
+PEERS = ("diskcache",)
 
 
 def break_it(sabotage):
@@ -108,11 +135,11 @@ def break_it(sabotage):
         Database.before_fork = before_fork
 
 
-def visitor(voice, path, peer):
+def visitor(voice, path, kind):
     """Open, read and close whenever asked: a closing that sees no locks removes the log."""
     while True:
         voice.hear()
-        thing = KINDS[peer](path)
+        thing = KINDS[kind](path)
         found = thing.contents()
         thing.close()
         voice.say(found)
@@ -160,13 +187,13 @@ class Busy:
             thread.join(HANG)
 
 
-def host(voice, path, peer, seed, sabotage):
+def host(voice, path, kind, seed, sabotage):
     """Be the parent: fork, look after the children, and say after each batch what must be there."""
     warnings.simplefilter("ignore", DeprecationWarning)  # since 3.12, of forks beside threads
     break_it(sabotage)
     sys.setswitchinterval(1e-4)
     dice = random.Random(seed)
-    thing = KINDS[peer](path)
+    thing, peer = KINDS[kind](path), kind in PEERS
     patience = fork_safety.PATIENCE
     hang = TWIN_HANG if sabotage else PEER_HANG if peer else HANG
     total = 0
@@ -204,7 +231,7 @@ def host(voice, path, peer, seed, sabotage):
         if busy.problems:
             raise FaultError(f"the parent: {busy.problems}")
         total += 1
-        thing = _outlived(thing, path, peer, total, hang)
+        thing = _outlived(thing, path, kind, total, hang)
         children |= {f"early {total}": total, f"late {total}": total, f"reopened {total}": total}
         told["outlived by the child"] = 1
         told["starved"] = busy.rests - told["hung"]
@@ -228,7 +255,7 @@ def _forked(thing, form, number, hang, busy):
     return _exit_code(child, hang, busy)
 
 
-def _outlived(thing, path, peer, number, hang):
+def _outlived(thing, path, kind, number, hang):
     """Fork, close and open again while the child goes on; return what is open now.
 
     A child that held no locks of its own would lose the log to the parent's closing.
@@ -251,7 +278,7 @@ def _outlived(thing, path, peer, number, hang):
     os.close(to_parent)
     os.read(from_child, 1)  # or nothing, if the child is dead
     thing.close()
-    thing = KINDS[peer](path)
+    thing = KINDS[kind](path)
     thing.put(f"reopened {number}", number)
     os.write(to_child, b".")
     for end in (from_child, from_parent, to_child):
@@ -314,12 +341,27 @@ def run(round_: Round) -> None:
             import diskcache  # noqa: F401
         except ImportError as error:
             raise UnavailableError("diskcache is not installed") from error
+    run_kind(round_, round_.peer)
+
+
+def run_large(round_: Round) -> None:
+    """Do the same with large values, and look in the end at what is in their folder."""
+    run_kind(round_, "large")
+    path = round_.directory / "store.db"
+    with open_store(path) as store:
+        store.vacuum()
+    if problem := leftovers(path):
+        round_.fail(f"when all processes have ended and all is collected: {problem}")
+
+
+def run_kind(round_: Round, kind: str | None) -> None:
+    """Fork a process that uses one kind of store."""
     path = str(round_.directory / "store.db")
     done = 0
     try:
         with Crew() as crew:
-            seeing = crew.start(visitor, path, round_.peer)
-            parent = crew.start(host, path, round_.peer, round_.seed, round_.sabotage)
+            seeing = crew.start(visitor, path, kind)
+            parent = crew.start(host, path, kind, round_.seed, round_.sabotage)
             while done < round_.size:
                 count = max(2, min(BATCH, round_.size - done))
                 parent.say(count - 1)  # and one that outlives
@@ -358,4 +400,17 @@ CAMPAIGN = Campaign(
     twins=("gate off", "handles left open"),
     twin=80,
     peers=("diskcache",),
+)
+
+CAMPAIGN_OF_FILES = Campaign(
+    name="files-fork",
+    promise="A fork beside threads that write and read large values hangs nobody; neither side harms the files of the "
+    "other, and none stays behind",
+    unit="forks",
+    run=run_large,
+    ci=40,
+    nightly=2_000,
+    release=20_000,
+    twins=("gate off", "handles left open"),
+    twin=120,
 )

@@ -26,7 +26,9 @@ from tests.faults import (
     walreset,
 )
 from tests.faults.campaign import Campaign
-from tests.faults.value_files import each_call, errors
+from tests.faults.value_files import cancel as cancel_of_files
+from tests.faults.value_files import changing, each_call, errors
+from tests.faults.value_files import damage as damage_of_files
 from tests.faults.value_files import kill9 as kill9_of_files
 from tests.faults.value_files import power_cuts as power_cuts_of_files
 
@@ -37,6 +39,10 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     *each_call.CAMPAIGNS,
     kill9_of_files.CAMPAIGN,
     *errors.CAMPAIGNS,
+    damage_of_files.CAMPAIGN,
+    forked.CAMPAIGN_OF_FILES,
+    cancel_of_files.CAMPAIGN,
+    changing.CAMPAIGN,
     io_errors.CAMPAIGN,
     full_disk.CAMPAIGN,
     openrace.CAMPAIGN,

@@ -459,6 +459,42 @@ def test_a_refused_child_may_use_other_files(tmp_path, monkeypatch):
         assert idle.ns("n")["k"] == 1
 
 
+def test_a_child_forked_while_a_thread_writes_the_first_array_does_not_wait_for_its_import(path):
+    lines = run(
+        """
+        import signal, threading, warnings
+        import numpy as np
+
+        warnings.simplefilter("ignore", DeprecationWarning)  # since 3.12, of forks beside threads
+        entered, leave = threading.Event(), threading.Event()
+
+        class Slow:
+            def find_spec(self, name, path=None, target=None):
+                if name == "sqlitedict_kv.codecs.npy":
+                    entered.set()
+                    leave.wait(60)
+
+        sys.meta_path.insert(0, Slow())
+        store = Store(sys.argv[1])
+        n = store.ns("n")
+        thread = threading.Thread(target=lambda: n.set("parent", np.zeros(3)))
+        thread.start()
+        assert entered.wait(60)
+        threading.Timer(0.2, leave.set).start()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)  # instead of waiting forever
+            n["child"] = np.ones(3)
+            os.kill(os.getpid(), signal.SIGKILL)
+        say(-os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        thread.join()
+        say(sorted(n.keys()))
+        """,
+        path,
+    )
+    assert lines == [str(int(signal.SIGKILL)), "['child', 'parent']"]
+
+
 def test_a_preloading_server_with_forked_workers_keeps_every_count(path):
     """As gunicorn with preload does: made once, forked many times, parent and workers end in any order."""
     with Worker(
