@@ -11,13 +11,18 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from tests.faults.campaign import Campaign, Round
 from tests.faults.cancel import CAMPAIGN as OF_SMALL_VALUES
 from tests.faults.cancel import Crowd, run_crowds
-from tests.faults.campaign import Campaign, Round
 from tests.faults.value_files.values import FILES_ABOVE, WrongValueError, body_of, leftovers, name_of
 
 LENGTHS = (1000, 70_000, 120_000, 300_000)
 SPARE_DESCRIPTORS = 24  # of connections, event loop and threads, which come and go
+
+
+def open_descriptors() -> int:
+    """Return how many descriptors this process has, 0 where that is not known."""
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
 
 
 class LargeCrowd(Crowd):
@@ -40,11 +45,10 @@ class LargeCrowd(Crowd):
             self.round.fail(f"when all tasks have ended and all is collected: {problem}")
         if not (report := await self.store.check()).ok:
             self.round.fail(f"check() says {report.problems}")
-        if os.path.isdir("/proc/self/fd"):
-            count = len(os.listdir("/proc/self/fd"))
-            self.descriptors = self.descriptors or count
-            if count > self.descriptors + SPARE_DESCRIPTORS:
-                self.round.fail(f"{count} descriptors are open, and {self.descriptors} were after the first crowd")
+        count = open_descriptors()
+        self.descriptors = self.descriptors or count
+        if count > self.descriptors + SPARE_DESCRIPTORS:
+            self.round.fail(f"{count} descriptors are open, and {self.descriptors} were after the first crowd")
 
     def _value(self) -> bytes:
         return body_of(self.choose.randrange(2**40), self.choose.choice(LENGTHS))
