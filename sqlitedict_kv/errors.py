@@ -36,6 +36,7 @@
     ├── CodecError                    (TypeError) a value that cannot be kept exactly
     │   └── DecodeError               (ValueError) stored bytes of an unknown type or that do not decode
     │       └── NotKeptHereError      an entry of a class that is not allowed here, or that has changed; not damaged
+    ├── TagError                      (ValueError) what memoize(tags=) made for a result can be no tags
     └── TooLargeError                 (ValueError) a key, a namespace or a value over its limit
 
 A missing key is a plain :class:`KeyError`. No error shows a value.
@@ -221,6 +222,10 @@ class DecodeError(CodecError, ValueError):
 
 class NotKeptHereError(DecodeError):
     """Says that an entry holds a value that this store or this view does not keep; another one may read it."""
+
+
+class TagError(KVError, ValueError):
+    """Says that what the ``tags=`` of memoize made for a result can be no tags, or failed."""
 
 
 class TooLargeError(KVError, ValueError):

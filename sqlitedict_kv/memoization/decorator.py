@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
@@ -19,6 +19,7 @@ from sqlitedict_kv.memoization.policy import (
     check_exceptions,
     check_lifetime,
     check_seconds,
+    check_tags_option,
 )
 from sqlitedict_kv.memoization.result_store import ResultStore, for_results_of
 from sqlitedict_kv.memoization.results import Results
@@ -36,6 +37,7 @@ from sqlitedict_kv.memoization.types import (
 from sqlitedict_kv.operations.memoize_modes import Modes
 from sqlitedict_kv.validation import (
     DEFAULT,
+    NO_TAGS,
     Default,
     Duration,
     check_bool,
@@ -164,6 +166,7 @@ class Memoize(Generic[D]):
         lease: Duration = LEASE_SECONDS,
         content_type: str | None = None,
         batch: bool = False,
+        tags: Callable[..., Iterable[str]] | Iterable[str] = NO_TAGS,
         base: MemoizingStore | None = None,
         type: Any = DEFAULT,  # noqa: A002 - so it reads in a call
     ) -> Any:
@@ -208,6 +211,9 @@ class Memoize(Generic[D]):
             base: a store, or a namespace of one, whose results are taken where none is kept here, such as
                 ``Store("shipped.db", readonly=True)``; of a store it is the namespace of the same name. It is only
                 read, and nothing is copied from it: its entries end when they end there.
+            tags: a function that takes the result and the arguments of the call and returns the tags of the result, by
+                which :meth:`Store.forget_tag` removes it; or the tags of all results. With *batch*, the arguments are
+                those of the item.
             type: the type of the results, such as ``list[User]``, whose classes may be kept and made again; left out,
                 what the function is annotated to return. None allows only what the store does.
 
@@ -233,6 +239,7 @@ class Memoize(Generic[D]):
             lease=check_seconds(lease, "lease") or LEASE_SECONDS,
             content_type=check_content_type(content_type, place.codecs) or place.content_type,
             batch=check_bool(batch, "batch"),
+            tags=check_tags_option(tags),
         )
         policy.check_together()
         check_bool(typed, "typed")

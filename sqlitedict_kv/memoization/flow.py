@@ -345,7 +345,7 @@ class Flow:
         except BaseException:
             yield Blocking(lease.give_back)
             raise
-        finish = Blocking(partial(self._results.finish, lease, value))
+        finish = Blocking(partial(self._results.finish, lease, value, args, kwargs))
         return value, (yield from self._try(lease.key, finish, Shared(value)))
 
     def _invoke(self, lease: Lease, args: Args, kwargs: Kwargs) -> Steps[Any]:

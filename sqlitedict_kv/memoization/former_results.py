@@ -48,7 +48,8 @@ class FormerResults:
         if (ttl := self._left(entry.meta.expires_at)) == 0:
             return DEFAULT
         writer = self._place.writer()
-        writer.commit([writer.results.put(key, entry.value, ttl, entry.meta.content_type)])
+        tags = writer.tags_of(former, entry.meta.version)
+        writer.commit([writer.results.put(key, entry.value, ttl, entry.meta.content_type, tags=tags)])
         self._place.results.delete_many([former])
         return entry.value
 

@@ -92,7 +92,9 @@ class Batches:
             raise
         results = dict(zip(by_key, values, strict=True))
         if leases:
-            finish = Blocking(partial(self._results.finish_many, leases, results))
+            rest, kwargs = common
+            calls = {key: ((item, *rest), kwargs) for key, item in by_key.items()}
+            finish = Blocking(partial(self._results.finish_many, leases, results, calls))
             yield from self._attempt(leases[0].key, finish)
         return results
 

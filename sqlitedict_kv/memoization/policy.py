@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
-from sqlitedict_kv.validation import Duration, check_duration, check_ttl
+from sqlitedict_kv.errors import TagError
+from sqlitedict_kv.validation import NO_TAGS, Duration, check_duration, check_tags, check_ttl
 
 Unstorable = Literal["return", "raise"]
 OnError = Literal["compute", "raise"]
@@ -27,6 +28,7 @@ class Policy(NamedTuple):
     lease: float
     content_type: str | None
     batch: bool = False
+    tags: tuple[str, ...] | Callable[..., Any] = NO_TAGS
 
     def check_together(self) -> None:
         """Raise ValueError if two options contradict each other."""
@@ -37,6 +39,19 @@ class Policy(NamedTuple):
             raise ValueError("batch goes with none of refresh_before, stale_if_error and cache_exceptions")
         if self.refresh_before is not None and not callable(ttl) and ttl is not None and self.refresh_before >= ttl:
             raise ValueError(f"refresh_before must be less than ttl, {ttl} seconds, not {self.refresh_before}")
+
+    def tags_for(self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
+        """Return the tags of the result of a call.
+
+        Raises:
+            TagError: there are none that can be.
+        """
+        if not callable(self.tags):
+            return self.tags
+        try:
+            return check_tags(self.tags(value, *args, **kwargs))
+        except Exception as error:
+            raise TagError(f"its tags= failed, {type(error).__name__}: {error}") from error
 
     def lifetime(self, value: Any) -> float | None:
         """Return for how many seconds a result is kept, None is forever; 0 is not at all."""
@@ -55,6 +70,11 @@ def check_lifetime(ttl: Any) -> Any:
             raise TypeError("ttl must be seconds, None, or a function of the result that returns them")
         return ttl
     return check_ttl(ttl)
+
+
+def check_tags_option(tags: Any) -> Any:
+    """Return the tags of memoize: of all results, or a function that returns those of one."""
+    return tags if callable(tags) else check_tags(tags)
 
 
 def check_seconds(value: object, name: str) -> float | None:

@@ -7,7 +7,9 @@ from typing import Final
 
 from sqlitedict_kv.engines.protocol import Delete, Edit
 from sqlitedict_kv.operations.context import Defaults, StoreContext
+from sqlitedict_kv.operations.optional import tags_of
 from sqlitedict_kv.operations.prepare import Edits
+from sqlitedict_kv.validation import NO_TAGS
 
 NOTHING: Final = Defaults(None, None)
 
@@ -35,6 +37,10 @@ class ResultWriter:
             ConflictError: an entry was not at the version that an edit demands.
         """
         self._context.engine.commit(edits, self._context.now())
+
+    def tags_of(self, key: str, version: int) -> tuple[str, ...]:
+        """Return the tags of a result that was read at a version."""
+        return tags_of(self._context.engine, self.results.name, {key: version}).get(key, NO_TAGS)
 
     def release(self, key: str, version: int) -> Delete:
         """Return the edit that ends a lease, and demands that it was held until then."""

@@ -19,6 +19,7 @@ from sqlitedict_kv.errors import (
     DamagedFileError,
     DecodeError,
     ReadOnlyError,
+    TagError,
     TooLargeError,
     UnsupportedError,
 )
@@ -37,6 +38,8 @@ from sqlitedict_kv.validation import DEFAULT, Duration
 
 KEYS_PER_STEP = 500
 RESULTS_PER_STEP = 250
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]  # the arguments
 
 MISSING: Final = DEFAULT  # "no result", where None is one
 
@@ -186,8 +189,8 @@ class Results:
 
     # -- after the call
 
-    def finish(self, lease: Lease, value: Any) -> Any:
-        """Keep a result, unless it should not or cannot be, and give the lease back.
+    def finish(self, lease: Lease, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Keep the result of a call, unless it should not or cannot be, and give the lease back.
 
         Returns:
             what those who wait get: KEPT, a Shared that is yet to be copied, or ALONE.
@@ -202,21 +205,27 @@ class Results:
                 self.counters.not_kept += 1
                 lease.give_back()
                 return Shared(value)
-            self._write(lease, value, ttl)
+            self._write(lease, value, ttl, self._policy.tags_for(value, args, kwargs))
         except ConflictError:  # the lease ended, or the entry was forgotten or is refreshed: this may be too old
             self.counters.lost += 1
             return Shared(value)
-        except (CodecError, TooLargeError) as error:
+        except (CodecError, TagError, TooLargeError, UnsupportedError) as error:  # UnsupportedError: of its tags
             lease.give_back()
             self.failures.note_unstorable(lease.key, error)
-            return Shared(value) if isinstance(error, TooLargeError) else ALONE
+            return ALONE if isinstance(error, CodecError) else Shared(value)
         except BaseException:
             lease.give_back()
             raise
         return KEPT
 
-    def finish_many(self, leases: list[Lease], values: dict[str, Any]) -> None:
-        """Keep results as :meth:`finish` does, many in one step; a lease without a result is given back."""
+    def finish_many(self, leases: list[Lease], values: dict[str, Any], calls: dict[str, Call]) -> None:
+        """Keep results as :meth:`finish` does, many in one step; a lease without a result is given back.
+
+        Args:
+            leases: of the calls.
+            values: the results, by key.
+            calls: the arguments, likewise.
+        """
         wanted = [lease for lease in leases if lease.key in values]
         for lease in leases:
             lease.stop_renewing()
@@ -224,11 +233,11 @@ class Results:
                 lease.give_back()
         for start in range(0, len(wanted), RESULTS_PER_STEP):
             step = wanted[start : start + RESULTS_PER_STEP]
-            if not self._finish_together(step, values):
+            if not self._finish_together(step, values, calls):
                 for lease in step:
-                    self.finish(lease, values[lease.key])
+                    self.finish(lease, values[lease.key], *calls[lease.key])
 
-    def _finish_together(self, leases: list[Lease], values: dict[str, Any]) -> bool:
+    def _finish_together(self, leases: list[Lease], values: dict[str, Any], calls: dict[str, Call]) -> bool:
         """Keep results in one step, and return whether that was possible: if not, nothing was changed."""
         if self._policy.condition is not None or callable(self._policy.ttl):
             return False
@@ -236,39 +245,43 @@ class Results:
         try:
             edits: list[Edit] = [writer.release(lease.key, lease.version) for lease in leases]
             for lease in leases:
-                edits += self._edits(writer, lease.key, values[lease.key], self._policy.ttl)
+                key, value = lease.key, values[lease.key]
+                edits += self._edits(writer, key, value, self._policy.ttl, self._policy.tags_for(value, *calls[key]))
             writer.commit(edits)
-        except (CodecError, ConflictError, TooLargeError, UnsupportedError):  # UnsupportedError: of a cluster
+        except (CodecError, ConflictError, TagError, TooLargeError, UnsupportedError):  # the last: of a cluster
             return False
         self._former.note_body(leases[0].key)
         return True
 
-    def put(self, key: str, value: Any) -> None:
-        """Keep a result that was computed elsewhere; what is being computed meanwhile will not be kept.
+    def put(self, key: str, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Keep the result of a call that was computed elsewhere; what is being computed meanwhile will not be kept.
 
         Raises:
-            CodecError, TooLargeError: it cannot be kept.
+            CodecError, TagError, TooLargeError: it cannot be kept.
         """
         ttl = self._policy.lifetime(value)
         if ttl == 0.0:
             self.counters.not_kept += 1
             return
         writer = self._result_store.writer()
-        writer.commit([writer.leases.delete(key), *self._edits(writer, key, value, ttl)])
+        edits = self._edits(writer, key, value, ttl, self._policy.tags_for(value, args, kwargs))
+        writer.commit([writer.leases.delete(key), *edits])
         self._former.note_body(key)
 
-    def _write(self, lease: Lease, value: Any, ttl: float | None) -> None:
+    def _write(self, lease: Lease, value: Any, ttl: float | None, tags: tuple[str, ...]) -> None:
         writer = self._result_store.writer()
-        writer.commit([writer.release(lease.key, lease.version), *self._edits(writer, lease.key, value, ttl)])
+        writer.commit([writer.release(lease.key, lease.version), *self._edits(writer, lease.key, value, ttl, tags)])
         self._former.note_body(lease.key)
 
-    def _edits(self, writer: ResultWriter, key: str, value: Any, ttl: float | None) -> list[Edit]:
+    def _edits(
+        self, writer: ResultWriter, key: str, value: Any, ttl: float | None, tags: tuple[str, ...]
+    ) -> list[Edit]:
         """Return the edits that keep a result, and drop what stood in for it."""
         policy = self._policy
-        edits: list[Edit] = [writer.results.put(key, value, ttl, policy.content_type)]
+        edits: list[Edit] = [writer.results.put(key, value, ttl, policy.content_type, tags=tags)]
         if policy.stale_if_error is not None and ttl is not None:
             longer = ttl + policy.stale_if_error
-            edits.append(writer.results.put(STALE_MARK + key, value, longer, policy.content_type))
+            edits.append(writer.results.put(STALE_MARK + key, value, longer, policy.content_type, tags=tags))
         if policy.cache_exceptions:
             edits.append(writer.results.delete(EXCEPTION_MARK + key))
         return edits

@@ -103,6 +103,7 @@ class MemoizeOptions(TypedDict, total=False):
     lease: Duration
     content_type: str | None
     base: MemoizingStore | None
+    tags: Callable[..., Iterable[str]] | Iterable[str]
     type: Any
 
 

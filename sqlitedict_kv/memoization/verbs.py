@@ -57,6 +57,6 @@ def put_of(flow: Flow, results: Results) -> Callable[..., None]:
 
     def put(result: Any, /, *args: Any, **kwargs: Any) -> None:
         if flow.mode != "off":
-            results.put(flow.keys.of(args, kwargs), result)
+            results.put(flow.keys.of(args, kwargs), result, args, kwargs)
 
     return put

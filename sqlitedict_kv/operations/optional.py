@@ -204,6 +204,14 @@ def _merge_one(engine: Engine, namespace: str, key: str, record: Record, now: in
     return False
 
 
+def tags_of(engine: Engine, namespace: str, versions: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
+    """Return the tags of those keys that have some, as of the versions that are given for them."""
+    if not has(engine, "tags_of"):
+        return {}
+    found = cast("TaggingEngine", engine).tags_of(namespace, list(versions))
+    return {key: tags for key, (version, tags) in found.items() if version == versions[key]}
+
+
 def summaries(engine: Engine, span: KeyRange, limit: int) -> list[RecordSummary]:
     """Return the first entries of a range without their values, expired ones too."""
     if has(engine, "summaries"):

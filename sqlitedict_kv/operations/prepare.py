@@ -35,6 +35,11 @@ class Edits:
         self._name = name
         self._defaults = defaults
 
+    @property
+    def name(self) -> str:
+        """The name of the namespace."""
+        return self._name
+
     def put(
         self,
         key: object,
