@@ -7,6 +7,7 @@ the first goes on, its step must be made, and nothing may be lost.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -24,7 +25,17 @@ from tests.faults.campaign import Campaign, Round
 from tests.faults.power_cuts import hasten
 from tests.faults.syscalls import SIGNALLED, arm, disarm, lines_of, watched
 from tests.faults.value_files.sabotage import break_files, choose_way, hasten_files
-from tests.faults.value_files.values import SIZES, WrongValueError, content_of, leftovers, open_store, value_of
+from tests.faults.value_files.values import (
+    NAME,
+    SIZES,
+    WrongValueError,
+    content_of,
+    leftovers,
+    names_in,
+    open_store,
+    size_in,
+    value_of,
+)
 from tests.faults.workload import Key, Step, after, do, steps_of
 
 HANG = 120.0  # seconds until a child that does not end is a failure
@@ -34,6 +45,7 @@ KEYS = 6
 STEPS = 250  # of one store
 CALLS = frozenset({"open", "write", "sync", "dirsync", "link", "rename", "unlink", "mkdir", "lock", "stat", "list"})
 # Whose calls count. SQLite itself gives up on a process that is stopped while it opens or closes the log.
+PATTERN = "*-values*"
 PATTERNS = {"SIGKILL": ("*-values*", "*-values*", "*"), "SIGSTOP": ("*-values*", "*-values*", "*-wal")}
 DISTANCES = (4, 12, 40, 120)  # calls, at most, until the signal
 WEIGHTS = {"set": 30, "set_many": 8, "atomic": 12, "delete": 15, "clear": 3, "sync": 4, "vacuum": 6, "backup": 4}
@@ -55,9 +67,39 @@ def work(path: str, seed: str, count: str, signal_name: str, sabotage: str) -> N
     hasten_files()
     break_files(sabotage)
     trial = Trial(path, Random(int(seed)), signal_name, int(count))
-    try:
+
+    def take_steps() -> None:
         while trial.figures["tries"] < int(count):
             trial.take_a_step()
+
+    _report(trial, take_steps)
+
+
+def work_at_every_call(path: str, signal_name: str, way: str, durability: str) -> None:
+    """Take each kind of step until no call is left that did not get the signal, and print what did not hold."""
+    hasten()
+    hasten_files()
+    trial = Trial(path, Random(1), signal_name, 0)
+    trial.collects = 1.0
+
+    def take_steps() -> None:
+        numbers = itertools.count(1)
+        for verb in ("set", "vacuum", "backup"):
+            for number in itertools.count(1):
+                step: Step = ("set", [("a", "k0", next(numbers), 120_000)])
+                if verb != "set":
+                    trial.attempt(step, 0, PATTERN, durability, way)
+                    step = (verb, step[1])
+                if not trial.attempt(step, number, PATTERN, durability, way):
+                    trial.figures[verb] = number - 1
+                    break
+
+    _report(trial, take_steps)
+
+
+def _report(trial: Trial, take_steps: Callable[[], None]) -> None:
+    try:
+        take_steps()
     except BrokenPromiseError as problem:
         _say({"problem": f"{trial.doing}: {problem}"})
     finally:
@@ -75,6 +117,7 @@ class Trial:
     def __init__(self, path: str, random: Random, signal_name: str, count: int) -> None:
         self.doing = "opening"
         self.figures: Counter[str] = Counter({"tries": 0})
+        self.collects = 0.25  # how often, of the looks
         self._path = path
         self._random = random
         self._signal = signal.Signals[signal_name]
@@ -91,6 +134,10 @@ class Trial:
         pattern = choose.choice(PATTERNS[self._signal.name])
         durability = choose.choice(("process", "power"))
         way = choose.choice(("nameless", "renamed"))
+        self.attempt(step, number, pattern, durability, way)
+
+    def attempt(self, step: Step, number: int, pattern: str, durability: str, way: str) -> bool:
+        """Take a step in a child that gets the signal before a call, 0 is none; return whether it got that far."""
         self.doing = f"{self._signal.name} before call {number} on {pattern} in {step[0]}, {durability}, {way}"
 
         def child() -> None:
@@ -112,6 +159,8 @@ class Trial:
         else:
             self._expect_success(status)
             self._look(step, must_be_made=True)
+            return False
+        return True
 
     def _go_on_beside(self, pid: int, step: Step) -> None:
         self.figures["tries"] += 1
@@ -123,7 +172,7 @@ class Trial:
 
     def _look(self, step: Step, *, must_be_made: bool) -> None:
         """Raise BrokenPromiseError unless the store holds what it must."""
-        collects = self._random.random() < 0.25
+        collects = self._random.random() < self.collects
         made = dict(after(frozenset(self._content.items()), step))
         try:
             with open_store(self._path, timeout=TIMEOUT) as store:
@@ -201,6 +250,8 @@ def _remove_copy(path: str) -> None:
 def _work_beside(path: str, content: Held, step: Step, chance: float) -> None:
     """Read all, write, remove and collect beside a process that is stopped in the middle of a step."""
     with suppress(StoreBusyError), open_store(path, timeout=BESIDE_TIMEOUT) as store:
+        if unwritten := [name for name in names_in(path) if NAME.fullmatch(name) and size_in(path, name) == 0]:
+            raise BrokenPromiseError(f"beside a process that is stopped, {unwritten} have names and no content")
         found = {key: held for key, held in content_of(store).items() if key[0] != OTHER}
         if found != content and found != dict(after(frozenset(content.items()), step)):
             raise BrokenPromiseError(f"beside a process that is stopped there is {_difference(found, content)}")

@@ -105,6 +105,14 @@ def names_in(path: str | os.PathLike[str]) -> set[str]:
     return names - OWN
 
 
+def size_in(path: str | os.PathLike[str], name: str) -> int | None:
+    """Return the size of a file in the folder of a store in bytes, None if it is gone."""
+    try:
+        return os.stat(folder_of(path) / name).st_size
+    except FileNotFoundError:
+        return None
+
+
 def references_of(path: str | os.PathLike[str]) -> tuple[set[str], set[str]]:
     """Return the files to which rows refer, and those that the database knows."""
     with closing(sqlite3.connect(path)) as raw:
