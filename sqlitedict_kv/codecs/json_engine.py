@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from msgpack import Packer
 
+from sqlitedict_kv.concurrency.imports import import_when_needed
+
 NULL = b"null"
 PACKER_BYTES = 1024  # to begin with; the default takes a quarter of a megabyte
 
@@ -36,7 +38,7 @@ class JSONEngine(NamedTuple):
 
 def orjson_engine() -> JSONEngine:
     """Return the engine on orjson."""
-    import orjson  # noqa: PLC0415 - not on every platform
+    orjson = import_when_needed("orjson")  # not on every platform
 
     # Whatever orjson would turn into something else by its own judgement is left to raise instead.
     strict = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
@@ -45,7 +47,7 @@ def orjson_engine() -> JSONEngine:
 
 def msgspec_engine() -> JSONEngine:
     """Return the engine on msgspec."""
-    import msgspec  # noqa: PLC0415 - not on every platform
+    msgspec = import_when_needed("msgspec")  # not on every platform
 
     return JSONEngine("msgspec", msgspec.json.Encoder().encode, msgspec.json.Decoder().decode)
 

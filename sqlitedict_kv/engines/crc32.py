@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Callable
 from functools import cache
 
+from sqlitedict_kv.concurrency.imports import import_when_needed
+
 SMALL = 2**11  # bytes up to which zlib is as fast
 
 Buffer = bytes | bytearray | memoryview
@@ -24,7 +26,7 @@ def crc32_of_large(body: Buffer, start: int = 0) -> int:
 def fastest_crc32() -> Callable[[Buffer, int], int]:
     """Return the function of isal; that of zlib where isal has no wheels or cannot be imported."""
     try:
-        from isal import isal_zlib  # noqa: PLC0415 - takes 2 ms, and is not on every platform
+        isal_zlib = import_when_needed("isal.isal_zlib")  # takes 2 ms, and is not on every platform
     except ImportError:  # of a subinterpreter too
         return zlib.crc32
     found: Callable[[Buffer, int], int] = isal_zlib.crc32
