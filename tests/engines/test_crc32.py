@@ -45,7 +45,8 @@ def test_it_is_that_of_zlib_at_each_limit(size):
 
 
 def test_it_is_zlibs_own_where_isal_cannot_be_imported(monkeypatch):
-    monkeypatch.setitem(sys.modules, "isal", None)
+    for module in ("isal", "isal.isal_zlib"):
+        monkeypatch.setitem(sys.modules, module, None)
     assert fastest_crc32.__wrapped__() is zlib.crc32
 
 
