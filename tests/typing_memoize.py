@@ -204,6 +204,18 @@ def default_with_base(x: int) -> str:
     return str(x)
 
 
+@store.memoize(max_entries=1000, max_bytes="64 MB")
+def with_limits(x: int) -> int:
+    return x
+
+
+@astore.memoize(max_entries=1000, max_bytes=2**20)
+async def with_async_limits(x: int) -> int:
+    return x
+
+
+assert_type(with_limits(1), int)
+store.memoize(max_entries="many")  # type: ignore[call-overload] # an error
 store.memoize(base="shipped.db")  # type: ignore[call-overload] # an error
 
 

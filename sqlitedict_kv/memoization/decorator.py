@@ -44,6 +44,8 @@ from sqlitedict_kv.validation import (
     check_callable,
     check_choice,
     check_content_type,
+    check_optional_int,
+    check_size,
     check_type,
 )
 
@@ -168,6 +170,8 @@ class Memoize(Generic[D]):
         batch: bool = False,
         tags: Callable[..., Iterable[str]] | Iterable[str] = NO_TAGS,
         base: MemoizingStore | None = None,
+        max_entries: int | None = None,
+        max_bytes: int | str | None = None,
         type: Any = DEFAULT,  # noqa: A002 - so it reads in a call
     ) -> Any:
         """Return a decorator for functions and ``async def`` functions, or *function* decorated.
@@ -214,6 +218,9 @@ class Memoize(Generic[D]):
             tags: a function that takes the result and the arguments of the call and returns the tags of the result, by
                 which :meth:`Store.forget_tag` removes it; or the tags of all results. With *batch*, the arguments are
                 those of the item.
+            max_entries: how many results of this function are kept, of all its processes; those written longest ago go
+                first, and those of others stay. It may be exceeded by 1/32. Exceptions and copies that are kept count.
+            max_bytes: how many bytes they take, likewise, as an int or as text such as ``"64 MB"``.
             type: the type of the results, such as ``list[User]``, whose classes may be kept and made again; left out,
                 what the function is annotated to return. None allows only what the store does.
 
@@ -240,6 +247,8 @@ class Memoize(Generic[D]):
             content_type=check_content_type(content_type, place.codecs) or place.content_type,
             batch=check_bool(batch, "batch"),
             tags=check_tags_option(tags),
+            max_entries=check_optional_int(max_entries, "max_entries", lowest=1),
+            max_bytes=check_size(max_bytes, "max_bytes", lowest=1),
         )
         policy.check_together()
         check_bool(typed, "typed")

@@ -29,6 +29,8 @@ class Policy(NamedTuple):
     content_type: str | None
     batch: bool = False
     tags: tuple[str, ...] | Callable[..., Any] = NO_TAGS
+    max_entries: int | None = None  # of this function
+    max_bytes: int | None = None
 
     def check_together(self) -> None:
         """Raise ValueError if two options contradict each other."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PLAIN = (int, float, bool, str, bytes, dict, list, tuple, set)
 PLAIN_NAMES = frozenset({cls.__name__ for cls in PLAIN} | {"None", "Any"})
+KEYS_PER_STEP = 500
 EXCEPTION_MARK, STALE_MARK = "!", "~"  # before the key of a call: its exception, a copy that outlives its result
 
 
@@ -129,3 +130,11 @@ def declare_layouts(declare: Callable[[str, Layout], None], results: str, leases
     """Say what must be kept together, as one transaction writes it: a result, its exception, its copy and its lease."""
     declare(results, Layout(key_marks=EXCEPTION_MARK + STALE_MARK))
     declare(leases, Layout(colocated_with=results))
+
+
+def clear_prefix(space: ResultSpace, prefix: str) -> int:
+    """Remove all that begins with *prefix*, in steps; return how many entries there were."""
+    removed = 0
+    while keys := space.list(prefix, limit=KEYS_PER_STEP).keys:
+        removed += space.delete_many(keys)
+    return removed

@@ -28,15 +28,15 @@ from sqlitedict_kv.memoization.base_results import BaseResults
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.failures import Failures
 from sqlitedict_kv.memoization.former_results import FormerResults, find_former
+from sqlitedict_kv.memoization.function_limits import FunctionLimits
 from sqlitedict_kv.memoization.outcome import ALONE, Shared
 from sqlitedict_kv.memoization.policy import Policy
-from sqlitedict_kv.memoization.result_store import EXCEPTION_MARK, STALE_MARK, ResultSpace, ResultStore
+from sqlitedict_kv.memoization.result_store import EXCEPTION_MARK, STALE_MARK, ResultStore, clear_prefix
 from sqlitedict_kv.memoization.result_writer import ResultWriter
 from sqlitedict_kv.memoization.single_flight import KEPT
 from sqlitedict_kv.memoization.types import CacheInfo, MemoizeCounters
 from sqlitedict_kv.validation import DEFAULT, Duration
 
-KEYS_PER_STEP = 500
 RESULTS_PER_STEP = 250
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]  # the arguments
@@ -53,6 +53,7 @@ class Results:
         self._keys = keys
         self.counters = MemoizeCounters()
         self.failures = Failures(policy, self.counters)
+        self._limits = FunctionLimits(keys, policy.max_entries, policy.max_bytes)
         self.base = None if base is None else BaseResults(base, keys, self.failures, self.counters)
         self._use(place)
 
@@ -250,7 +251,7 @@ class Results:
             writer.commit(edits)
         except (CodecError, ConflictError, TagError, TooLargeError, UnsupportedError):  # the last: of a cluster
             return False
-        self._former.note_body(leases[0].key)
+        self._note_write(writer, leases[0].key, edits)
         return True
 
     def put(self, key: str, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -264,14 +265,21 @@ class Results:
             self.counters.not_kept += 1
             return
         writer = self._result_store.writer()
-        edits = self._edits(writer, key, value, ttl, self._policy.tags_for(value, args, kwargs))
-        writer.commit([writer.leases.delete(key), *edits])
-        self._former.note_body(key)
+        tags = self._policy.tags_for(value, args, kwargs)
+        edits = [writer.leases.delete(key), *self._edits(writer, key, value, ttl, tags)]
+        writer.commit(edits)
+        self._note_write(writer, key, edits)
 
     def _write(self, lease: Lease, value: Any, ttl: float | None, tags: tuple[str, ...]) -> None:
         writer = self._result_store.writer()
-        writer.commit([writer.release(lease.key, lease.version), *self._edits(writer, lease.key, value, ttl, tags)])
-        self._former.note_body(lease.key)
+        edits = [writer.release(lease.key, lease.version), *self._edits(writer, lease.key, value, ttl, tags)]
+        writer.commit(edits)
+        self._note_write(writer, lease.key, edits)
+
+    def _note_write(self, writer: ResultWriter, key: str, edits: list[Edit]) -> None:
+        """Remove what has to go after a write: results of former bodies, and those over the limits."""
+        self._former.note_body(key)
+        self._limits.keep(writer, edits)
 
     def _edits(
         self, writer: ResultWriter, key: str, value: Any, ttl: float | None, tags: tuple[str, ...]
@@ -340,7 +348,9 @@ class Results:
                 return
             writer = self._result_store.writer()
             put = writer.results.put(EXCEPTION_MARK + lease.key, kept, ttls[0], None)
-            writer.commit([writer.release(lease.key, lease.version), put])
+            edits: list[Edit] = [writer.release(lease.key, lease.version), put]
+            writer.commit(edits)
+            self._limits.keep(writer, edits)
         except (CodecError, TooLargeError):
             self.counters.unstorable += 1
         except ConflictError:
@@ -374,18 +384,11 @@ class Results:
 
     def clear(self, prefix: str) -> int:
         """Remove all that begins with *prefix*, the leases first; return how many results there were."""
-        _clear(self._result_store.leases, prefix)
-        removed = _clear(self._space, prefix)
-        _clear(self._space, STALE_MARK + prefix)
-        return removed + _clear(self._space, EXCEPTION_MARK + prefix)
+        clear_prefix(self._result_store.leases, prefix)
+        removed = clear_prefix(self._space, prefix)
+        clear_prefix(self._space, STALE_MARK + prefix)
+        return removed + clear_prefix(self._space, EXCEPTION_MARK + prefix)
 
     def info(self) -> CacheInfo:
         """Return the counters."""
         return CacheInfo(*(getattr(self.counters, name) for name in CacheInfo._fields))
-
-
-def _clear(space: ResultSpace, prefix: str) -> int:
-    removed = 0
-    while keys := space.list(prefix, limit=KEYS_PER_STEP).keys:
-        removed += space.delete_many(keys)
-    return removed

@@ -104,6 +104,8 @@ class MemoizeOptions(TypedDict, total=False):
     content_type: str | None
     base: MemoizingStore | None
     tags: Callable[..., Iterable[str]] | Iterable[str]
+    max_entries: int | None
+    max_bytes: int | str | None
     type: Any
 
 
