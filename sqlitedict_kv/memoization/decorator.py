@@ -219,7 +219,7 @@ class Memoize(Generic[D]):
                 which :meth:`Store.forget_tag` removes it; or the tags of all results. With *batch*, the arguments are
                 those of the item.
             max_entries: how many results of this function are kept, of all its processes; those written longest ago go
-                first, and those of others stay. It may be exceeded by 1/32. Exceptions and copies that are kept count.
+                first, and those of others stay. It may be exceeded by 1/16. Exceptions and copies that are kept count.
             max_bytes: how many bytes they take, likewise, as an int or as text such as ``"64 MB"``.
             type: the type of the results, such as ``list[User]``, whose classes may be kept and made again; left out,
                 what the function is annotated to return. None allows only what the store does.

@@ -12,7 +12,7 @@ from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.result_store import EXCEPTION_MARK, STALE_MARK
 from sqlitedict_kv.memoization.result_writer import ResultWriter
 
-LOOKS = 32  # while as much is written as the limit allows: so far may it be exceeded
+LOOKS = 16  # while as much is written as the limit allows: so far may it be exceeded
 MOST_EVICTED = 10_000  # entries of one look
 
 Found = tuple[int, str, int, int]  # when it was written (Unix time in milliseconds), key, bytes, version
@@ -21,7 +21,7 @@ Found = tuple[int, str, int, int]  # when it was written (Unix time in milliseco
 class FunctionLimits:
     """Keeps the entries of one function within limits.
 
-    All of them are counted, without their values, each time that this process has written 1/32 of a limit. It begins
+    All of them are counted, without their values, each time that this process has written 1/16 of a limit. It begins
     somewhere in the middle, so that processes that write little look too, one in so many.
     """
 
