@@ -22,6 +22,7 @@ from sqlitedict_kv.engines.protocol import (
     Layout,
     Outcome,
     Put,
+    Tags,
 )
 from sqlitedict_kv.engines.record import Record
 
@@ -138,7 +139,7 @@ class RestorableEngine(Engine, Protocol):
 class MergingEngine(Engine, Protocol):
     """An engine that compares entries with those of another store within its transaction."""
 
-    def merge(self, namespace: str, records: Mapping[str, Record], now: int) -> int:
+    def merge(self, namespace: str, records: Mapping[str, Record], now: int, tags: Tags | None = None) -> int:
         """Write those records of a namespace that are newer than what is there, and return how many.
 
         They keep their times, and get versions above all that were given; see :meth:`Record.is_newer_than`.

@@ -20,7 +20,7 @@ What every engine must keep to:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from sqlitedict_kv.engines.record import Record
@@ -166,6 +166,7 @@ class CheckReport(NamedTuple):
     unknown_files: int = 0  # that nothing refers to: left by a process that was killed, and removed by vacuum()
 
 
+Tags = Mapping[str, tuple[str, ...]]  # of entries that have some, by key
 Keys = Iterable[tuple[str, str]] | None  # namespaces and keys; None is all there are
 Advance = Callable[[int], object]  # takes how many entries are done
 Decode = Callable[[str, str, bytes, str], object]  # of namespace, key, body and content type; raises a KVError

@@ -9,10 +9,16 @@ from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.progress import Progress, ignore, report
-from sqlitedict_kv.operations.whole_entries import BYTES_PER_STEP, FILES_PER_STEP, body_for, read_whole
+from sqlitedict_kv.operations.whole_entries import (
+    BYTES_PER_STEP,
+    FILES_PER_STEP,
+    Page,
+    body_for,
+    read_tags,
+    read_whole,
+    taggable,
+)
 from sqlitedict_kv.validation import check_namespace
-
-Page = list[tuple[str, Record]]
 
 
 def merge(
@@ -29,8 +35,9 @@ def merge(
         total = None if tell is ignore else optional.rows_of(source.engine, names)
         for name in names:
             for page in source.pages(KeyRange(name)):
-                for records in _steps(target, source, name, page):
-                    merged += optional.merge(target.engine, name, records, target.now())
+                entries, tags = read_tags(source, name, page)
+                for records in _steps(target, source, name, entries):
+                    merged += optional.merge(target.engine, name, records, target.now(), taggable(target, tags))
                 done += len(page)
                 tell(done, total)
     return merged

@@ -25,7 +25,18 @@ from sqlitedict_kv.engines.optional import (
     SummarizingEngine,
     TaggingEngine,
 )
-from sqlitedict_kv.engines.protocol import Advance, CheckReport, Decode, Edit, Engine, KeyRange, Layout, Outcome, Put
+from sqlitedict_kv.engines.protocol import (
+    Advance,
+    CheckReport,
+    Decode,
+    Edit,
+    Engine,
+    KeyRange,
+    Layout,
+    Outcome,
+    Put,
+    Tags,
+)
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import ConflictError, KVError, TooLargeError, UnsupportedError
 
@@ -185,19 +196,19 @@ def check(engine: Engine, decode: Decode, advance: Advance | None = None) -> Che
     return CheckReport(not problems, entries, 0, tuple(problems))
 
 
-def merge(engine: Engine, namespace: str, records: Mapping[str, Record], now: int) -> int:
-    """Write those records of a namespace that are newer than what is there, and return how many."""
+def merge(engine: Engine, namespace: str, records: Mapping[str, Record], now: int, tags: Tags) -> int:
+    """Write those records of a namespace that are newer than what is there, with their tags; return how many."""
     if has(engine, "merge"):
-        return cast("MergingEngine", engine).merge(namespace, records, now)
-    return sum(_merge_one(engine, namespace, key, record, now) for key, record in records.items())
+        return cast("MergingEngine", engine).merge(namespace, records, now, tags)
+    return sum(_merge_one(engine, (namespace, key), record, now, tags.get(key, ())) for key, record in records.items())
 
 
-def _merge_one(engine: Engine, namespace: str, key: str, record: Record, now: int) -> bool:
+def _merge_one(engine: Engine, name: tuple[str, str], record: Record, now: int, tags: tuple[str, ...]) -> bool:
     written = record.updated_at  # the time of the commit, so that the entry keeps it
-    while record.is_newer_than(there := engine.read(namespace, key), now):
+    while record.is_newer_than(there := engine.read(*name), now):
         expected = there.version if there is not None and there.is_live(written) else 0
         try:
-            engine.commit([Put(namespace, key, *record[:2], record.expires_at, expected)], written)
+            engine.commit([Put(*name, *record[:2], record.expires_at, expected, tags)], written)
         except ConflictError:
             continue  # another one wrote meanwhile: that may be newer
         return True

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from sqlitedict_kv.codecs.body_parts import BodyParts
+from sqlitedict_kv.engines.protocol import Tags
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.errors import EntryGoneError, TooLargeError
+from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.optional import whole_body
+
+Page = list[tuple[str, Record]]
 
 FILES_PER_STEP = 32  # that are open at once
 BYTES_PER_STEP = 4 * 2**20  # of values that are held at once, or one value
@@ -24,6 +28,30 @@ def read_whole(
         except EntryGoneError:
             continue
         yield key, record._replace(content_type=content_type), body
+
+
+def read_tags(context: StoreContext, namespace: str, page: Page) -> tuple[Page, Tags]:
+    """Return entries of a page with their tags, each as of one moment: one that was written meanwhile is read again."""
+    engine, records, tags = context.engine, dict(page), dict[str, tuple[str, ...]]()
+    asked = list(records) if optional.has(engine, "tags_of") else []
+    while asked:
+        again: list[str] = []
+        for key, (version, found) in optional.require_tagging(engine).tags_of(namespace, asked).items():
+            if version == records[key].version:
+                tags[key] = found
+            elif version > records[key].version:
+                again.append(key)
+        newer = engine.read_many(namespace, again)
+        records.update(newer)
+        asked = list(newer)
+    return list(records.items()), tags
+
+
+def taggable(context: StoreContext, tags: Tags) -> Tags:
+    """Return tags that are to be written to a store; raise UnsupportedError if it keeps none."""
+    if tags:
+        optional.require_tagging(context.engine)
+    return tags
 
 
 def body_for(

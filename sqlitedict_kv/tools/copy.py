@@ -15,7 +15,14 @@ from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.optional import highest, require_restorable
 from sqlitedict_kv.operations.progress import report
-from sqlitedict_kv.operations.whole_entries import BYTES_PER_STEP, FILES_PER_STEP, body_for, read_whole
+from sqlitedict_kv.operations.whole_entries import (
+    BYTES_PER_STEP,
+    FILES_PER_STEP,
+    body_for,
+    read_tags,
+    read_whole,
+    taggable,
+)
 from sqlitedict_kv.options import MEMORY
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.validation import check_bool, check_callable, check_namespace
@@ -144,9 +151,11 @@ def _steps(
     """Yield the edits that write a page, so many at a time that few large values are held or open at once."""
     edits: list[Put] = []
     size = files = 0
-    for key, record, whole in read_whole(reader, namespace, page):
+    entries, tags = read_tags(reader, namespace, page)
+    taggable(writer, tags)
+    for key, record, whole in read_whole(reader, namespace, entries):
         body, content_type = body_for(writer, namespace, key, whole, record.content_type)
-        edits.append(Put(namespace, key, body, content_type, record.expires_at))
+        edits.append(Put(namespace, key, body, content_type, record.expires_at, tags=tags.get(key, ())))
         files += content_type != record.content_type
         size += len(body)
         if files >= FILES_PER_STEP or size >= BYTES_PER_STEP:

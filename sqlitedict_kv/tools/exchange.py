@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from sqlitedict_kv.engines.protocol import Engine, KeyRange, Put
+from sqlitedict_kv.engines.protocol import Engine, KeyRange, Put, Tags
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.sqlite import SQLiteEngine
 from sqlitedict_kv.engines.sqlite.administration.restore import import_records
@@ -13,7 +13,7 @@ from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import StoreContext
 from sqlitedict_kv.operations.optional import highest, require_restorable
 from sqlitedict_kv.operations.progress import Progress, Report, ignore, report
-from sqlitedict_kv.operations.whole_entries import body_for, read_whole
+from sqlitedict_kv.operations.whole_entries import body_for, read_tags, read_whole, taggable
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.tools.json_lines import (
     EndOfFile,
@@ -85,13 +85,15 @@ def _export(context: StoreContext, namespaces: Iterable[str] | None, prefix: str
 
 
 def _lines_of(
-    context: StoreContext, namespace: str, page: list[tuple[str, Record]], write: Callable[[str, Record], bytes]
+    context: StoreContext, namespace: str, page: list[tuple[str, Record]], write: Callable[..., bytes]
 ) -> Iterator[bytes]:
     """Yield the lines of a page, as many at a time as take little memory."""
     lines: list[bytes] = []
     size = 0
-    for key, record, body in read_whole(context, namespace, page):
-        lines.append(write(key, record if body is record.body else record._replace(body=bytes(body))))
+    entries, tags = read_tags(context, namespace, page)
+    for key, record, body in read_whole(context, namespace, entries):
+        whole = record if body is record.body else record._replace(body=bytes(body))
+        lines.append(write(key, whole, tags.get(key, ())))
         size += len(lines[-1])
         if size >= BYTES_PER_PAGE:
             yield b"".join(lines)
@@ -139,6 +141,7 @@ class _Importer:
         self._tell = tell
         self._namespace = ""
         self._page: dict[str, Record] = {}
+        self._tags: dict[str, tuple[str, ...]] = {}
         self._bytes = 0
         self._names: dict[str, None] = {}
         self._seen = self._written = self._expired = 0
@@ -176,10 +179,10 @@ class _Importer:
                 self._flush()
                 self._raise_floor(name, found.highest)
             else:
-                self._add(name, found.key, found.record)
+                self._add(name, found.key, found.record, found.tags)
         return False
 
-    def _add(self, name: str, key: str, record: Record) -> None:
+    def _add(self, name: str, key: str, record: Record, tags: tuple[str, ...]) -> None:
         context = self._context
         if not record.is_live(context.now()):
             self._expired += 1
@@ -193,15 +196,18 @@ class _Importer:
             self._flush()
         self._namespace = name
         self._page[key] = record
+        if tags:
+            self._tags[key] = tags
         self._bytes += size
 
     def _flush(self) -> None:
         if not self._page:
             return
-        write_records(self._context.engine, self._namespace, self._page, self._context.now())
+        tags = taggable(self._context, self._tags)
+        write_records(self._context.engine, self._namespace, self._page, self._context.now(), tags)
         self._names[self._namespace] = None
         self._written += len(self._page)
-        self._page, self._bytes = {}, 0
+        self._page, self._tags, self._bytes = {}, {}, 0
         self._tell(self._written, None)
 
     def _raise_floor(self, name: str, version: int) -> None:
@@ -210,11 +216,14 @@ class _Importer:
             require_restorable(self._context.engine).restore(name, [], version, self._context.now())
 
 
-def write_records(engine: Engine, namespace: str, records: Mapping[str, Record], now: int) -> None:
+def write_records(engine: Engine, namespace: str, records: Mapping[str, Record], now: int, tags: Tags) -> None:
     """Write records of a namespace in one step, at their own versions where the engine can."""
     if isinstance(engine, SQLiteEngine):
-        import_records(engine._database, namespace, records, now)  # noqa: SLF001 - administration of a file
+        import_records(engine._database, namespace, records, now, tags)  # noqa: SLF001 - administration of a file
         return
-    puts = [Put(namespace, key, each.body, each.content_type, each.expires_at) for key, each in records.items()]
+    puts = [
+        Put(namespace, key, each.body, each.content_type, each.expires_at, tags=tags.get(key, ()))
+        for key, each in records.items()
+    ]
     above = max(highest(engine, namespace), *(record.version for record in records.values()))
     require_restorable(engine).restore(namespace, puts, above, now)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlitedict_kv.codecs.codec import JSON
 from sqlitedict_kv.codecs.json_engine import ENGINE
 from sqlitedict_kv.engines.record import Record
-from sqlitedict_kv.validation import MAX_NAMESPACE_BYTES, MAX_VERSION, check_key, check_namespace
+from sqlitedict_kv.validation import MAX_NAMESPACE_BYTES, MAX_VERSION, check_key, check_namespace, check_tags
 
 FORMAT = "sqlitedict_kv"  # of the first line, with the number of the format
 NUMBER = 1
@@ -29,6 +29,7 @@ class EntryLine(NamedTuple):
     namespace: str
     key: str
     record: Record
+    tags: tuple[str, ...] = ()
 
 
 class EndOfNamespace(NamedTuple):
@@ -62,12 +63,12 @@ def end_of_file(entries: int) -> bytes:
     return dumps({"entries": entries}) + b"\n"
 
 
-def make_writer(namespace: str) -> Callable[[str, Record], bytes]:
-    """Return a function that writes the entries of a namespace as lines."""
+def make_writer(namespace: str) -> Callable[[str, Record, tuple[str, ...]], bytes]:
+    """Return a function that writes the entries of a namespace, with their tags, as lines."""
     beginning = b'{"namespace":' + dumps(namespace) + b',"key":'
     types: dict[str, bytes] = {}
 
-    def write(key: str, record: Record) -> bytes:
+    def write(key: str, record: Record, tags: tuple[str, ...]) -> bytes:
         # Flat, without a dict for each line: it would take half of the time again.
         body, content_type, version, expires_at, updated_at = record
         kind = types.get(content_type)
@@ -75,7 +76,8 @@ def make_writer(namespace: str) -> Callable[[str, Record], bytes]:
             kind = types[content_type] = b',"content_type":' + dumps(content_type) + b","
         times = b',"version":%d,"updated_at":%d,"expires_at":' % (version, updated_at)
         expiry = b"null" if expires_at is None else b"%d" % expires_at
-        return beginning + dumps(key) + times + expiry + kind + _value_of(body, content_type) + b"}\n"
+        end = b',"tags":' + dumps([*tags]) + b"}\n" if tags else b"}\n"
+        return beginning + dumps(key) + times + expiry + kind + _value_of(body, content_type) + end
 
     return write
 
@@ -124,7 +126,12 @@ def read_line(line: bytes) -> Line:
     if type(found) is not dict:
         raise ValueError("it is not a JSON object")
     if "key" in found:
-        return EntryLine(check_namespace(found.get("namespace"), "namespace"), check_key(found["key"]), _record(found))
+        name, key, tags = (
+            check_namespace(found.get("namespace"), "namespace"),
+            check_key(found["key"]),
+            found.get("tags"),
+        )
+        return EntryLine(name, key, _record(found), () if tags is None else check_tags(tags))
     if "highest" in found:
         highest = _number(found, "highest", 0, MAX_VERSION - 1)
         return EndOfNamespace(check_namespace(found.get("namespace"), "namespace"), highest)

@@ -19,6 +19,7 @@ from sqlitedict_kv.engines.protocol import (
     Figures,
     KeyRange,
     Put,
+    Tags,
     Value,
 )
 from sqlitedict_kv.engines.record import Record
@@ -231,9 +232,9 @@ class SQLiteEngine(SessionEngine):
         restore_entries(self._database, namespace, edits, above, now, aside=len(edits) > LONG_COMMIT)
         self._count(edits, now)
 
-    def merge(self, namespace: str, records: Mapping[str, Record], now: int) -> int:
+    def merge(self, namespace: str, records: Mapping[str, Record], now: int, tags: Tags | None = None) -> int:
         """Write those records that are newer than what is there, with their times, and return how many."""
-        merged = merge_records(self._database, namespace, records, now)
+        merged = merge_records(self._database, namespace, records, now, tags)
         self._wrote(merged, close_files(records.values()), now)
         return merged
 

@@ -79,11 +79,16 @@ def is_tagged(edits: Iterable[Edit]) -> bool:
 
 def write_tags(cursor: sqlite3.Cursor, puts: Sequence[Put]) -> None:
     """Give the entries that were written just now their tags, in the same transaction."""
-    tagged = [put for put in puts if put.tags]
+    tagged = [(put.namespace, put.key, put.tags) for put in puts if put.tags]
     if tagged:
-        _prepare(cursor)
-        cursor.executemany(FORGET_ENTRY, [(put.namespace, put.key) for put in tagged])
-        cursor.executemany(TAG_ENTRY, [(tag, put.namespace, put.key) for put in tagged for tag in put.tags])
+        tag_entries(cursor, tagged)
+
+
+def tag_entries(cursor: sqlite3.Cursor, tagged: Sequence[tuple[str, str, tuple[str, ...]]]) -> None:
+    """Give entries tags, by namespace and key, as of the versions that they have."""
+    _prepare(cursor)
+    cursor.executemany(FORGET_ENTRY, [(namespace, key) for namespace, key, _ in tagged])
+    cursor.executemany(TAG_ENTRY, [(tag, namespace, key) for namespace, key, tags in tagged for tag in tags])
 
 
 def forget_namespace(cursor: sqlite3.Cursor, namespace: str, limit: int = -1) -> None:

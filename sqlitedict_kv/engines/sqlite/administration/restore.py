@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from sqlitedict_kv.engines.protocol import Put
+from sqlitedict_kv.engines.protocol import Put, Tags
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.sqlite.checksum import READ, batches, checksum, crc, record_of, seal
 from sqlitedict_kv.engines.sqlite.database import Database
@@ -19,6 +19,7 @@ from sqlitedict_kv.engines.sqlite.mutations import (
     publish,
     write_rows,
 )
+from sqlitedict_kv.engines.sqlite.tag_table import tag_entries
 from sqlitedict_kv.errors import UnsupportedError
 
 # An entry that is copied gets a version above those of its source; what is inserted has one.
@@ -52,7 +53,9 @@ def restore_entries(
     database.transact(work, lambda _: names_of(puts), aside=aside)
 
 
-def import_records(database: Database, namespace: str, records: Mapping[str, Record], now: int) -> None:
+def import_records(
+    database: Database, namespace: str, records: Mapping[str, Record], now: int, tags: Tags | None = None
+) -> None:
     """Write records of a namespace, all or none, at their versions and with the times of their updates.
 
     Where the namespace may have given such a version before, an entry gets the lowest one above. A record without a
@@ -60,17 +63,19 @@ def import_records(database: Database, namespace: str, records: Mapping[str, Rec
     """
 
     def work(cursor: sqlite3.Cursor) -> None:
-        _write_records(cursor, namespace, records, now)
+        _write_records(cursor, namespace, records, now, tags)
 
     database.transact(work, lambda _: [(namespace, key) for key in records])
 
 
-def merge_records(database: Database, namespace: str, records: Mapping[str, Record], now: int) -> int:
+def merge_records(
+    database: Database, namespace: str, records: Mapping[str, Record], now: int, tags: Tags | None = None
+) -> int:
     """Write those records of a namespace that are newer than what is there, as :func:`import_records` does."""
 
     def work(cursor: sqlite3.Cursor) -> int:
         newer = {key: record for key, record in records.items() if _is_newer(cursor, namespace, key, record, now)}
-        _write_records(cursor, namespace, newer, now)
+        _write_records(cursor, namespace, newer, now, tags)
         return len(newer)
 
     return database.transact(work, lambda _: [(namespace, key) for key in records])
@@ -81,7 +86,9 @@ def _is_newer(cursor: sqlite3.Cursor, namespace: str, key: str, record: Record, 
     return record.is_newer_than(record_of(namespace, key, row) if row else None, now)
 
 
-def _write_records(cursor: sqlite3.Cursor, namespace: str, records: Mapping[str, Record], now: int) -> None:
+def _write_records(
+    cursor: sqlite3.Cursor, namespace: str, records: Mapping[str, Record], now: int, tags: Tags | None
+) -> None:
     lowest = floor_of(cursor, namespace) + 1
     for batch in batches(sorted(records.items()), ENTRIES_PER_WRITE):
         values: list[object] = []
@@ -91,3 +98,5 @@ def _write_records(cursor: sqlite3.Cursor, namespace: str, records: Mapping[str,
             summed = checksum(given, seal(crc(namespace, key, body, content_type, expires_at), written))
             values += (namespace, key, body, content_type, given, expires_at, written, summed)
         cursor.execute(RESTORE_MANY[len(batch)], values)
+    if tagged := [(namespace, key, given) for key, given in (tags or {}).items() if key in records]:
+        tag_entries(cursor, tagged)
