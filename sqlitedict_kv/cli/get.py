@@ -11,9 +11,9 @@ from sqlitedict_kv.cli.table import Column, print_facts, print_json
 from sqlitedict_kv.cli.value_output import value_for_json, write_bytes, write_value
 from sqlitedict_kv.display.figures import ago, from_now, iso, size
 from sqlitedict_kv.engines.record import Record
-from sqlitedict_kv.errors import NotKeptHereError
 from sqlitedict_kv.operations.optional import whole_body
 from sqlitedict_kv.store import Store
+from sqlitedict_kv.tools.stored_values import decode_record, read_record
 from sqlitedict_kv.tools.summaries import summary_of_record
 
 FACTS = (
@@ -62,11 +62,11 @@ def command(
         elif as_json:
             print_json(_described(opened, namespace, key, record, with_value=not meta))
         else:
-            write_value(_decode(opened, namespace, key, record))
+            write_value(decode_record(opened, namespace, key, record))
 
 
 def _record_of(store: Store, namespace: str, key: str) -> Record:
-    record = store._context.read(namespace, key)  # noqa: SLF001 - the value with its encoded bytes, as of one moment
+    record = read_record(store, namespace, key)
     if record is None:
         existing(store, namespace)
         raise NotFoundError(f"there is no entry {key!r} in namespace {namespace!r}")
@@ -79,17 +79,6 @@ def _encoded(store: Store, namespace: str, key: str, record: Record) -> bytes | 
     return body
 
 
-def _decode(store: Store, namespace: str, key: str, record: Record) -> object:
-    """Return the value; of an object whose class is not allowed here, which is none, what JSON says of it."""
-    context = store._context  # noqa: SLF001 - likewise
-    try:
-        return context.codecs.decode(namespace, key, record.body, record.content_type)
-    except NotKeptHereError:
-        if not record.content_type.startswith("application/json"):
-            raise
-        return context.codecs.decode(namespace, key, record.body, "application/json")
-
-
 def _described(store: Store, namespace: str, key: str, record: Record, *, with_value: bool) -> dict[str, object]:
     summary = summary_of_record(namespace, key, record)
     return {
@@ -100,5 +89,5 @@ def _described(store: Store, namespace: str, key: str, record: Record, *, with_v
         "bytes": summary.size,
         "updated_at": iso(summary.updated_at),
         "expires_at": iso(summary.expires_at),
-        **(value_for_json(_decode(store, namespace, key, record)) if with_value else {}),
+        **(value_for_json(decode_record(store, namespace, key, record)) if with_value else {}),
     }

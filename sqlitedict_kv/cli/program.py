@@ -20,7 +20,7 @@ VERSION_LINE = "%(prog)s %(version)s"
 
 # The commands by what they are for, in the order of the help; the module of each has its name.
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Look": ("ls", "usage", "top", "keys", "get", "stats", "memo", "watch"),
+    "Look": ("ls", "usage", "top", "keys", "get", "stats", "memo", "watch", "serve"),
     "Write": ("set", "rm", "ttl"),
     "Clean up": ("purge", "evict", "drop", "vacuum"),
     "Keep safe": ("check", "diagnose", "backup", "restore"),

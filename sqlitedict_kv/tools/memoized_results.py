@@ -88,11 +88,16 @@ def _call_of(key: str, size: int, updated_at: datetime, expires_at: datetime | N
     return Call(base, function, (version or "")[1:], arguments, KINDS[mark], size, updated_at, expires_at)
 
 
-def list_functions(store: Store, namespace: str = RESULTS) -> list[FunctionResults]:
-    """Return what is kept of functions, of each version and each body, in the order of their names."""
+def list_functions(
+    store: Store, namespace: str = RESULTS, cut: Callable[[Iterator[Call]], Iterable[Call]] = iter
+) -> list[FunctionResults]:
+    """Return what is kept of functions, of each version and each body, in the order of their names.
+
+    *cut* may end the walk through their calls early.
+    """
     latest = _latest_bodies(store, namespace)
     found: dict[tuple[str, str], FunctionResults] = {}
-    for call in walk_calls(store, namespace):
+    for call in cut(walk_calls(store, namespace)):
         name, known = (call.function, call.version), found.get((call.function, call.version))
         if known is None:
             former = is_former(call, latest)
@@ -183,3 +188,8 @@ def _leases(store: Store, namespace: str) -> Callable[[list[str]], Any]:
         return store.ns(lease_namespace(namespace)).delete_many
     except (KVError, ValueError):
         return len
+
+
+def is_call(key: str) -> bool:
+    """Return whether a key looks like that of the result of a call."""
+    return KEY.fullmatch(key) is not None

@@ -13,11 +13,19 @@ from sqlitedict_kv.store import Store
 
 
 def walk_summaries(
-    store: Store, namespace: str, prefix: str = "", *, reverse: bool = False
+    store: Store, namespace: str, prefix: str = "", *, after: str | None = None, reverse: bool = False
 ) -> Iterator[EntrySummary[str]]:
-    """Yield what is known of the live entries of a namespace, in the order of their keys; no value is read."""
+    """Yield what is known of the live entries of a namespace, in the order of their keys; no value is read.
+
+    Args:
+        store: the store.
+        namespace: its name.
+        prefix: the beginning of the keys.
+        after: the key to start behind, in the direction of the walk.
+        reverse: from the last to the first.
+    """
     context = store._context  # noqa: SLF001 - below the codecs, for nothing is decoded
-    for page in summary_pages(context, KeyRange(namespace, prefix, reverse=reverse)):
+    for page in summary_pages(context, KeyRange(namespace, prefix, after, reverse)):
         now = context.now()
         for found in page:
             if found.is_live(now):

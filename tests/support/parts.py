@@ -13,7 +13,7 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 PARTS = ("frameworks", "servers", "slow")  # markers; pyproject.toml says what each needs
-PLAIN = " and ".join(f"not {part}" for part in PARTS)
+PLAIN = " and ".join(f"not {part}" for part in (*PARTS, "browser"))  # for which `.ci/run browser` is there
 LEFT_OUT = " or ".join(PARTS)
 ADVICE = f'python -m pip install -e ".[test,{",".join(PARTS)}]" && python -m pytest -n auto -m "{LEFT_OUT}"'
 
