@@ -37,6 +37,13 @@ def is_gone(text: str) -> bool:
     return _start_of(int(pid)) != start
 
 
+def describe(text: str) -> str:
+    """Return which process an identity is that of, for a reader."""
+    machine, _, process = text.partition(".")
+    where = "" if machine == identity().partition(".")[0] else " of another machine"
+    return f"process {process.partition('.')[0]}{where}"
+
+
 _known: dict[str, str] = {}
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from sqlitedict_kv.memoization.argument_forms import KeyFunctions, make_form
 from sqlitedict_kv.memoization.bound_function import Parameter, name_of_method, parameters_of, unbind
-from sqlitedict_kv.memoization.digests import NoCanonicalFormError, digest_of
+from sqlitedict_kv.memoization.digests import NoCanonicalFormError
 from sqlitedict_kv.memoization.identity import CODE_MARK, CodeChoice, FunctionIdentity, Identity, shortened
+from sqlitedict_kv.memoization.long_arguments import shorten_arguments
 from sqlitedict_kv.memoization.quick_key import (
     PLAIN,
     PLAIN_UNTYPED,
@@ -25,7 +26,7 @@ from sqlitedict_kv.memoization.quick_key import (
     make_watching,
 )
 
-MAX_ARGUMENTS = 200  # characters, at most 4 bytes each; what is longer is hashed
+MAX_ARGUMENTS = 200  # characters, at most 4 bytes each; what is longer is shortened and has a digest
 
 Key = Callable[..., Any] | Mapping[str, Callable[[Any], Any]]
 
@@ -166,18 +167,19 @@ class CallKeys:
 
     def _writer(self, prefix: str, closures: str) -> KeyOf:
         def write(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-            text = self._bound_text(args, kwargs) if self._key is None else self._chosen_text(args, kwargs)
+            parts = self._bound_parts(args, kwargs) if self._key is None else self._chosen_parts(args, kwargs)
+            text = ", ".join(parts)
             if closures:
                 text = f"{text}; {closures}"
             if len(text) > MAX_ARGUMENTS - 2:
-                text = f"#{digest_of(text)}"
+                text = shorten_arguments([*parts, closures] if closures else parts, text, MAX_ARGUMENTS - 2)
             return f"{prefix}({text})"
 
         return write
 
     # -- text of arguments
 
-    def _chosen_text(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    def _chosen_parts(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
         assert self._key is not None
         receivers = len(self._bound.receiver)
         named = self._slots[0][0] if self._slots else "self"
@@ -188,21 +190,19 @@ class CallKeys:
             raise TypeError(f"key= of {self.name} returned {error}; let it return a str, or a tuple of them") from None
         # The object whose method it is counts beside what key= says, which does not see it.
         shown = [self._text(named, receiver) for receiver in args[:receivers] if named not in self._ignored]
-        return ", ".join([*shown, text])
+        return [*shown, text]
 
-    def _bound_text(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    def _bound_parts(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
         if self._variable:
-            return self._variable_text(args, kwargs)
+            return self._variable_parts(args, kwargs)
         text, ignored, positional = self._text, self._ignored, self._positional
-        return ", ".join(
-            [
-                text(name, value) if place < positional else f"{name}={text(name, value)}"
-                for place, ((name, _), value) in enumerate(zip(self._slots, self._bind(args, kwargs), strict=True))
-                if name not in ignored
-            ]
-        )
+        return [
+            text(name, value) if place < positional else f"{name}={text(name, value)}"
+            for place, ((name, _), value) in enumerate(zip(self._slots, self._bind(args, kwargs), strict=True))
+            if name not in ignored
+        ]
 
-    def _variable_text(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    def _variable_parts(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
         parts = []
         for parameter, value in zip(self._parameters, self._bind_any(args, kwargs), strict=True):
             name = parameter.name
@@ -218,7 +218,7 @@ class CallKeys:
                 parts.append(f"{name}={self._text(name, value)}")
             else:
                 parts.append(self._text(name, value))
-        return ", ".join(parts)
+        return parts
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         """Return a value for each parameter; Signature.bind does it four times as slowly."""

@@ -78,10 +78,11 @@ class Memoize(Generic[D]):
     Without options the brackets may be left out: ``@store.memoize``.
 
     **Keys.** Calls that mean the same are one entry: ``f(1)``, ``f(a=1)`` and ``f(1, b=<its default>)``. The key
-    is readable, ``app.report('2026-11-23')``, unless the arguments take more than 200 characters: then they are
-    hashed. Arguments may be plain values, dates and times, paths (the path, not what the file holds), enum members,
-    classes, functions, collections of these, named tuples, dataclasses (the fields that compare), attrs, pydantic and
-    msgspec objects, arrays and frames of numpy, pandas, polars, Arrow, scipy and torch, exceptions, and objects of a
+    is readable, ``app.report('2026-11-23')``, unless the arguments take more than 200 characters: then the
+    long ones are shown by their beginnings, and all are hashed. Arguments may be plain values, dates and times, paths
+    (the path, not what the file holds), enum members, classes, functions, collections of these, named tuples,
+    dataclasses (the fields that compare), attrs, pydantic and msgspec objects, arrays and frames
+    of numpy, pandas, polars, Arrow, scipy and torch, exceptions, and objects of a
     class with a method ``__cache_key__`` or with a key that is registered (:func:`register_key`). Anything else raises
     a TypeError.
 

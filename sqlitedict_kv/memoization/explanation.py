@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
+from sqlitedict_kv.concurrency.process_identity import describe
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.identity import CODE_MARK, shortened
+from sqlitedict_kv.memoization.long_arguments import compare
 from sqlitedict_kv.memoization.results import Results
 
 MOST_COMPARED = 2000  # keys
@@ -27,6 +29,7 @@ class Explanation(NamedTuple):
         nearest: the key of the most similar call of this function that is kept, with any code and version.
         differences: what differs from that, argument by argument.
         in_base: whether the result is kept in the base, and not here.
+        holder: which process has the lease and computes, such as ``process 4711``; None is nobody.
     """
 
     key: str
@@ -36,6 +39,7 @@ class Explanation(NamedTuple):
     nearest: str | None
     differences: tuple[str, ...]
     in_base: bool = False
+    holder: str | None = None
 
     def __str__(self) -> str:
         """Return it as lines of text."""
@@ -45,7 +49,7 @@ class Explanation(NamedTuple):
         else:
             lines = [f"{self.key} is not kept"]
         if self.computing:
-            lines.append("it is being computed now")
+            lines.append(f"it is being computed now by {self.holder}")
         if self.nearest is not None:
             lines += [f"the nearest that is kept is {self.nearest}", *(f"  {line}" for line in self.differences)]
         elif not self.kept:
@@ -55,17 +59,19 @@ class Explanation(NamedTuple):
 
 def explain(keys: CallKeys, results: Results, key: str) -> Explanation:
     """Return the explanation of the call with a key."""
-    entry, computing = results.peek(key), results.leases.holder(key) is not None
+    entry, token = results.peek(key), results.leases.holder(key)
+    holder = None if token is None else describe(token.rpartition("-")[0])
+    computing = token is not None
     if entry is not None:
-        return Explanation(key, True, entry.meta.expires_at, computing, None, (), not results.is_here(key))
+        return Explanation(key, True, entry.meta.expires_at, computing, None, (), not results.is_here(key), holder)
     names = keys.parameter_names()
     compared = [
         (differences(key, other, names), other) for other in results.kept_keys(shortened(keys.name), MOST_COMPARED)
     ]
     if not compared:
-        return Explanation(key, False, None, computing, None, ())
+        return Explanation(key, False, None, computing, None, (), holder=holder)
     found, nearest = min(compared, key=lambda pair: len(pair[0]))
-    return Explanation(key, False, None, computing, nearest, tuple(found))
+    return Explanation(key, False, None, computing, nearest, tuple(found), holder=holder)
 
 
 def differences(asked: str, kept: str, names: list[str]) -> list[str]:
@@ -78,7 +84,7 @@ def differences(asked: str, kept: str, names: list[str]) -> list[str]:
     for name in dict.fromkeys([*ours, *theirs]):
         mine, other = ours.get(name, LEFT_OUT), theirs.get(name, LEFT_OUT)
         if mine != other:
-            found.append(f"{name}: {mine}, kept with {other}")
+            found.append(f"{name}: {compare(mine, other)}")
     return found
 
 
@@ -94,6 +100,8 @@ def _parts_of(key: str, names: list[str]) -> tuple[str, dict[str, str]]:
         return head, {"arguments, of more than 200 characters": text}
     parts: dict[str, str] = {}
     for place, part in enumerate(_split(text)):
+        if part.startswith("#"):  # the digest of all that is before it
+            continue
         name, equals, value = part.partition("=")
         if equals and name.strip().isidentifier():
             parts[name.strip()] = value

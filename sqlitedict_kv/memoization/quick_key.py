@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlitedict_kv.memoization.function_forms import Variable
 from sqlitedict_kv.memoization.identity import Identity, Watched
 
-MAX_ARGUMENTS = 200  # characters, at most 4 bytes each; what is longer is hashed
+MAX_ARGUMENTS = 200  # characters; longer arguments are written with more care
 REMEMBERED = 1024  # keys of a function
 
 # Types whose repr is canonical, of str that of pure ASCII without a backslash; bool is no int here.

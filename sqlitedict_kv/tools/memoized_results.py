@@ -27,7 +27,7 @@ class Call(NamedTuple):
         key: the key of its result.
         function: the name of module and function.
         version: the version of the function, ``"~"`` and the digest of its code where that counts, or nothing.
-        arguments: as they are in the key; ``#`` and a digest where they are long.
+        arguments: as they are in the key; beginnings, lengths and a digest where they are long.
         kind: ``"result"``, ``"exception"``, or ``"stale"``, which is a copy that outlives its result.
         size: bytes.
         updated_at: when it was written.

@@ -237,7 +237,10 @@ def test_key_says_what_the_result_depends_on():
 
 def test_long_arguments_are_hashed_and_the_name_stays():
     long, longer = key(add, "x" * 500), key(add, "x" * 501)
-    assert re.fullmatch(re.escape(f"{__name__}.add(#") + r"[0-9a-f]{40}\)", long)
+    begin = f"{__name__}.add('{'x' * 71}'...502.ff123758, 2, 3, #"
+    assert re.fullmatch(re.escape(begin) + r"[0-9a-f]{40}\)", long)
+    many = CallKeys(lambda *args: args, name="f").of(tuple(range(1000)), {})  # too many to be shown
+    assert re.fullmatch(r"f\(#[0-9a-f]{40}\)", many)
     assert long != longer
     assert len(key(add, "é" * 190).encode()) <= MAX_KEY_BYTES
 
