@@ -28,7 +28,7 @@ from sqlitedict_kv import (
 from sqlitedict_kv.codecs.file_reference import FILE, FileReference
 from sqlitedict_kv.engines.sqlite.checksum import checksum, crc, seal
 from sqlitedict_kv.engines.sqlite.value_files import folder as folders
-from sqlitedict_kv.engines.sqlite.value_files import reaping, writing
+from sqlitedict_kv.engines.sqlite.value_files import reading, reaping, writing
 
 LARGE = 70_000
 ABOVE = 2**16
@@ -465,6 +465,28 @@ def test_a_reader_finds_nothing_where_an_entry_was_removed_since_it_read_it(larg
 
     reader._fetch = fetch_and_lose
     assert reader.get("k", "nothing") == "nothing"
+
+
+@pytest.mark.parametrize("change", ["overwritten", "removed", "small"])
+def test_check_finds_nothing_wrong_where_others_write_between_its_look_at_a_row_and_at_its_file(
+    large_store, path, monkeypatch, change
+):
+    ns, verify = large_store.ns("n"), reading.verify_file
+    ns["k"] = b"x" * LARGE
+
+    def lose_and_verify(*arguments):
+        monkeypatch.setattr(reading, "verify_file", verify)
+        with Store(path, files_above=ABOVE) as other:
+            if change == "removed":
+                del other.ns("n")["k"]
+            else:
+                other.ns("n")["k"] = b"y" * LARGE if change == "overwritten" else 1
+            other.vacuum()
+        verify(*arguments)
+
+    monkeypatch.setattr(reading, "verify_file", lose_and_verify)
+    assert large_store.check().problems == ()
+    assert reading.verify_file is verify
 
 
 def test_a_full_disk_refuses_a_large_value_and_changes_nothing(large_store, path, monkeypatch):
