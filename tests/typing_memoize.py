@@ -6,7 +6,7 @@ Each call is one that is right; a line with ``error`` in its comment has one err
 import functools
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, assert_type
 
@@ -446,3 +446,27 @@ async def call_many() -> None:
     assert_type(await prices([1]), list[float])
     assert_type(await prices.refresh([1]), list[float])
     await prices(["x"])  # type: ignore[list-item] # an error
+    assert_type(await awaited_twice.explain(1), Explanation)
+    assert_type((await awaited_twice.explain(1)).holder, str | None)
+    assert_type(await awaited.fresh(max_age=timedelta(minutes=1))(1), str)
+    assert_type(await awaited.refresh(1), str)
+    assert_type(await awaited_twice.forget(1), bool)
+    assert_type(awaited_twice.cache_key(1), str)
+    await awaited_twice.explain("x")  # type: ignore[arg-type] # an error
+    await awaited_twice.fresh(max_age=60)("x")  # type: ignore[arg-type] # an error
+    await prices.put("x", 1)  # type: ignore[arg-type] # an error
+
+
+told = one.explain(1)
+assert_type(told.key, str)
+assert_type(told.kept, bool)
+assert_type(told.expires_at, datetime | None)
+assert_type(told.computing, bool)
+assert_type(told.nearest, str | None)
+assert_type(told.holder, str | None)
+assert_type(embed.explain("a", "large"), Explanation)
+assert_type(one.many(iter([1])), list[str])
+one.explain("x")  # type: ignore[arg-type] # an error
+one.fresh(60)  # type: ignore[call-arg] # an error
+one.many(1)  # type: ignore[arg-type] # an error
+embed.explain(1)  # type: ignore[arg-type] # an error

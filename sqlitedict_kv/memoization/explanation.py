@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from os.path import commonprefix
 from typing import NamedTuple
 
 from sqlitedict_kv.concurrency.process_identity import describe
@@ -70,8 +71,10 @@ def explain(keys: CallKeys, results: Results, key: str) -> Explanation:
     ]
     if not compared:
         return Explanation(key, False, None, computing, None, (), holder=holder)
-    found, nearest = min(compared, key=lambda pair: len(pair[0]))
-    return Explanation(key, False, None, computing, nearest, tuple(found), holder=holder)
+    begin = [len(commonprefix([key, other])) for _, other in compared]  # noqa: RUF071 - characters are meant
+    nearest = min(range(len(compared)), key=lambda place: (len(compared[place][0]), -begin[place]))
+    found, other = compared[nearest]
+    return Explanation(key, False, None, computing, other, tuple(found), holder=holder)
 
 
 def differences(asked: str, kept: str, names: list[str]) -> list[str]:

@@ -101,6 +101,14 @@ def test_it_is_told_where_long_texts_differ(store, asked, difference):
     assert f"{len(TEXT) + 2:,} characters); they differ first {difference}" in told
 
 
+def test_of_calls_that_differ_in_as_many_arguments_the_most_similar_is_the_nearest(store):
+    load = memoized(store)
+    load("short")
+    load(TEXT)
+    load("other")
+    assert load.explain(f"{TEXT}more").nearest == load.cache_key(TEXT)
+
+
 def test_other_arguments_stay_readable_beside_a_long_one(store):
     load = memoized(store)
     load(TEXT, 1)
