@@ -11,7 +11,7 @@ from types import ModuleType
 import click
 
 from sqlitedict_kv import __version__
-from sqlitedict_kv.cli import WITHOUT_EXTRA
+from sqlitedict_kv.cli import WITHOUT_EXTRA, give_up_output
 from sqlitedict_kv.cli.exit_status import FAILED, INTERRUPTED, PIPE_CLOSED, describe, status_of
 from sqlitedict_kv.cli.parameters import complete_store
 
@@ -114,14 +114,12 @@ def run(arguments: list[str]) -> int:
         if line is None:
             raise
         sys.stderr.write(f"{NAME}: {line}\n")
+        if isinstance(error, OSError) and error.errno == errno.EBADF:  # the standard output is closed
+            give_up_output()
         return status_of(error)
     return status if isinstance(status, int) else 0
 
 
 def _give_up_output() -> int:
     """Let nothing be written any more to a pipe that nobody reads."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        return FAILED
-    return PIPE_CLOSED
+    return PIPE_CLOSED if give_up_output() else FAILED

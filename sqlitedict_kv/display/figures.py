@@ -6,6 +6,10 @@ from datetime import UTC, datetime
 
 KIB = 1024
 SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+# Times that a datetime cannot hold, as a damaged or hostile file may have them; no time in milliseconds is either.
+EARLIEST = datetime.min.replace(microsecond=1, tzinfo=UTC)
+LATEST = datetime.max.replace(tzinfo=UTC)
+BEYOND = {EARLIEST: "before the year 1", LATEST: "after the year 9999"}
 SPANS = ((86_400 * 365, "y"), (86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 MOST_PARTS = 2
 
@@ -48,6 +52,8 @@ def from_now(moment: datetime | None, now: datetime | None = None) -> str:
     """Return when something is to happen, None is never."""
     if moment is None:
         return "never"
+    if moment in BEYOND:
+        return BEYOND[moment]
     left = (moment - (now or datetime.now(UTC))).total_seconds()
     return f"in {span(left)}" if left > 0 else "now"
 
@@ -56,9 +62,18 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
     """Return how long ago something happened."""
     if moment is None:
         return ""
+    if moment in BEYOND:
+        return BEYOND[moment]
     return f"{span(((now or datetime.now(UTC)) - moment).total_seconds())} ago"
 
 
+def date(moment: datetime) -> str:
+    """Return a moment for people, to the second."""
+    return BEYOND.get(moment) or f"{moment:%Y-%m-%d %H:%M:%S %Z}"
+
+
 def iso(moment: datetime | None) -> str | None:
-    """Return a moment for programs, in UTC to the millisecond."""
+    """Return a moment for programs, in UTC to the millisecond; one that no calendar has in words."""
+    if moment in BEYOND:
+        return BEYOND[moment]
     return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,6 +8,7 @@ from os.path import commonprefix
 from typing import NamedTuple
 
 from sqlitedict_kv.concurrency.process_identity import describe
+from sqlitedict_kv.display.figures import date
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.identity import CODE_MARK, shortened
 from sqlitedict_kv.memoization.long_arguments import compare
@@ -45,7 +46,7 @@ class Explanation(NamedTuple):
     def __str__(self) -> str:
         """Return it as lines of text."""
         if self.kept:
-            until = "forever" if self.expires_at is None else f"until {self.expires_at:%Y-%m-%d %H:%M:%S %Z}"
+            until = "forever" if self.expires_at is None else f"until {date(self.expires_at)}"
             lines = [f"{self.key} is kept{' in the base' * self.in_base} {until}"]
         else:
             lines = [f"{self.key} is not kept"]

@@ -13,6 +13,7 @@ from sqlitedict_kv.codecs.file_reference import described
 from sqlitedict_kv.codecs.limits import too_large
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.display.cell import running_cell
+from sqlitedict_kv.display.figures import EARLIEST, LATEST
 from sqlitedict_kv.engines.optional import RestingEngine
 from sqlitedict_kv.engines.protocol import Check, Engine, KeyRange, Put, Value
 from sqlitedict_kv.engines.record import Record
@@ -359,5 +360,11 @@ def meta_of(record: Record) -> Meta:
 
 
 def moment(milliseconds: int) -> datetime:
-    """Return a Unix time as an aware datetime; integers only, for a float would round."""
-    return EPOCH + timedelta(milliseconds=milliseconds)
+    """Return a Unix time as an aware datetime; integers only, for a float would round.
+
+    A time that a datetime cannot hold, as a hostile file may have it, is the earliest or the latest that there is.
+    """
+    try:
+        return EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return LATEST if milliseconds > 0 else EARLIEST

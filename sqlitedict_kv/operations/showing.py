@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlitedict_kv.display.figures import ago, counted, from_now, number, size
+from sqlitedict_kv.display.figures import ago, counted, date, from_now, number, size
 from sqlitedict_kv.display.html import fact_table, table
 from sqlitedict_kv.display.short import brief_key, brief_value, kind_of, shorten, type_of
 from sqlitedict_kv.engines.optional import RecordSummary
@@ -162,7 +162,7 @@ def show_entry(value: Any, meta: Any) -> str:
         ("value", brief_value(value)),
         ("type", f"{type_of(value)}; {kind_of(meta.content_type)}, {size(meta.size)}"),
         ("version", str(meta.version)),
-        ("written", f"{meta.updated_at:%Y-%m-%d %H:%M:%S %Z}"),
+        ("written", date(meta.updated_at)),
         ("expires", "never" if meta.expires_at is None else from_now(meta.expires_at, now)),
     ]
     return fact_table("Entry", rows)
@@ -209,7 +209,7 @@ def _figure(name: str, value: Any) -> str:
     if type(value) is int:
         return size(value) if "bytes" in name else number(value)
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S %Z}"
+        return date(value)
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return ", ".join(f"{part.replace('_', ' ')} {_figure(part, each)}" for part, each in value._asdict().items())
     return "none" if value is None else shorten(str(value))

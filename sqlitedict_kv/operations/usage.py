@@ -133,7 +133,7 @@ class _Tally:
     def __init__(self) -> None:
         self.expired = self.files = self.file_bytes = 0
         self.oldest: float = math.inf
-        self.newest = -1
+        self.newest: float = -math.inf
         self.next_expiry: float = math.inf
         self.types: dict[str, list[int]] = {}
         self.complete = True
@@ -185,7 +185,7 @@ class _Tally:
             files=self.files,
             file_bytes=self.file_bytes,
             oldest=None if math.isinf(self.oldest) else moment(int(self.oldest)),
-            newest=None if self.newest < 0 else moment(self.newest),
+            newest=None if math.isinf(self.newest) else moment(int(self.newest)),
             next_expiry=None if math.isinf(self.next_expiry) else moment(int(self.next_expiry)),
             by_content_type=by_type,
             complete=self.complete,

@@ -2,8 +2,11 @@
 
 import json
 import os
+import shlex
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from sqlitedict_kv.cli import ls, run
 from sqlitedict_kv.cli.printable import printable
 from sqlitedict_kv.cli.program import IN_ORDER
 from tests.support.command_line import PROGRAM, run_program, well
-from tests.support.processes import environment
+from tests.support.processes import PATIENCE, environment
 
 on_places = pytest.mark.parametrize("engine", ["file", "valkey"], indirect=True)
 HOSTILE = "evil\x1b[31m\x07\x9b2J\u202e"
@@ -50,6 +53,52 @@ def test_the_package_installs_the_program():
 
 def test_it_says_its_version():
     assert well("--version").out.startswith("sqlitedict-kv ")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell of POSIX closes the streams")
+@pytest.mark.parametrize(
+    ("command", "closed", "code"),
+    [
+        ("ls app.db", ">&-", 1),
+        ("ls app.db", ">&- 2>&- <&-", 1),
+        ("ls app.db", "<&- 2>&-", 0),
+        ("diagnose app.db", ">&-", 1),
+        ("get app.db users ada", ">&-", 1),
+        ("set app.db users new -", "<&-", 0),
+        ("purge app.db", "2>&-", 0),
+        ("rm app.db users --prefix ''", "<&-", 2),
+        ("ls missing.db", "2>&-", 1),
+    ],
+)
+def test_closed_standard_streams_are_no_fault(app, command, closed, code):
+    line = f"exec {shlex.join(PROGRAM)} {command} {closed}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", line],
+        cwd=app.parent,
+        env=environment(),
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+        input=b"",
+    )
+    assert done.returncode == code, done.stderr
+    assert b"Traceback" not in done.stderr and b"ignored" not in done.stderr
+    assert well("check", app).out.startswith(("3", "4", "5"))
+
+
+def test_times_that_no_calendar_has_are_shown_as_such(app):
+    with closing(sqlite3.connect(app)) as connection, connection:
+        connection.execute("UPDATE kv SET updated_at = ?, expires_at = ? WHERE key = 'ada'", (-(2**62), 2**62))
+    for command in (["ls"], ["usage"], ["keys", "users", "-l"], ["top"]):
+        assert "after the year 9999" in well(command[0], app, *command[1:]).out
+        assert "after the year 9999" in json.dumps(well(command[0], app, *command[1:], "--json").json)
+    assert "before the year 1" in well("keys", app, "users", "-l").out
+    with Store(app, readonly=True) as store:
+        usage, of_users = store.usage(), store.ns("users").usage()
+        assert "after the year 9999" in store._repr_html_()
+        assert "before the year 1" in store.ns("users")._repr_html_()
+        assert usage._repr_html_()
+    assert (usage.oldest.year, of_users.next_expiry.year) == (1, 9999)
 
 
 @pytest.mark.parametrize("name", IN_ORDER)
