@@ -148,6 +148,7 @@ class Store(StoreAdministration):
         type: Any = None,  # noqa: A002 - so it reads in a call
         ttl: Duration | None = None,
         content_type: str | None = None,
+        mapped: bool = False,
         shards: int | None = None,
         ordered: bool | None = None,
     ) -> Namespace[Any, Any]:
@@ -165,6 +166,7 @@ class Store(StoreAdministration):
             ttl: seconds, a timedelta, or text such as ``"30 min"``, until an entry expires where a write does not say;
                 None is never.
             content_type: how values are encoded where a write does not say; None is what fits each.
+            mapped: map values in files of their own instead of reading them, as ``get(mapped=True)`` does.
             shards: how many parts of a cluster keep it, 1 to 1024, from its first entry on, forever; None is as it is
                 there, and 1 for a new one. A file keeps it whole.
             ordered: whether its keys are listed in order on servers, likewise; None is as it is there, and True for a
@@ -174,7 +176,7 @@ class Store(StoreAdministration):
             TypeError: keys of the type *keys* cannot be kept.
             LayoutError: (when it is used) it was made with other *shards*, or other than *ordered*.
         """
-        defaults = Defaults.of(self._context.codecs, ttl, content_type, type)
+        defaults = Defaults.of(self._context.codecs, ttl, content_type, type, mapped)
         checked, layout = check_namespace(name), check_layout(shards, ordered)
         if layout is not None:
             optional.declare(self._engine, checked, layout)

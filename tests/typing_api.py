@@ -49,6 +49,10 @@ assert_type(anything.get("a"), list[int] | None)
 assert_type(anything.get("a", "none"), list[int] | str)
 assert_type(anything.pop("a"), list[int])
 assert_type(anything.modify("a", lambda value: [*value, 1]), list[int])
+assert_type(anything.get("a", mapped=True), list[int] | None)
+assert_type(anything.get("a", 1, mapped=True), list[int] | int)
+assert_type(store.ns("mapped", type=bytes, mapped=True)["a"], bytes)
+store.ns("mapped", mapped=1)  # type: ignore[call-overload] # is True or False
 assert_type(anything.get_with_meta("a"), Entry[list[int]] | None)
 anything["a"] = 5  # type: ignore[assignment] # values are lists of ints
 assert_type(anything.usage(deadline=1), Usage)

@@ -60,9 +60,9 @@ class AsyncKeyedNamespace(AsyncNamespace[K, V]):
 
     # -- reading
 
-    async def get(self, key: Any, default: Any = None, *, content_type: str | None = None) -> Any:
+    async def get(self, key: Any, default: Any = None, *, content_type: str | None = None, mapped: bool = False) -> Any:
         """Return the value, or *default* if there is none; see :meth:`Namespace.get`."""
-        return await super().get(self._text(key), default, content_type=content_type)
+        return await super().get(self._text(key), default, content_type=content_type, mapped=mapped)
 
     async def get_with_meta(self, key: Any, default: Any = None) -> Any:
         """Return an :class:`Entry`, or *default* if there is none."""

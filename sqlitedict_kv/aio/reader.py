@@ -87,29 +87,33 @@ class AsyncNamespaceReader(Generic[K, V]):
         return bound
 
     @overload
-    async def get(self, key: K, default: None = None, *, content_type: str | None = None) -> V | None: ...
+    async def get(
+        self, key: K, default: None = None, *, content_type: str | None = None, mapped: bool = False
+    ) -> V | None: ...
 
     @overload
-    async def get(self, key: K, default: V, *, content_type: str | None = None) -> V: ...
+    async def get(self, key: K, default: V, *, content_type: str | None = None, mapped: bool = False) -> V: ...
 
     @overload
-    async def get(self, key: K, default: T, *, content_type: str | None = None) -> V | T: ...
+    async def get(self, key: K, default: T, *, content_type: str | None = None, mapped: bool = False) -> V | T: ...
 
-    async def get(self, key: Any, default: Any = None, *, content_type: str | None = None) -> Any:
+    async def get(self, key: Any, default: Any = None, *, content_type: str | None = None, mapped: bool = False) -> Any:
         """Return the value, or *default* if there is none; see :meth:`Namespace.get`.
 
         What the LRU holds is returned at once, without a thread.
         """
         bound = self._bound or await self._bind()
-        if bound.in_memory is not None and content_type is None:
+        if bound.in_memory is not None and content_type is None and not mapped:
             try:
                 return bound.in_memory.get(key, default)
             except NotHeldError:
                 pass
         try:
-            return await bound.store.read(lambda: bound.quick.get(key, default, content_type=content_type))
+            return await bound.store.read(
+                lambda: bound.quick.get(key, default, content_type=content_type, mapped=mapped)
+            )
         except NotHeldError:
-            return await in_thread(lambda: bound.namespace.get(key, default, content_type=content_type))
+            return await in_thread(lambda: bound.namespace.get(key, default, content_type=content_type, mapped=mapped))
 
     @overload
     async def get_with_meta(self, key: K, default: None = None) -> Entry[V] | None: ...

@@ -114,12 +114,13 @@ class AsyncStore:
         type: Any = None,  # noqa: A002 - so it reads in a call
         ttl: Duration | None = None,
         content_type: str | None = None,
+        mapped: bool = False,
         shards: int | None = None,
         ordered: bool | None = None,
     ) -> AsyncNamespace[Any, Any]:
         """Return a namespace; the arguments are those of :meth:`Store.ns`."""
         layout = check_layout(shards, ordered)
-        defaults = Defaults.of(self._lazy.codecs, ttl, content_type, type)
+        defaults = Defaults.of(self._lazy.codecs, ttl, content_type, type, mapped)
         namespace = make_async_namespace(self._lazy, check_namespace(name), defaults, keys)
         if layout is not None:
             self._lazy.declare(namespace.name, layout)

@@ -55,6 +55,7 @@ class Codecs:
         self._limit = limit
         self._files_above = files_above
         self.file_access = FileAccess()
+        self.maps_files = False  # whether values in files are mapped, not read
         self._catalog = Catalog(kinds) if catalog is None else catalog
         ordered = {codec.content_type: codec for codec in (*BUILT_IN, *codecs_of_kinds(self._catalog, limit), *custom)}
         self._by_content_type = ordered
@@ -98,7 +99,13 @@ class Codecs:
             annotation=annotation,
             scope=scope,
         )
-        codecs.file_access = self.file_access
+        codecs.file_access, codecs.maps_files = self.file_access, self.maps_files
+        return codecs
+
+    def mapping_files(self) -> Codecs:
+        """Return the same codecs, which map values in files where the store can."""
+        codecs = copy(self)
+        codecs.maps_files = True
         return codecs
 
     def reading_files_by(self, read: Callable[[Any, str, str, bytes], Any]) -> Codecs:
@@ -110,7 +117,7 @@ class Codecs:
 
     def _with(self, catalog: Catalog) -> Codecs:
         codecs = Codecs(self._custom, self._kinds, self._limit, catalog=catalog, files_above=self._files_above)
-        codecs.file_access = self.file_access
+        codecs.file_access, codecs.maps_files = self.file_access, self.maps_files
         return codecs
 
     @property
@@ -236,8 +243,10 @@ class Codecs:
         try:
             decoder = self.decoders[content_type]
         except KeyError:
-            if content_type == FILE and self.file_access.read is not None:
-                return self.file_access.read(self, namespace, key, body)
+            access = self.file_access
+            read = (self.maps_files and access.map) or access.read
+            if content_type == FILE and read is not None:
+                return read(self, namespace, key, body)
             raise DecodeError(
                 f"the entry {key!r} in namespace {namespace!r} has the content type {content_type!r}, for which "
                 f"this store has no codec; open it with Store(..., codecs=[...])"

@@ -169,6 +169,7 @@ class Memoize(Generic[D]):
         lease: Duration = LEASE_SECONDS,
         content_type: str | None = None,
         batch: bool = False,
+        mapped: bool = False,
         tags: Callable[..., Iterable[str]] | Iterable[str] = NO_TAGS,
         base: MemoizingStore | None = None,
         max_entries: int | None = None,
@@ -213,6 +214,8 @@ class Memoize(Generic[D]):
             content_type: how results are encoded; None is what fits each.
             batch: whether the function takes a list of items as its first argument and returns a list with a result
                 for each. Results are kept by item, and it is called with those items that have none.
+            mapped: whether results in files of their own are mapped instead of read; see :meth:`Namespace.get`.
+                What a caller changes in one is the caller's alone.
             base: a store, or a namespace of one, whose results are taken where none is kept here, such as
                 ``Store("shipped.db", readonly=True)``; of a store it is the namespace of the same name. It is only
                 read, and nothing is copied from it: its entries end when they end there.
@@ -253,6 +256,7 @@ class Memoize(Generic[D]):
         )
         policy.check_together()
         check_bool(typed, "typed")
+        check_bool(mapped, "mapped")
         if key is not None and not isinstance(key, Mapping):
             check_callable(key, "key")
 
@@ -266,7 +270,7 @@ class Memoize(Generic[D]):
                 checked, name=name, version=version, code=code, was=was, ignore=ignore, typed=typed, key=key,
                 key_functions=place.codecs.key_functions, place=(place.store, place.results.name),
             )  # fmt: skip
-            own, other = (each and for_results_of(each, checked, kind) for each in (place, below))
+            own, other = (each and for_results_of(each, checked, kind, mapped=mapped) for each in (place, below))
             assert own is not None
             decorated = _decorated(checked, keys, Results(own, policy, keys, other), policy)
             place.enroll(decorated._switched)  # noqa: SLF001 - ours

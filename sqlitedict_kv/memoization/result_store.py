@@ -94,19 +94,22 @@ class ResultStore(NamedTuple):
     enroll: Callable[[Switched], None] = lambda _: None
 
 
-def for_results_of(place: ResultStore, function: Callable[..., Any], kind: object) -> ResultStore:
+def for_results_of(place: ResultStore, function: Callable[..., Any], kind: object, *, mapped: bool) -> ResultStore:
     """Return the place for the results of a function, whose type allows the classes that it names.
 
     Args:
         place: where they are kept.
         function: the function.
         kind: the type of its results; DEFAULT is its annotation, and None allows nothing more.
+        mapped: whether results in files are mapped instead of read.
     """
     annotation, scope = return_annotation(function)
     wanted = annotation if kind is DEFAULT else kind
-    if place.recoded is None or wanted is None or _is_plain(wanted):
+    is_typed = not (wanted is None or _is_plain(wanted))
+    if place.recoded is None or not (is_typed or mapped):
         return place
-    return place.recoded(place.codecs.typed(wanted, scope, checked=False))
+    codecs = place.codecs.typed(wanted, scope, checked=False) if is_typed else place.codecs
+    return place.recoded(codecs.mapping_files() if mapped else codecs)
 
 
 def _is_plain(annotation: object) -> bool:

@@ -102,6 +102,7 @@ class MemoizeOptions(TypedDict, total=False):
     undecodable: Undecodable
     lease: Duration
     content_type: str | None
+    mapped: bool
     base: MemoizingStore | None
     tags: Callable[..., Iterable[str]] | Iterable[str]
     max_entries: int | None

@@ -47,9 +47,9 @@ class KeyedNamespace(Namespace[K, V]):
 
     # -- reading
 
-    def get(self, key: Any, default: Any = None, *, content_type: str | None = None) -> Any:
+    def get(self, key: Any, default: Any = None, *, content_type: str | None = None, mapped: bool = False) -> Any:
         """Return the value, or *default* if there is none; see :meth:`Namespace.get`."""
-        return super().get(self._text(key), default, content_type=content_type)
+        return super().get(self._text(key), default, content_type=content_type, mapped=mapped)
 
     def get_with_meta(self, key: Any, default: Any = None) -> Any:
         """Return an :class:`Entry`, or *default* if there is none."""

@@ -73,25 +73,32 @@ class NamespaceReader(NamespaceOverview[K], Mapping[K, V]):
         return found
 
     @overload
-    def get(self, key: K, default: None = None, *, content_type: str | None = None) -> V | None: ...
+    def get(
+        self, key: K, default: None = None, *, content_type: str | None = None, mapped: bool = False
+    ) -> V | None: ...
     @overload
-    def get(self, key: K, default: V, *, content_type: str | None = None) -> V: ...
+    def get(self, key: K, default: V, *, content_type: str | None = None, mapped: bool = False) -> V: ...
     @overload
-    def get(self, key: K, default: T, *, content_type: str | None = None) -> V | T: ...
-    def get(self, key: Any, default: Any = None, *, content_type: str | None = None) -> Any:
+    def get(self, key: K, default: T, *, content_type: str | None = None, mapped: bool = False) -> V | T: ...
+    def get(self, key: Any, default: Any = None, *, content_type: str | None = None, mapped: bool = False) -> Any:
         """Return the value, or *default* if there is none.
 
         Args:
             key: the key.
             default: what to return where there is no value.
             content_type: return the value only if it is stored as this type.
+            mapped: of a value in a file of its own, do not read it, but map it: the arrays and the frame in it lie in
+                the system's memory of the file, at any size within a millisecond. Changes are the caller's alone, and
+                never go to the file. The whole file is read and verified when this process maps it for the first
+                time, and not after that: an error of the disk ends the process then (SIGBUS), and so does a program
+                that shortens the file. A value in its row is a new one, as ever.
 
         Raises:
             DecodeError: the value is of a content type that the store has no codec for, or does not decode.
             DamagedEntryError: the entry does not match its checksum.
         """
-        if content_type is not None:
-            return self._get_as(key, default, content_type)
+        if content_type is not None or mapped:
+            return self._get_as(key, default, content_type, mapped)
         # Flat, without check_key and Codecs.decode: the calls cost 10 % of a get. Of an ASCII key, as nearly
         # all are, the length is the size.
         if type(key) is not str or len(key) > MAX_KEY_BYTES or not key.isascii():
@@ -113,12 +120,19 @@ class NamespaceReader(NamespaceOverview[K], Mapping[K, V]):
         except EntryGoneError:
             return default
 
-    def _get_as(self, key: Any, default: Any, content_type: str) -> Any:
-        wanted = check_content_type(content_type, self._context.codecs)
+    def _get_as(self, key: Any, default: Any, content_type: str | None, mapped: object) -> Any:
+        codecs = self._context.codecs
+        wanted = check_content_type(content_type, codecs)
+        if check_bool(mapped, "mapped"):
+            codecs = codecs.mapping_files()
         record = self._context.read(self._name, key)
-        if record is None or not is_same_type(content_type_of(record.body, record.content_type), wanted):
+        if record is None or not (
+            wanted is None or is_same_type(content_type_of(record.body, record.content_type), wanted)
+        ):
             return default
-        return self._or_default(self._value, key, record, default)
+        return self._or_default(
+            lambda key, record: codecs.decode(self._name, key, record[0], record[1]), key, record, default
+        )
 
     @overload
     def get_with_meta(self, key: K, default: None = None) -> Entry[V] | None: ...

@@ -22,7 +22,7 @@ from sqlitedict_kv.lru import LRU
 from sqlitedict_kv.operations.memoize_modes import Modes
 from sqlitedict_kv.operations.pagination import KeyBounds
 from sqlitedict_kv.operations.type_variables import V
-from sqlitedict_kv.validation import NO_TAGS, Default, check_content_type, check_key, check_ttl, check_type
+from sqlitedict_kv.validation import NO_TAGS, Default, check_bool, check_content_type, check_key, check_ttl, check_type
 
 T = TypeVar("T")
 
@@ -320,17 +320,28 @@ class Defaults(NamedTuple):
 
     ttl: float | None  # seconds
     content_type: str | None
-    codecs: Codecs | None = None  # those of values of one type; None is the store's
+    codecs: Codecs | None = None  # those of values of one type, or that map files; None is the store's
+    mapped: bool = False
 
     @classmethod
-    def of(cls, codecs: Codecs, ttl: object, content_type: object, kind: object = None) -> Defaults:
+    def of(
+        cls,
+        codecs: Codecs,
+        ttl: object,
+        content_type: object,
+        kind: object = None,
+        mapped: object = False,  # noqa: FBT002 - by position where a view is unpickled
+    ) -> Defaults:
         """Return those of a view whose arguments are not checked yet; *kind* is the type of its values, if any."""
         chosen = check_content_type(content_type, codecs)
-        return cls(check_ttl(ttl), chosen, None if kind is None else codecs.typed(check_type(kind), checked=True))
+        own = None if kind is None else codecs.typed(check_type(kind), checked=True)
+        if check_bool(mapped, "mapped"):
+            own = (own or codecs).mapping_files()
+        return cls(check_ttl(ttl), chosen, own, bool(mapped))
 
-    def as_arguments(self) -> tuple[float | None, str | None, Any]:
+    def as_arguments(self) -> tuple[float | None, str | None, Any, bool]:
         """Return what :meth:`of` makes the same of, given the codecs of the store: codecs do not pickle."""
-        return self.ttl, self.content_type, None if self.codecs is None else self.codecs.annotation
+        return self.ttl, self.content_type, None if self.codecs is None else self.codecs.annotation, self.mapped
 
     def apply(self, context: StoreContext) -> StoreContext:
         """Return the context of the view."""

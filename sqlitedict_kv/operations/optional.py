@@ -122,7 +122,7 @@ def staging(engine: Engine, codecs: Codecs, limit: int | None) -> Stage | None:
 
     The codecs of the store learn to read such values.
     """
-    codecs.file_access.read = getattr(engine, "load", None)
+    codecs.file_access.read, codecs.file_access.map = getattr(engine, "load", None), getattr(engine, "map", None)
     stage: Stage | None = getattr(engine, "stage", None)
     if stage is None or limit is None:
         return stage

@@ -17,5 +17,6 @@ class ViewOptions(TypedDict, total=False):
 class LayoutOptions(ViewOptions, total=False):
     """Options of :meth:`Store.ns`."""
 
+    mapped: bool
     shards: int | None
     ordered: bool | None

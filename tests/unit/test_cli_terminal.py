@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,16 @@ def test_a_question_is_asked_before_something_is_lost(path):
     assert run_program("keys", path, "n").code == 3
 
 
+def interrupted(program):
+    """Interrupt a program until it ends: CPython drops an interrupt that falls into a finalizer, and says so."""
+    for _ in range(3):
+        program.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            return program.communicate(timeout=PATIENCE / 2)
+    program.kill()
+    pytest.fail(f"it goes on: {program.communicate()}")
+
+
 def test_an_interrupt_ends_a_command_in_words(path):
     with Store(path) as store:
         store.ns("n")["k"] = 1
@@ -81,9 +92,8 @@ def test_an_interrupt_ends_a_command_in_words(path):
         [*PROGRAM, "watch", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     )
     assert program.stderr.readline() == f"watching {path}\n"
-    program.send_signal(signal.SIGINT)
-    out, err = program.communicate(timeout=PATIENCE)
-    assert (out, err.strip()) == ("", "interrupted")
+    out, err = interrupted(program)
+    assert (out, err.splitlines()[-1]) == ("", "interrupted")
     assert program.returncode == 130
 
 

@@ -103,6 +103,7 @@ class SQLiteEngine(SessionEngine):
             self._maintenance.evict = self._limits.keep
         self._files = None if self._database.in_memory else StoreFiles(self._database, self.read)
         self.load = None if self._files is None else self._files.load
+        self.map = None if self._files is None else self._files.map
         self.read_body = None if self._files is None else self._files.read_body
         self.stage = None if self._files is None or files_above is None else self._files.stage
         if self._files is not None:

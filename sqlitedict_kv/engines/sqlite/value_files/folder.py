@@ -98,11 +98,18 @@ class OpenFolder:
         else:
             os.rename(old, new, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
 
-    def unlink(self, name: str) -> None:
-        """Remove a file, if it is there."""
+    def unlink(self, name: str) -> bool:
+        """Remove a file, if it is there; return whether it is gone, for on Windows one that is mapped cannot go."""
         path, options = self._at(name)
-        with contextlib.suppress(FileNotFoundError):
+        try:
             os.unlink(path, **options)
+        except FileNotFoundError:
+            pass
+        except PermissionError:
+            if sys.platform == "win32":
+                return False
+            raise
+        return True
 
     def sync(self) -> None:
         """Wait until the names are on the disk."""

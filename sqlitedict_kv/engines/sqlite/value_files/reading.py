@@ -43,17 +43,22 @@ def verify_file(folder: ValueFolder, reference: FileReference) -> None:
     """Read a file a little at a time and compare its checksums; errors as of :func:`read_file`."""
     descriptor = open_file(folder, reference)
     try:
-        piece = memoryview(bytearray(min(READ_BYTES, reference.size)))
-        for number in range(-(-reference.size // reference.chunk)):
-            crc, left = 0, min(reference.chunk, reference.size - number * reference.chunk)
-            while left:
-                part = piece[: min(left, len(piece))]
-                read_exactly(descriptor, part)
-                crc = crc32_of_large(part, crc)
-                left -= len(part)
-            compare(number, crc, reference)
+        verify(descriptor, reference)
     finally:
         os.close(descriptor)
+
+
+def verify(descriptor: int, reference: FileReference) -> None:
+    """Read a file that is open, a little at a time, and compare its checksums; errors as of :func:`read_file`."""
+    piece = memoryview(bytearray(min(READ_BYTES, reference.size)))
+    for number in range(-(-reference.size // reference.chunk)):
+        crc, left = 0, min(reference.chunk, reference.size - number * reference.chunk)
+        while left:
+            part = piece[: min(left, len(piece))]
+            read_exactly(descriptor, part)
+            crc = crc32_of_large(part, crc)
+            left -= len(part)
+        compare(number, crc, reference)
 
 
 def open_file(folder: ValueFolder, reference: FileReference) -> int:

@@ -116,11 +116,8 @@ class Reaper:
             # A power cut may bring the entries back that referred to these. So what took their place is made safe
             # before they go: first the files, then the log.
             self._secure(folder)
-            for name in dead:
-                folder.unlink(name)
-            self._database.transact(
-                lambda cursor: cursor.executemany(catalog.FORGET, [(name,) for name in dead]) and None
-            )
+            gone = [(name,) for name in dead if folder.unlink(name)]
+            self._database.transact(lambda cursor: cursor.executemany(catalog.FORGET, gone) and None)
             self._dead_since = None
 
     def _without_referred(self, dead: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.sqlite.database import Database
 from sqlitedict_kv.engines.sqlite.session import in_transaction
-from sqlitedict_kv.engines.sqlite.value_files import catalog, reading, writing
+from sqlitedict_kv.engines.sqlite.value_files import catalog, mapping, reading, writing
 from sqlitedict_kv.engines.sqlite.value_files.catalog import KnownFile
 from sqlitedict_kv.engines.sqlite.value_files.folder import OpenFolder, ValueFolder
 from sqlitedict_kv.engines.sqlite.value_files.reaping import Reaper
@@ -107,7 +107,21 @@ class StoreFiles:
             EntryGoneError: the entry was removed meanwhile.
             StoreIOError: the operating system failed to read it.
         """
-        found = self.follow(namespace, key, body, lambda reference: reading.read_file(self.folder, reference))
+        return self._load_by(reading.read_file, codecs, namespace, key, body)
+
+    def map(self, codecs: Codecs, namespace: str, key: str, body: bytes) -> Any:
+        """Return the value of an entry that is in a file, over the system's memory of the file; errors as of load."""
+        return self._load_by(mapping.map_file, codecs, namespace, key, body)
+
+    def _load_by(
+        self,
+        read: Callable[[ValueFolder, FileReference], memoryview],
+        codecs: Codecs,
+        namespace: str,
+        key: str,
+        body: bytes,
+    ) -> Any:
+        found = self.follow(namespace, key, body, lambda reference: read(self.folder, reference))
         if isinstance(found, Record):
             return codecs.decode(namespace, key, found.body, found.content_type)
         buffer, reference = found
