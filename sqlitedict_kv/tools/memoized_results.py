@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.memoization.identity import CODE_MARK
 from sqlitedict_kv.memoization.result_store import EXCEPTION_MARK, STALE_MARK, lease_namespace, note_namespace
+from sqlitedict_kv.operations.usage import EntrySummary
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.tools.summaries import walk_summaries
 
 RESULTS = "memoize"  # the namespace of store.memoize
 FORGOTTEN_AT_ONCE = 500
+Cut = Callable[[Iterator[EntrySummary[str]]], Iterator[EntrySummary[str]]]
 # A mark, the name, the version or the digest of the code, the arguments.
 KEY = re.compile(rf"([{EXCEPTION_MARK}{STALE_MARK}]?)([^@(]+)(@[^(]*)?\((.*)\)", re.DOTALL)
 
@@ -69,11 +71,14 @@ class FunctionResults(NamedTuple):
 KINDS = {"": "result", EXCEPTION_MARK: "exception", STALE_MARK: "stale"}
 
 
-def walk_calls(store: Store, namespace: str = RESULTS, function: str | None = None) -> Iterator[Call]:
-    """Yield what is kept of calls, of all functions or of one; other entries of the namespace are passed over."""
+def walk_calls(store: Store, namespace: str = RESULTS, function: str | None = None, cut: Cut = iter) -> Iterator[Call]:
+    """Yield what is kept of calls, of all functions or of one; other entries of the namespace are passed over.
+
+    *cut* may end the walk through the entries early.
+    """
     prefixes = [""] if function is None else [mark + function for mark in KINDS]
     for prefix in prefixes:
-        for found in walk_summaries(store, namespace, prefix):
+        for found in cut(walk_summaries(store, namespace, prefix)):
             call = _call_of(found.key, found.size, found.updated_at, found.expires_at)
             if call is not None and function in (None, call.function):
                 yield call
@@ -88,16 +93,14 @@ def _call_of(key: str, size: int, updated_at: datetime, expires_at: datetime | N
     return Call(base, function, (version or "")[1:], arguments, KINDS[mark], size, updated_at, expires_at)
 
 
-def list_functions(
-    store: Store, namespace: str = RESULTS, cut: Callable[[Iterator[Call]], Iterable[Call]] = iter
-) -> list[FunctionResults]:
+def list_functions(store: Store, namespace: str = RESULTS, cut: Cut = iter) -> list[FunctionResults]:
     """Return what is kept of functions, of each version and each body, in the order of their names.
 
-    *cut* may end the walk through their calls early.
+    *cut* may end the walk through the entries early.
     """
     latest = _latest_bodies(store, namespace)
     found: dict[tuple[str, str], FunctionResults] = {}
-    for call in cut(walk_calls(store, namespace)):
+    for call in walk_calls(store, namespace, cut=cut):
         name, known = (call.function, call.version), found.get((call.function, call.version))
         if known is None:
             former = is_former(call, latest)

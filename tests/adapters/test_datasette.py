@@ -274,6 +274,7 @@ def test_what_takes_long_stops_and_goes_on(filled):
                 break
         assert len(keys) == len(set(keys)) == pages == 120
         assert not list_memoized(store, "memoize", seconds=0).complete
+        assert not list_memoized(store, "users", seconds=0).complete  # no key is that of a call
         assert not list_calls(store, "memoize", "app.report", "2", seconds=0).complete
 
 

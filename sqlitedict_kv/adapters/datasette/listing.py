@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlitedict_kv import Store
 from sqlitedict_kv.operations.usage import EntrySummary, Survey, survey
-from sqlitedict_kv.tools.memoized_results import Call, FunctionResults, find_calls, list_functions
+from sqlitedict_kv.tools.memoized_results import Call, FunctionResults, list_functions, walk_calls
 from sqlitedict_kv.tools.summaries import walk_summaries
 
 SECONDS = 1.0  # for what looks at many entries
@@ -107,7 +107,7 @@ class Calls(NamedTuple):
 def list_calls(store: Store, namespace: str, function: str, version: str, seconds: float = SECONDS) -> Calls:
     """Return the first calls of a version of a function."""
     until, found = _Until(seconds), list[Call]()
-    for call in until.cut(find_calls(store, namespace, function=function)):
+    for call in walk_calls(store, namespace, function, until.cut):
         if call.version != version:
             continue
         if len(found) == MOST_CALLS:

@@ -23,6 +23,7 @@ from sqlitedict_kv.tools.memoized_results import is_call
 from sqlitedict_kv.tools.stored_values import decode_record, read_record, size_of
 from sqlitedict_kv.tools.summaries import summary_of_record
 
+BRIEFLY = 0.2  # seconds for the sizes above a list
 LARGEST_SHOWN = 16 * 2**20  # bytes of a value that is decoded
 LARGEST_PREVIEW = 16 * 2**10  # likewise, in a list
 PREVIEW_CHARACTERS = 120
@@ -66,7 +67,7 @@ def show_entries(store: Store, arguments: Arguments) -> Shown:
     prefix, kind, newer, older = (arguments.get(each, "") for each in ("prefix", "type", "newer", "older"))
     wanted = Wanted(prefix, kind, newer, older, arguments.get("after"))
     listing = list_entries(store, name, wanted)
-    found = survey_store(store, [name], most=0).total
+    found = survey_store(store, [name], BRIEFLY, most=0).total
     rows = [(each, _preview(store, each)) for each in listing.entries]
     memoized = any(is_call(each.key) for each in listing.entries)
     values = {"ns": name, "wanted": wanted, "listing": listing, "rows": rows, "usage": found, "ages": list(AGES)}
