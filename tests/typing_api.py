@@ -276,3 +276,43 @@ async def typed() -> None:
         assert_type(user, User)
     async with astore.atomic() as tx:
         tx.ns("members", type=User).set("a", User())
+
+
+# -- tags
+
+assert_type(users.set("ada", 1, tags=["user:7"]), int)
+assert_type(users.set("ada", 1, ttl=60, tags=("user:7", "admin")), int)
+assert_type(users.add("ada", 1, tags={"user:7"}), int | None)
+assert_type(users.cas_set("ada", 1, 0, tags=(f"user:{number}" for number in range(3))), int)
+assert_type(users.set_many({"ada": 1}, tags=["user:7"]), dict[str, int])
+assert_type(by_day.set(date(2026, 1, 1), 1, tags=["day"]), int)
+assert_type(store.forget_tag("user:7"), int)
+users.set("ada", 1, tags=[7])  # type: ignore[list-item] # pyright: ignore[reportArgumentType]
+users.set("ada", 1, tags=None)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+store.forget_tag(7)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+with store.atomic() as tagging:
+    tagging.ns("users").set("ada", 1, tags=["user:7"])
+    tagging.ns("users").add("bob", 1, tags=["user:8"])
+with store.exclusive() as holding:
+    assert_type(holding.forget_tag("user:7"), int)
+
+
+@store.memoize(ttl=60, tags=lambda result, user: [f"user:{user}", *result])
+def orders_of(user: int) -> list[str]:
+    return []
+
+
+@store.memoize(tags=["reports"])
+def report_of(user: int) -> str:
+    return ""
+
+
+assert_type(orders_of(7), list[str])
+assert_type(report_of(7), str)
+
+
+async def tagged() -> None:
+    assert_type(await ausers.set("ada", 1, tags=["user:7"]), int)
+    assert_type(await ausers.add("ada", 1, tags=["user:7"]), int | None)
+    assert_type(await ausers.set_many({"ada": 1}, tags=["user:7"]), dict[str, int])
+    assert_type(await astore.forget_tag("user:7"), int)

@@ -57,6 +57,7 @@ CALLS = (
         "sqlitedict-kv memo results.db",
         "sqlitedict-kv memo results.db --function app.report --calls",
         "sqlitedict-kv memo results.db --function app.report --arguments \"'2026-11', 3\" --forget",
+        "sqlitedict-kv memo results.db --tag user:7 --forget",
         "sqlitedict-kv memo results.db --former --forget",
         "sqlitedict-kv memo results.db --older-than '30 days' --forget --yes",
     )
@@ -67,6 +68,7 @@ CALLS = (
 @click.option("--version", help="Of this version, or of the body with this digest, such as ~787f66f13f.")
 @click.option("--arguments", help="Of the call with these arguments, as --calls shows them.")
 @click.option("--older-than", metavar="DURATION", help="What was written longer ago, such as '7 days'.")
+@click.option("--tag", help="What has this tag; see memoize(tags=).")
 @click.option("--former", is_flag=True, help="Of bodies that the function does not have any more.")
 @click.option("--calls", is_flag=True, help="List single calls.")
 @click.option("--forget", is_flag=True, help="Remove what was found. It writes.")
@@ -96,7 +98,7 @@ def command(store: str, namespace: str | None, **options: Any) -> int:
 
 def _choice(store: Store, options: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of find_calls that were given."""
-    chosen = {name: options[name] for name in ("function", "version", "arguments") if options[name] is not None}
+    chosen = {name: options[name] for name in ("function", "version", "arguments", "tag") if options[name] is not None}
     if options["former"]:
         chosen["former"] = True
     age = duration_of(options["older_than"])

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 from sqlitedict_kv.errors import KVError
 from sqlitedict_kv.memoization.identity import CODE_MARK
 from sqlitedict_kv.memoization.result_store import EXCEPTION_MARK, STALE_MARK, lease_namespace, note_namespace
+from sqlitedict_kv.operations.optional import require_tagging
 from sqlitedict_kv.operations.usage import EntrySummary
 from sqlitedict_kv.store import Store
 from sqlitedict_kv.tools.summaries import walk_summaries
+from sqlitedict_kv.validation import check_tag
 
 RESULTS = "memoize"  # the namespace of store.memoize
 FORGOTTEN_AT_ONCE = 500
@@ -144,6 +146,7 @@ def find_calls(
     arguments: str | None = None,
     before: datetime | None = None,
     former: bool = False,
+    tag: str | None = None,
 ) -> Iterator[Call]:
     """Yield what is kept of calls that fit all that is given.
 
@@ -155,6 +158,7 @@ def find_calls(
         arguments: as they are in the key.
         before: written before that.
         former: of bodies that the function does not have any more.
+        tag: one of the tags of the result.
     """
     latest = _latest_bodies(store, namespace) if former else {}
     tests: list[Callable[[Call], bool]] = []
@@ -166,9 +170,18 @@ def find_calls(
         tests.append(lambda call: call.updated_at < before)
     if former:
         tests.append(lambda call: is_former(call, latest))
-    for call in walk_calls(store, namespace, function):
-        if all(test(call) for test in tests):
-            yield call
+    calls = (call for call in walk_calls(store, namespace, function) if all(test(call) for test in tests))
+    yield from calls if tag is None else _with_tag(store, namespace, calls, check_tag(tag))
+
+
+def _with_tag(store: Store, namespace: str, calls: Iterator[Call], tag: str) -> Iterator[Call]:
+    marks = {kind: mark for mark, kind in KINDS.items()}
+    engine = require_tagging(store._engine)  # noqa: SLF001 - below the codecs
+    while batch := {marks[call.kind] + call.key: call for call in islice(calls, FORGOTTEN_AT_ONCE)}:
+        tagged = {key: version for key, (version, tags) in engine.tags_of(namespace, [*batch]).items() if tag in tags}
+        for key, record in engine.read_many(namespace, [*tagged]).items():
+            if record.version == tagged[key]:
+                yield batch[key]
 
 
 def forget_calls(store: Store, calls: Iterable[Call], namespace: str = RESULTS) -> int:

@@ -50,6 +50,24 @@ def fill(store, clock=None):
     return first, second, third
 
 
+def test_results_are_found_and_forgotten_by_a_tag(make_store, path):
+    with Store(path) as store:
+        tagged = store.memoize(name="app.f", tags=lambda result, number: [f"n:{number % 2}"])(lambda number: number)  # noqa: PLW0108
+        for number in range(6):
+            tagged(number)
+        tagged.put(1, 1)
+        store.ns("memoize")["app.f(3)"] = 3  # without the tag
+        assert sorted(call.arguments for call in find_calls(store, tag="n:1")) == ["1", "5"]
+        assert list(find_calls(store, tag="n:1", arguments="2")) == []
+    listed = json.loads(well("memo", path, "--tag", "n:1", "--json").out)
+    assert sorted(call["arguments"] for call in listed) == ["1", "5"]
+    assert "2 entries removed" in well("memo", path, "--tag", "n:1", "--forget", "--yes").out
+    assert json.loads(well("memo", path, "--tag", "n:1", "--json").out) == []
+    assert run_program("memo", path, "--tag", "n:1", "--forget", "--yes").code != 0
+    with Store(path) as store:
+        assert store.forget_tag("n:0") == 3
+
+
 def test_functions_are_listed_with_versions_and_former_bodies(make_store, clock):
     store = make_store()
     first, second, _ = fill(store, clock)

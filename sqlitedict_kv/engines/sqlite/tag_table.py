@@ -137,7 +137,8 @@ def forget_step(session: SQLiteSession, tag: str, now: int) -> tuple[int, int]:
         if has_files(cursor):
             bury_references(cursor, [body for (body,) in cursor.execute(REFERENCES, (*bounds, FILE)).fetchall()])
         removed = cursor.execute(REMOVE, bounds).rowcount
-        raise_floors(cursor, [(namespace, version) for version, namespace, _ in rows])
+        highest = {namespace: version for version, namespace, _ in rows}  # they are in the order of the versions
+        raise_floors(cursor, highest.items())
         cursor.execute(FORGET, bounds)
         return removed - (expired[0] if expired else 0)
 
