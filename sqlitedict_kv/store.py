@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from sqlitedict_kv.engines.optional import Quarantine
     from sqlitedict_kv.engines.registry import Client
+    from sqlitedict_kv.memoization.inventory import MemoizedResults
 
 
 # Contexts that were opened by unpickling, by address and options.
@@ -204,6 +205,12 @@ class Store(StoreAdministration):
     def memoize(self) -> Memoize[Decorator]:
         """Keeps the results of functions: ``@store.memoize(ttl=60)``; see :class:`Memoize`."""
         return Memoize(self._result_store, self._context.modes)
+
+    def memoized(self, namespace: str = "memoize") -> MemoizedResults:
+        """Return what is kept of functions: iterate it, or ask for ``calls(...)``, or ``forget(function="app.f")``."""
+        from sqlitedict_kv.memoization.inventory import MemoizedResults  # noqa: PLC0415 - for people, not for programs
+
+        return MemoizedResults(self._context, check_namespace(namespace, "namespace"))
 
     def _result_store(self, ns: str | None) -> ResultStore:
         name = "memoize" if ns is None else check_namespace(ns, "ns")

@@ -29,6 +29,7 @@ from sqlitedict_kv.validation import Duration, check_namespace, check_tag
 if TYPE_CHECKING:
     import builtins
 
+    from sqlitedict_kv.aio.memoized import AsyncMemoizedResults
     from sqlitedict_kv.engines.registry import Client
 
 
@@ -144,6 +145,12 @@ class AsyncStore:
         What the decorated function has beside itself is awaited too: ``await report.forget("2026-11-23")``.
         """
         return Memoize(self._result_store, self._lazy.modes)
+
+    def memoized(self, namespace: str = "memoize") -> AsyncMemoizedResults:
+        """Return what is kept of functions; its verbs are awaited. See :meth:`Store.memoized`."""
+        from sqlitedict_kv.aio.memoized import AsyncMemoizedResults  # noqa: PLC0415 - for people, not for programs
+
+        return AsyncMemoizedResults(self._lazy, check_namespace(namespace, "namespace"))
 
     def _result_store(self, ns: str | None) -> ResultStore:
         return self.ns("memoize" if ns is None else ns)._result_store(None)  # noqa: SLF001 - a view of this store

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import click
 
-from sqlitedict_kv.adapters.support.arguments import duration_seconds
 from sqlitedict_kv.cli.exit_status import NOT_FOUND
 from sqlitedict_kv.cli.opening import existing, open_store
 from sqlitedict_kv.cli.parameters import (
@@ -22,15 +20,8 @@ from sqlitedict_kv.cli.parameters import (
 from sqlitedict_kv.cli.set import duration_of
 from sqlitedict_kv.cli.table import Column, print_table
 from sqlitedict_kv.display.figures import ago, counted, from_now, iso, number, size
-from sqlitedict_kv.store import Store
-from sqlitedict_kv.tools.memoized_results import (
-    RESULTS,
-    Call,
-    FunctionResults,
-    find_calls,
-    forget_calls,
-    list_functions,
-)
+from sqlitedict_kv.memoization.inventory import Call, CallFilter, FunctionResults, MemoizedResults
+from sqlitedict_kv.validation import check_duration
 
 FUNCTIONS = (
     Column("function"),
@@ -82,40 +73,37 @@ def command(store: str, namespace: str | None, **options: Any) -> int:
     """
     forgets, as_json = options["forget"], options["as_json"]
     with open_store(store, writes=forgets) as opened:
-        name = RESULTS if namespace is None else namespace
+        name = "memoize" if namespace is None else namespace
         existing(opened, name)
-        chosen = _choice(opened, options)
+        results, chosen = opened.memoized(name), _choice(options)
         if forgets:
             if not chosen:
                 raise click.UsageError("say what to forget, such as --function or --older-than; 'drop' removes all")
-            return _forget(opened, name, chosen, sure=options["sure"])
+            return _forget(results, chosen, sure=options["sure"])
         if chosen or options["calls"]:
-            _print_calls(list(find_calls(opened, name, **chosen)), as_json=as_json)
+            _print_calls(list(results.calls(**chosen)), as_json=as_json)
         else:
-            _print_functions(list_functions(opened, name), as_json=as_json)
+            _print_functions(list(results), as_json=as_json)
     return 0
 
 
-def _choice(store: Store, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of find_calls that were given."""
-    chosen = {name: options[name] for name in ("function", "version", "arguments", "tag") if options[name] is not None}
-    if options["former"]:
-        chosen["former"] = True
+def _choice(options: dict[str, Any]) -> CallFilter:
+    """Return what calls are to be."""
+    chosen = {name: options[name] for name in ("function", "version", "arguments", "tag")}
     age = duration_of(options["older_than"])
-    if age is not None:
-        now = datetime.fromtimestamp(store.clock(), UTC)
-        chosen["before"] = now - timedelta(seconds=duration_seconds(age, "--older-than"))
-    return chosen
+    chosen["older_than"] = None if age is None else check_duration(age, "--older-than")
+    chosen["former"] = options["former"] or None
+    return cast("CallFilter", {name: value for name, value in chosen.items() if value is not None})
 
 
-def _forget(store: Store, namespace: str, chosen: dict[str, Any], *, sure: bool) -> int:
-    found = list(find_calls(store, namespace, **chosen))
+def _forget(results: MemoizedResults, chosen: CallFilter, *, sure: bool) -> int:
+    found = list(results.calls(**chosen))
     if not found:
         sys.stderr.write("nothing was found\n")
         return NOT_FOUND
     single = len({call.key for call in found}) == 1
     demand_consent(f"Forget {counted(len(found), 'result', 'results')}?", sure=sure or single)
-    sys.stdout.write(f"{counted(forget_calls(store, found, namespace))} removed\n")
+    sys.stdout.write(f"{counted(results.forget_calls(found))} removed\n")
     return 0
 
 

@@ -1,17 +1,16 @@
 """The commands `memo`, `watch`, `evict` and `bench`, and the tools below them."""
 
+import asyncio
 import json
 import subprocess
 import time
-from datetime import UTC, datetime
 
 import pytest
 
-from sqlitedict_kv import Store
+from sqlitedict_kv import AsyncStore, Store
 from sqlitedict_kv.tools.changes import watch
 from sqlitedict_kv.tools.disk_benchmark import measure
 from sqlitedict_kv.tools.evict import evict
-from sqlitedict_kv.tools.memoized_results import find_calls, forget_calls, list_functions
 from tests.support.command_line import PROGRAM, run_program, well
 from tests.support.processes import environment
 
@@ -71,7 +70,7 @@ def test_results_are_found_and_forgotten_by_a_tag(make_store, path):
 def test_functions_are_listed_with_versions_and_former_bodies(make_store, clock):
     store = make_store()
     first, second, _ = fill(store, clock)
-    found = list_functions(store)
+    found = list(store.memoized())
     former, current = (function.cache_key(1).partition("@")[2].partition("(")[0] for function in (first, second))
     listed = {(each.function, each.version): (each.former, each.entries) for each in found}
     assert listed == {
@@ -80,7 +79,7 @@ def test_functions_are_listed_with_versions_and_former_bodies(make_store, clock)
         ("app.total", "3"): (False, 2),
     }
     assert all(each.size > 0 and each.oldest <= each.newest for each in found)
-    assert sorted((call.arguments, call.kind) for call in find_calls(store, function="app.total")) == [
+    assert sorted((call.arguments, call.kind) for call in store.memoized().calls(function="app.total")) == [
         ("'7'", "result"),
         ("'x('", "exception"),
     ]
@@ -89,16 +88,14 @@ def test_functions_are_listed_with_versions_and_former_bodies(make_store, clock)
 def test_results_are_forgotten_by_what_they_are(make_store, clock):
     store = make_store()
     first, second, third = fill(store, clock)
-    assert forget_calls(store, find_calls(store, function="app.report", arguments="2")) == 1
+    assert store.memoized().forget_calls(store.memoized().calls(function="app.report", arguments="2")) == 1
     assert second.peek(2) is None
     assert second.peek(1) is not None
-    assert forget_calls(store, find_calls(store, former=True)) == 1
+    assert store.memoized().forget_calls(store.memoized().calls(former=True)) == 1
     assert first.peek(1) is None
-    now = datetime.fromtimestamp(clock(), UTC)
-    assert list(find_calls(store, before=now)) == []
+    assert list(store.memoized().calls(older_than=0.001)) == []
     clock.advance(1)
-    now = datetime.fromtimestamp(clock(), UTC)
-    assert forget_calls(store, find_calls(store, version="3", before=now)) == 2
+    assert store.memoized().forget_calls(store.memoized().calls(version="3", older_than=0.5)) == 2
     assert third.peek("7") is None
     assert list(store.ns("memoize")) == [second.cache_key(1), "somebody else's"]
 
@@ -111,13 +108,78 @@ def test_a_computation_that_is_under_way_is_forgotten_too(make_store):
         calls.append(number)
         if len(calls) == 1:
             store.ns("memoize")[slow.cache_key(number)] = "written by another"
-            forget_calls(store, find_calls(store, function="app.slow"))
+            store.memoized().forget_calls(store.memoized().calls(function="app.slow"))
         return number
 
     calls = []
     assert slow(1) == 1
     assert slow.cache_info().lost == 1
     assert slow.peek(1) is None
+
+
+def test_forget_takes_what_calls_takes(make_store, clock):
+    store = make_store()
+    _, second, third = fill(store, clock)
+    assert store.memoized().forget(function="app.report", arguments="2") == 1
+    assert second.peek(2) is None
+    assert store.memoized().forget(former=True) == 1
+    assert store.memoized().forget(version="3", older_than="1 hour") == 0
+    assert third.peek("7").value == 7
+    clock.advance(3601)
+    assert store.memoized().forget(version="3", older_than="1 hour") == 2
+    with pytest.raises(TypeError, match="say what to forget"):
+        store.memoized().forget()
+    with pytest.raises(TypeError, match="say what to forget"):
+        store.memoized().forget(former=False)
+    with pytest.raises(ValueError, match="older_than"):
+        store.memoized().forget(older_than="yesterday")
+
+
+@on_places
+def test_results_are_found_and_forgotten_by_a_tag(store):
+    @store.memoize(name="app.page", tags=lambda result, user: [f"user:{user}", "page"])
+    def page(user):
+        return user
+
+    page(7), page(8)
+    other = store.ns("other")
+    other.set("k", 1, tags=["user:7"])
+    assert [call.arguments for call in store.memoized().calls(tag="user:7")] == ["7"]
+    assert store.memoized().forget(tag="user:7") == 1
+    assert store.memoized().forget(tag="user:7") == 0
+    assert (page.peek(7), page.peek(8).value, other["k"]) == (None, 8, 1)
+    assert store.memoized().forget(tag="page", function="app.page") == 1
+
+
+def test_results_in_another_namespace_and_in_one_of_the_longest_name(make_store):
+    store = make_store()
+    store.memoize(name="app.f", ns="results")(len)("abc")
+    assert [each.function for each in store.memoized("results")] == ["app.f"]
+    assert list(store.memoized()) == []
+    longest = "n" * 255
+    store.ns(longest)["app.f(1)"] = 1
+    assert store.memoized(longest).forget(function="app.f") == 1
+    with pytest.raises(ValueError, match="namespace"):
+        store.memoized("")
+
+
+def test_tasks_list_and_forget_results(tmp_path):
+    async def main():
+        async with AsyncStore(tmp_path / "own.db") as store:
+
+            @store.memoize(name="app.f", tags=["all"])
+            async def f(x):
+                return x
+
+            await f(1), await f(2)
+            results = store.memoized()
+            assert [(each.function, each.entries) for each in await results.functions()] == [("app.f", 2)]
+            assert [call.arguments for call in await results.calls(function="app.f")] == ["1", "2"]
+            assert await results.forget(arguments="1") == 1
+            assert await results.forget(tag="all") == 1
+            assert await results.functions() == []
+
+    asyncio.run(main())
 
 
 @on_places
@@ -135,6 +197,8 @@ def test_memo_lists_and_forgets(open_store, where):
     assert well("memo", where, "--function", "app.report", "--arguments", "2", "--forget").out == "1 entry removed\n"
     assert second.peek(2) is None
     assert well("memo", where, "--function", "app.total", "--forget", "--yes").out == "2 entries removed\n"
+    store.memoize(name="app.tagged", tags=["red"])(len)("abc")
+    assert well("memo", where, "--tag", "red", "--forget").out == "1 entry removed\n"
     assert "entries removed" in well("memo", where, "--older-than", "0.001s", "--forget", "-y").out
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlitedict_kv import Store
+from sqlitedict_kv.memoization.inventory import Call, FunctionResults, MemoizedResults
 from sqlitedict_kv.operations.usage import EntrySummary, Survey, survey
-from sqlitedict_kv.tools.memoized_results import Call, FunctionResults, list_functions, walk_calls
 from sqlitedict_kv.tools.summaries import walk_summaries
 
 SECONDS = 1.0  # for what looks at many entries
@@ -93,7 +93,7 @@ class Functions(NamedTuple):
 def list_memoized(store: Store, namespace: str, seconds: float = SECONDS) -> Functions:
     """Return the functions whose results a namespace keeps."""
     until = _Until(seconds)
-    functions = list_functions(store, namespace, until.cut)
+    functions = list(_results(store, namespace, until))
     return Functions(functions, not until.over)
 
 
@@ -107,7 +107,7 @@ class Calls(NamedTuple):
 def list_calls(store: Store, namespace: str, function: str, version: str, seconds: float = SECONDS) -> Calls:
     """Return the first calls of a version of a function."""
     until, found = _Until(seconds), list[Call]()
-    for call in walk_calls(store, namespace, function, until.cut):
+    for call in _results(store, namespace, until).calls(function=function):
         if call.version != version:
             continue
         if len(found) == MOST_CALLS:
@@ -134,3 +134,7 @@ class _Until:
 
 def _now(store: Store) -> datetime:
     return datetime.fromtimestamp(store.clock(), UTC)
+
+
+def _results(store: Store, namespace: str, until: _Until) -> MemoizedResults:
+    return MemoizedResults(store._context, namespace, until.cut)  # noqa: SLF001 - memoized(), which may end early

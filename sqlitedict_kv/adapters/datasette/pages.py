@@ -19,7 +19,7 @@ from sqlitedict_kv.adapters.datasette.listing import (
 from sqlitedict_kv.adapters.datasette.value_parts import Parts, parts_of
 from sqlitedict_kv.display.figures import size
 from sqlitedict_kv.display.short import brief_value, shorten
-from sqlitedict_kv.tools.memoized_results import is_call
+from sqlitedict_kv.memoization.inventory import is_call
 from sqlitedict_kv.tools.stored_values import decode_record, read_record, size_of
 from sqlitedict_kv.tools.summaries import summary_of_record
 
