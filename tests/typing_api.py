@@ -25,7 +25,7 @@ from sqlitedict_kv import (
     copy,
 )
 from sqlitedict_kv.locks import Lock, Throttle, single_run
-from sqlitedict_kv.memoization.inventory import Call, FunctionResults
+from sqlitedict_kv.memoization.inventory import FunctionResults, KeptCall
 
 store = Store("app.db", durability="power", max_bytes="1 GB")
 by_day = store.ns("by day", keys=date)
@@ -65,7 +65,7 @@ assert_type(store.usage(progress=print), StoreUsage)
 assert_type(store.usage().namespaces["users"], Usage)
 assert_type(store.backup("copy.db", progress=True), None)
 assert_type(list(store.memoized()), list[FunctionResults])
-assert_type(next(store.memoized("results").calls(function="app.f", older_than="30 days")), Call)
+assert_type(next(store.memoized("results").calls(function="app.f", older_than="30 days")), KeptCall)
 assert_type(store.memoized().forget(tag="user:7", former=True), int)
 assert_type(store.merge(Store("other.db"), ["users"], progress=lambda done, total: None), int)
 with anything.edit("a", default=[]) as edited:

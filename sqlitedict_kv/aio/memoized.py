@@ -6,7 +6,7 @@ from typing import Unpack
 
 from sqlitedict_kv.aio.lazy import LazyStore
 from sqlitedict_kv.concurrency.cancellation import in_thread
-from sqlitedict_kv.memoization.inventory import Call, CallFilter, FunctionResults, MemoizedResults
+from sqlitedict_kv.memoization.inventory import CallFilter, FunctionResults, KeptCall, MemoizedResults
 
 
 class AsyncMemoizedResults:
@@ -25,7 +25,7 @@ class AsyncMemoizedResults:
         results = await self._open()
         return await in_thread(lambda: list(results))
 
-    async def calls(self, **chosen: Unpack[CallFilter]) -> list[Call]:
+    async def calls(self, **chosen: Unpack[CallFilter]) -> list[KeptCall]:
         """Return what is kept of calls that fit all that is given; see :meth:`MemoizedResults.calls`."""
         results = await self._open()
         return await in_thread(lambda: list(results.calls(**chosen)))

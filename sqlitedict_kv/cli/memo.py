@@ -20,7 +20,7 @@ from sqlitedict_kv.cli.parameters import (
 from sqlitedict_kv.cli.set import duration_of
 from sqlitedict_kv.cli.table import Column, print_table
 from sqlitedict_kv.display.figures import ago, counted, from_now, iso, number, size
-from sqlitedict_kv.memoization.inventory import Call, CallFilter, FunctionResults, MemoizedResults
+from sqlitedict_kv.memoization.inventory import CallFilter, FunctionResults, KeptCall, MemoizedResults
 from sqlitedict_kv.validation import check_duration
 
 FUNCTIONS = (
@@ -117,7 +117,7 @@ def _print_functions(functions: list[FunctionResults], *, as_json: bool) -> None
         print_table(FUNCTIONS, functions, as_json=False)
 
 
-def _print_calls(calls: list[Call], *, as_json: bool) -> None:
+def _print_calls(calls: list[KeptCall], *, as_json: bool) -> None:
     if as_json:
         names = ("key", "function", "version", "arguments", "kind", "bytes", "updated_at", "expires_at")
         columns = tuple(map(Column, names))

@@ -25,7 +25,7 @@ KINDS = {"": "result", EXCEPTION_MARK: "exception", STALE_MARK: "stale"}
 KEY = re.compile(rf"([{EXCEPTION_MARK}{STALE_MARK}]?)([^@(]+)(@[^(]*)?\((.*)\)", re.DOTALL)
 
 
-class Call(NamedTuple):
+class KeptCall(NamedTuple):
     """What is kept of a call.
 
     Attributes:
@@ -54,7 +54,7 @@ class FunctionResults(NamedTuple):
 
     Attributes:
         function: the name of module and function.
-        version: as for :class:`Call`.
+        version: as for :class:`KeptCall`.
         former: whether the code of the function has changed since: another body was noted later.
         entries: how many results, exceptions and copies there are.
         size: their bytes.
@@ -121,7 +121,7 @@ class MemoizedResults:
         older_than: Duration | None = None,
         former: bool = False,
         tag: str | None = None,
-    ) -> Iterator[Call]:
+    ) -> Iterator[KeptCall]:
         """Yield what is kept of calls that fit all that is given.
 
         Args:
@@ -133,7 +133,7 @@ class MemoizedResults:
             tag: one of those that ``memoize(tags=...)`` gave.
         """
         latest = self._latest_bodies() if former else {}
-        tests: list[Callable[[Call], bool]] = []
+        tests: list[Callable[[KeptCall], bool]] = []
         if version is not None:
             tests.append(lambda call: call.version == version)
         if arguments is not None:
@@ -157,7 +157,7 @@ class MemoizedResults:
             raise TypeError("say what to forget, such as function= or older_than=; store.drop() removes all results")
         return self.forget_calls(self.calls(**chosen))
 
-    def forget_calls(self, calls: Iterable[Call]) -> int:
+    def forget_calls(self, calls: Iterable[KeptCall]) -> int:
         """Remove all that is kept of calls which :meth:`calls` gave; see :meth:`forget`."""
         removed, remaining = 0, iter(calls)
         while batch := list(islice(remaining, FORGOTTEN_AT_ONCE)):
@@ -179,7 +179,7 @@ class MemoizedResults:
         except ValueError:
             return None
 
-    def _walk(self, function: str | None, tag: str | None) -> Iterator[Call]:
+    def _walk(self, function: str | None, tag: str | None) -> Iterator[KeptCall]:
         for prefix in [""] if function is None else [mark + function for mark in KINDS]:
             for found in self._cut(self._entries(prefix, tag)):
                 call = _call_of(found)
@@ -210,13 +210,13 @@ class MemoizedResults:
         return latest
 
 
-def _call_of(found: RecordSummary) -> Call | None:
+def _call_of(found: RecordSummary) -> KeptCall | None:
     match = KEY.fullmatch(found.key)
     if match is None:
         return None
     mark, function, version, arguments = match.groups()
     expires_at = None if found.expires_at is None else moment(found.expires_at)
-    return Call(
+    return KeptCall(
         found.key[len(mark) :],
         function,
         (version or "")[1:],
@@ -233,7 +233,7 @@ def is_call(key: str) -> bool:
     return KEY.fullmatch(key) is not None
 
 
-def _is_former(call: Call, latest: dict[str, str]) -> bool:
+def _is_former(call: KeptCall, latest: dict[str, str]) -> bool:
     """Return whether a call is of a body that is not the one noted last."""
     body = latest.get(call.function)
     return body is not None and call.version in ("", *_others(call.version, body))

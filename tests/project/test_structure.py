@@ -16,8 +16,8 @@ MAX_LINES = 400  # of a module
 SHORT_BODY = 15  # lines; nine of ten functions have at most as many
 MAX_CORE_LINES = (
     # So that it can be read in one sitting. 100 of them are the argument tags= of each verb that writes, 10 the
-    # comparison of merge() within a transaction, and 30 are mapped= of what reads.
-    4640
+    # comparison of merge() within a transaction, 30 are mapped= of what reads, and 10 are memoized() of a store.
+    4650
 )
 NOT_CORE = ("adapters/", "cli/", "tools/")
 

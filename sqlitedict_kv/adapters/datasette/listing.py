@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlitedict_kv import Store
-from sqlitedict_kv.memoization.inventory import Call, FunctionResults, MemoizedResults
+from sqlitedict_kv.memoization.inventory import FunctionResults, KeptCall, MemoizedResults
 from sqlitedict_kv.operations.usage import EntrySummary, Survey, survey
 from sqlitedict_kv.tools.summaries import walk_summaries
 
@@ -100,13 +100,13 @@ def list_memoized(store: Store, namespace: str, seconds: float = SECONDS) -> Fun
 class Calls(NamedTuple):
     """Calls of a memoized function, all of them if *complete*."""
 
-    calls: list[Call]
+    calls: list[KeptCall]
     complete: bool
 
 
 def list_calls(store: Store, namespace: str, function: str, version: str, seconds: float = SECONDS) -> Calls:
     """Return the first calls of a version of a function."""
-    until, found = _Until(seconds), list[Call]()
+    until, found = _Until(seconds), list[KeptCall]()
     for call in _results(store, namespace, until).calls(function=function):
         if call.version != version:
             continue
