@@ -13,9 +13,9 @@ from sqlitedict_kv.engines.protocol import Delete, KeyRange
 from sqlitedict_kv.memoization.identity import CODE_MARK
 from sqlitedict_kv.memoization.result_store import EXCEPTION_MARK, STALE_MARK, lease_namespace, note_namespace
 from sqlitedict_kv.operations.context import StoreContext, moment
-from sqlitedict_kv.operations.optional import tags_of
+from sqlitedict_kv.operations.optional import require_tagging, tags_of
 from sqlitedict_kv.operations.usage import summary_pages
-from sqlitedict_kv.validation import Duration, check_duration
+from sqlitedict_kv.validation import Duration, check_duration, check_tag
 
 Cut = Callable[[Iterator[RecordSummary]], Iterator[RecordSummary]]
 
@@ -131,7 +131,14 @@ class MemoizedResults:
             older_than: what was written longer ago: seconds, a timedelta, or text such as ``"30 days"``.
             former: of bodies that the function does not have any more.
             tag: one of those that ``memoize(tags=...)`` gave.
+
+        Raises:
+            TypeError, ValueError: an argument is not as described.
+            UnsupportedError: *tag* is given, and the engine keeps none.
         """
+        if tag is not None:
+            check_tag(tag)
+            require_tagging(self._context.engine)
         latest = self._latest_bodies() if former else {}
         tests: list[Callable[[KeptCall], bool]] = []
         if version is not None:

@@ -56,8 +56,8 @@ def test_results_are_found_and_forgotten_by_a_tag(make_store, path):
             tagged(number)
         tagged.put(1, 1)
         store.ns("memoize")["app.f(3)"] = 3  # without the tag
-        assert sorted(call.arguments for call in find_calls(store, tag="n:1")) == ["1", "5"]
-        assert list(find_calls(store, tag="n:1", arguments="2")) == []
+        assert sorted(call.arguments for call in store.memoized().calls(tag="n:1")) == ["1", "5"]
+        assert list(store.memoized().calls(tag="n:1", arguments="2")) == []
     listed = json.loads(well("memo", path, "--tag", "n:1", "--json").out)
     assert sorted(call["arguments"] for call in listed) == ["1", "5"]
     assert "2 entries removed" in well("memo", path, "--tag", "n:1", "--forget", "--yes").out
