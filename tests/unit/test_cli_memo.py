@@ -136,7 +136,7 @@ def test_forget_takes_what_calls_takes(make_store, clock):
 
 
 @on_places
-def test_results_are_found_and_forgotten_by_a_tag(store):
+def test_forget_by_a_tag_leaves_other_namespaces_and_calls(store):
     @store.memoize(name="app.page", tags=lambda result, user: [f"user:{user}", "page"])
     def page(user):
         return user
