@@ -47,6 +47,10 @@ class Default:
     def __repr__(self) -> str:
         return "DEFAULT"
 
+    def __reduce__(self) -> str:
+        """Pickle by name: it is compared by identity."""
+        return "DEFAULT"
+
 
 DEFAULT: Final = Default()  # "not given", where None has a meaning of its own
 

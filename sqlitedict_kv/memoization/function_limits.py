@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from heapq import nsmallest
 
 from sqlitedict_kv.codecs.file_reference import described
 from sqlitedict_kv.engines.protocol import Edit, Put
+from sqlitedict_kv.errors import UnsupportedError
 from sqlitedict_kv.memoization.call_key import CallKeys
 from sqlitedict_kv.memoization.result_store import EXCEPTION_MARK, STALE_MARK
 from sqlitedict_kv.memoization.result_writer import ResultWriter
@@ -46,7 +48,13 @@ class FunctionLimits:
         looks_for_bytes = self._max_bytes is not None and self._bytes >= self._bytes_per_look
         if looks_for_entries or looks_for_bytes:
             self._entries = self._bytes = 0
-            if not self._evict(writer, puts[-1].key):
+            try:
+                complete = self._evict(writer, puts[-1].key)
+            except UnsupportedError as error:
+                self._max_entries = self._max_bytes = None
+                warnings.warn(f"the limits of {self._keys.name} cannot be kept: {error}", stacklevel=2)
+                return
+            if not complete:
                 self._entries, self._bytes = self._entries_per_look, self._bytes_per_look  # go on with the next write
 
     def _evict(self, writer: ResultWriter, newest: str) -> bool:

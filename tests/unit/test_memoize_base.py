@@ -1,6 +1,8 @@
 """Layers of results: a base that is only read below the store, and a store that is read-only itself."""
 
 import asyncio
+import copy
+import pickle
 import shutil
 import sqlite3
 from collections import ChainMap
@@ -19,6 +21,7 @@ from sqlitedict_kv import (
     StoreBusyError,
     StoreClosedError,
 )
+from sqlitedict_kv.validation import DEFAULT
 from tests.support.memoizing import Counted
 
 
@@ -326,6 +329,20 @@ def test_a_store_is_not_its_own_base(store):
 def test_a_base_that_is_awaited_is_for_a_store_that_is(store):
     with pytest.raises(TypeError, match="sync_store"):
         memoized(store, base=AsyncStore())
+
+
+def test_a_function_that_was_pickled_takes_from_its_base_and_computes_the_rest(store, base):
+    cloudpickle = pytest.importorskip("cloudpickle")
+    load, _ = memoized(store, base=base, max_entries=2)
+    again = cloudpickle.loads(cloudpickle.dumps(load))
+    assert [again(1), again(3), again(3)] == [{"shipped": 1}, {"x": 3}, {"x": 3}]
+    assert again.many([2, 4, 5]) == [{"shipped": 2}, {"x": 4}, {"x": 5}]
+    assert len(store.ns("memoize")) == 2
+
+
+def test_the_sign_of_what_is_not_given_is_one_object_in_a_pickle_too():
+    assert pickle.loads(pickle.dumps(DEFAULT)) is DEFAULT
+    assert copy.deepcopy(DEFAULT) is DEFAULT
 
 
 # -- for tasks

@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 from itertools import count
+from uuid import uuid4
 
 import pytest
 
@@ -262,3 +263,13 @@ def test_processes_share_a_limit(tmp_path):
             worker.join()
         assert [worker.exitcode for worker in workers] == [0, 0, 0]
         assert len(kept(store)) <= 64 + 3 * 64 // 16
+
+
+def test_limits_that_cannot_be_kept_are_told_once_and_cost_no_result(shared_valkey):
+    with Store(f"{shared_valkey.url}?prefix=limits-{uuid4().hex}") as store:
+        store.ns("unordered", ordered=False)
+        load, calls = memoized(store, ns="unordered", max_entries=2)
+        with pytest.warns(UserWarning, match="limits of load cannot be kept: .*ordered=False"):
+            load(1)
+        assert [load(x) for x in (1, 2, 3, 2)] == [{"x": 1}, {"x": 2}, {"x": 3}, {"x": 2}]
+        assert calls == [1, 2, 3]
