@@ -51,6 +51,13 @@ assert_type(anything.get("a", "none"), list[int] | str)
 assert_type(anything.pop("a"), list[int])
 assert_type(anything.modify("a", lambda value: [*value, 1]), list[int])
 assert_type(anything.get("a", mapped=True), list[int] | None)
+assert_type(anything.open("a").read(5), bytes)
+assert_type(anything.open("a", "wb", ttl=5).write(b"x"), int)
+assert_type(anything.open("a", "wb").version, int | None)
+anything.open("a", "r")  # type: ignore[call-overload] # bytes alone
+anything.open("a", ttl=5)  # type: ignore[call-overload] # of what is written
+assert_type(anything.set_file("a", "path", progress=True), int)
+assert_type(anything.get_file("a", "path"), int)
 assert_type(anything.get("a", 1, mapped=True), list[int] | int)
 assert_type(store.ns("mapped", type=bytes, mapped=True)["a"], bytes)
 store.ns("mapped", mapped=1)  # type: ignore[call-overload] # is True or False

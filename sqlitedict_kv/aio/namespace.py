@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 from sqlitedict_kv.aio.lazy import LazyNamespace, LazyStore
 from sqlitedict_kv.aio.reader import AsyncNamespaceReader
+from sqlitedict_kv.aio.streams import AsyncStream
 from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.concurrency.async_driver import drive
 from sqlitedict_kv.concurrency.cancellation import in_thread
@@ -28,6 +29,7 @@ from sqlitedict_kv.operations.editing import begin_edit, end_edit
 from sqlitedict_kv.operations.prepare import collect
 from sqlitedict_kv.operations.progress import Progress
 from sqlitedict_kv.operations.read_modify_write import Verbs
+from sqlitedict_kv.operations.streams import Source
 from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.validation import (
     DEFAULT,
@@ -104,6 +106,52 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
         (version,) = await bound.store.commit([bound.edits.put(key, value, ttl, content_type, tags=tags)])
         assert version is not None
         return version
+
+    @asynccontextmanager
+    async def open(
+        self,
+        key: K,
+        mode: Literal["rb", "wb"] = "rb",
+        *,
+        content_type: str | None = None,
+        ttl: Duration | None | Default = DEFAULT,
+        tags: Iterable[str] = NO_TAGS,
+    ) -> AsyncIterator[AsyncStream]:
+        """Give a value as a stream of bytes to an ``async with`` block; see :meth:`Namespace.open`."""
+        space: Any = self.sync_namespace
+        stream = AsyncStream(
+            await in_thread(lambda: space.open(key, mode, content_type=content_type, ttl=ttl, tags=tags))
+        )
+        try:
+            yield stream
+        except BaseException:
+            await stream.close(discard=True)
+            raise
+        await stream.close()
+
+    async def set_file(
+        self,
+        key: K,
+        source: Source,
+        *,
+        content_type: str | None = None,
+        ttl: Duration | None | Default = DEFAULT,
+        tags: Iterable[str] = NO_TAGS,
+        progress: Progress | None = None,
+    ) -> int:
+        """Write what is in a file as a value, and return its version; see :meth:`Namespace.set_file`.
+
+        A function that is given as *progress* is called in another thread.
+        """
+        space = self.sync_namespace
+        return await in_thread(
+            lambda: space.set_file(key, source, content_type=content_type, ttl=ttl, tags=tags, progress=progress)
+        )
+
+    async def get_file(self, key: K, target: Source, *, progress: Progress | None = None) -> int:
+        """Write a value to a new file, and return how many bytes it has; see :meth:`Namespace.get_file`."""
+        space = self.sync_namespace
+        return await in_thread(lambda: space.get_file(key, target, progress=progress))
 
     async def add(
         self,

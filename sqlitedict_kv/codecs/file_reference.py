@@ -24,12 +24,13 @@ def new_name() -> str:
 class FileAccess:
     """How values are read that are in files of their own: shared by the codecs of a store and of its views."""
 
-    __slots__ = ("map", "read")
+    __slots__ = ("map", "open", "read")
 
     def __init__(self) -> None:
         """Begin without; the store says how when it is open."""
         self.read: Callable[[Any, str, str, bytes], Any] | None = None  # of codecs, namespace, key and reference
-        self.map = self.read  # likewise; what it returns lies in the system's memory of the file
+        self.open: Callable[[str, str, bytes], Any] | None = None  # a raw stream of an entry's value
+        self.map = self.read  # as read; what it returns lies in the system's memory of the file
 
     def __reduce__(self) -> tuple[type[FileAccess], tuple[()]]:
         """Pickle as one that reads nothing: the files are those of a store of this process."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from sqlitedict_kv.codecs.body_parts import BodyParts
 from sqlitedict_kv.engines.protocol import (
     Advance,
     AgeRange,
@@ -25,6 +26,35 @@ from sqlitedict_kv.engines.protocol import (
     Tags,
 )
 from sqlitedict_kv.engines.record import Record
+
+
+class GrowingBody(Protocol):
+    """A value that comes a little at a time, on its way to a file.
+
+    Attributes:
+        size: bytes that are in the file by now.
+    """
+
+    size: int
+
+    def write(self, data: memoryview) -> None:
+        """Append bytes."""
+
+    def close(self) -> None:
+        """Let the file go, unless an entry refers to it."""
+
+
+class FilesOfValues(Protocol):
+    """What an engine writes large values by, as its attribute ``value_files``."""
+
+    def stage(self, body: bytes | BodyParts, content_type: str) -> tuple[bytes, str]:
+        """Write a value to a file; return what stands for it in its entry, and the content type of that."""
+
+    def begin(self) -> GrowingBody:
+        """Return a file for a value that comes a little at a time."""
+
+    def finish(self, file: Any, content_type: str) -> tuple[bytes, str]:
+        """Return of a value that has come what :meth:`stage` does."""
 
 
 class AgingEngine(Engine, Protocol):

@@ -15,6 +15,7 @@ from sqlitedict_kv.memoization.decorator import Decorator, Memoize
 from sqlitedict_kv.memoization.result_store import ResultStore, declare_layouts, lease_namespace, note_namespace
 from sqlitedict_kv.memoization.result_writer import ResultWriter
 from sqlitedict_kv.namespace.reader import NamespaceReader
+from sqlitedict_kv.namespace.streams import NamespaceStreams
 from sqlitedict_kv.operations.bulk_write import write_watched
 from sqlitedict_kv.operations.context import Defaults, StoreContext
 from sqlitedict_kv.operations.editing import begin_edit, end_edit
@@ -36,7 +37,7 @@ from sqlitedict_kv.validation import (
 T = TypeVar("T")
 
 
-class Namespace(NamespaceReader[K, V], MutableMapping[K, V]):
+class Namespace(NamespaceStreams[K], NamespaceReader[K, V], MutableMapping[K, V]):
     """The entries of one namespace, as a mapping from keys to values; made by :meth:`Store.ns`.
 
     It behaves as a dict that is sorted by key. Every operation is atomic between threads and processes,

@@ -14,6 +14,7 @@ from sqlitedict_kv.engines.optional import (
     AgingEngine,
     DataVersionEngine,
     ExclusiveEngine,
+    FilesOfValues,
     GroupingEngine,
     LayoutEngine,
     MaintainedEngine,
@@ -117,23 +118,36 @@ def declare(engine: Engine, namespace: str, layout: Layout) -> None:
         cast("LayoutEngine", engine).declare(namespace, layout)
 
 
-def staging(engine: Engine, codecs: Codecs, limit: int | None) -> Stage | None:
+class Staging:
+    """Writes values to files of their own, those that are within a limit."""
+
+    def __init__(self, files: FilesOfValues, limit: int | None) -> None:
+        """Write by *files*, at most *limit* bytes of a value; None is no limit."""
+        self._limit = limit
+        self.begin = files.begin
+        self.finish = files.finish
+        self._stage = files.stage
+
+    def __call__(self, body: bytes | BodyParts, content_type: str) -> tuple[bytes, str]:
+        """Return what stands in an entry for a value, and the content type of that."""
+        self.require_within(len(body), content_type)
+        return self._stage(body, content_type)
+
+    def require_within(self, size: int, content_type: str, *, least: bool = False) -> None:
+        """Raise TooLargeError if a value is over the limit; *least* is whether there may be more of it."""
+        if self._limit is not None and size > self._limit:
+            raise TooLargeError(too_large(size, self._limit, content_type, least=least))
+
+
+def staging(engine: Engine, codecs: Codecs, limit: int | None) -> Staging | None:
     """Return what writes values to files of their own, *limit* bytes at most; None if all are in their entries.
 
     The codecs of the store learn to read such values.
     """
-    codecs.file_access.read, codecs.file_access.map = getattr(engine, "load", None), getattr(engine, "map", None)
-    stage: Stage | None = getattr(engine, "stage", None)
-    if stage is None or limit is None:
-        return stage
-    write = stage
-
-    def stage_within_limit(body: bytes | BodyParts, content_type: str) -> tuple[bytes, str]:
-        if len(body) > limit:
-            raise TooLargeError(too_large(len(body), limit, content_type))
-        return write(body, content_type)
-
-    return stage_within_limit
+    access = codecs.file_access
+    access.read, access.map, access.open = (getattr(engine, verb, None) for verb in ("load", "map", "open_body"))
+    files: FilesOfValues | None = getattr(engine, "value_files", None)
+    return None if files is None else Staging(files, limit)
 
 
 def whole_body(engine: Engine, namespace: str, key: str, record: Record) -> tuple[bytes | memoryview, str]:

@@ -56,13 +56,15 @@ class Edits:
             seconds, encoding = self._defaults.ttl, self._defaults.content_type
         else:
             seconds, encoding = self._defaults.choose(ttl, content_type, self._context.codecs)
-        given = tags if tags is NO_TAGS else self._tags(tags)
+        given = self.check_tags(tags)
         return self._context.put(
             self._name, key, value, ttl=seconds, content_type=encoding, expected=expected, tags=given, alone=alone
         )
 
-    def _tags(self, tags: object) -> tuple[str, ...]:
+    def check_tags(self, tags: object) -> tuple[str, ...]:
         """Return checked tags; raise UnsupportedError where there can be none."""
+        if tags is NO_TAGS:
+            return NO_TAGS
         require_tagging(self._context.engine)
         return check_tags(tags)
 
@@ -77,7 +79,7 @@ class Edits:
     ) -> list[Put]:
         """Return the edits that write all the values of a mapping; *advance* is told how many are made."""
         entries = check_mapping(mapping, "mapping")
-        given = tags if tags is NO_TAGS else self._tags(tags)
+        given = self.check_tags(tags)
         chosen, content_type = self._defaults.choose(ttl, None, self._context.codecs)
         return [
             self._context.put(self._name, key, value, ttl=chosen, content_type=content_type, tags=given)

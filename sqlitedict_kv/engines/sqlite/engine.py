@@ -104,8 +104,9 @@ class SQLiteEngine(SessionEngine):
         self._files = None if self._database.in_memory else StoreFiles(self._database, self.read)
         self.load = None if self._files is None else self._files.load
         self.map = None if self._files is None else self._files.map
+        self.open_body = None if self._files is None else self._files.open
         self.read_body = None if self._files is None else self._files.read_body
-        self.stage = None if self._files is None or files_above is None else self._files.stage
+        self.value_files = None if files_above is None else self._files  # what writes values to files
         if self._files is not None:
             self._maintenance.maintain_files = self._files.maintain
             self._limits.remove_files = self._files.reaper.reap
@@ -127,7 +128,7 @@ class SQLiteEngine(SessionEngine):
             exclusive=in_file,
             limits=True,
             backup=True,
-            files=self.stage is not None,
+            files=self.value_files is not None,
             tags=True,
         )
 

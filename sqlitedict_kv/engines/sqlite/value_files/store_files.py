@@ -15,7 +15,7 @@ from sqlitedict_kv.codecs.registry import Codecs
 from sqlitedict_kv.engines.record import Record
 from sqlitedict_kv.engines.sqlite.database import Database
 from sqlitedict_kv.engines.sqlite.session import in_transaction
-from sqlitedict_kv.engines.sqlite.value_files import catalog, mapping, reading, writing
+from sqlitedict_kv.engines.sqlite.value_files import catalog, mapping, reading, streams, writing
 from sqlitedict_kv.engines.sqlite.value_files.catalog import KnownFile
 from sqlitedict_kv.engines.sqlite.value_files.folder import OpenFolder, ValueFolder
 from sqlitedict_kv.engines.sqlite.value_files.reaping import Reaper
@@ -53,8 +53,23 @@ class StoreFiles:
         self._database.require_writable()
         self.claim()
         staged, reference = writing.stage(self.folder, body, content_type, durable=self._durable)
+        return self._standing_for(staged, len(body), reference)
+
+    def begin(self) -> streams.GrowingFile:
+        """Return a file for a value that comes a little at a time."""
+        self._database.require_writable()
+        self.claim()
+        with translate_errors(self.folder.path):
+            return streams.GrowingFile(self.folder.path, writing.create(self.folder), durable=self._durable)
+
+    def finish(self, file: streams.GrowingFile, content_type: str) -> tuple[bytes, str]:
+        """Return what stands for a value that has come, and the content type of that; as :meth:`stage`."""
+        reference = file.finish(content_type)
+        return self._standing_for(file.staged, file.size, reference.pack())
+
+    def _standing_for(self, staged: StagedFile, size: int, reference: bytes) -> tuple[bytes, str]:
         stands = StagedBody(reference)
-        stands.staged, stands.size, stands.publish = staged, len(body), self.publish
+        stands.staged, stands.size, stands.publish = staged, size, self.publish
         self.in_use = True
         return stands, FILE
 
@@ -134,6 +149,17 @@ class StoreFiles:
             return found.body, found.content_type
         buffer, reference = found
         return buffer, reference.type
+
+    def open(self, namespace: str, key: str, body: bytes) -> streams.VerifiedFile | bytes:
+        """Return the encoded value of an entry that is in a file, as a raw stream, or as it is in a row by now.
+
+        Errors as of :meth:`load`.
+        """
+        found = self.follow(namespace, key, body, lambda reference: reading.open_file(self.folder, reference))
+        if isinstance(found, Record):
+            return found.body
+        descriptor, reference = found
+        return streams.VerifiedFile(descriptor, reference, (namespace, key))
 
     def verify(self, namespace: str, key: str, body: bytes) -> None:
         """Read the file of an entry a little at a time, and compare its checksums; errors as of :meth:`load`."""

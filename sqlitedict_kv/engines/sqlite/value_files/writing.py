@@ -33,7 +33,7 @@ class StagedFile:
         """Own the *descriptor*; *temporary* is the name that the file has meanwhile, if it needs one."""
         self.name = new_name()
         self._folder = folder
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self._temporary = temporary
         self._process = os.getpid()
 
@@ -48,13 +48,13 @@ class StagedFile:
             self._temporary = None
             return
         with contextlib.suppress(FileExistsError):  # of an attempt that was rolled back
-            folder.link(self._descriptor, self.name)
+            folder.link(self.descriptor, self.name)
 
     def close(self) -> None:
         """Let the file go; without a name it is no more."""
-        if self._descriptor < 0 or self._process != os.getpid():
+        if self.descriptor < 0 or self._process != os.getpid():
             return
-        descriptor, self._descriptor = self._descriptor, -1
+        descriptor, self.descriptor = self.descriptor, -1
         temporary, self._temporary = self._temporary, None
         if temporary is not None:
             with contextlib.suppress(OSError, StoreError), self._folder.opened() as folder:
@@ -85,12 +85,12 @@ def stage(
         StoreIOError: the operating system refuses.
     """
     with translate_errors(folder.path):
-        staged = _create(folder)
+        staged = create(folder)
         try:
             chunk = chunk_of(len(body))
-            sums = write_parts(staged._descriptor, parts_of(body), chunk)  # noqa: SLF001 - of this module
+            sums = write_parts(staged.descriptor, parts_of(body), chunk)
             if durable:
-                sync_file(staged._descriptor)  # noqa: SLF001
+                sync_file(staged.descriptor)
         except BaseException:
             staged.close()
             raise
@@ -110,7 +110,8 @@ def translate_errors(path: str) -> Iterator[None]:
         raise StoreIOError(f"{path}: the operating system failed to write a large value ({error})") from error
 
 
-def _create(folder: ValueFolder) -> StagedFile:
+def create(folder: ValueFolder) -> StagedFile:
+    """Return a new file without a name, or with one that says that it is being written."""
     with folder.made() as opened:
         while True:
             descriptor, temporary = opened.create(TEMPORARY)
