@@ -140,7 +140,7 @@ def test_views_of_a_type_come_back_with_it(store, options):
     view = again(store.ns("n", ttl=60, **options))
     with pytest.raises(CodecError, match="this view keeps"):
         view[1 if "keys" in options else "k"] = "other"
-    assert again(again(view))._defaults.as_arguments() == (60, None, options["type"])
+    assert again(again(view))._defaults.as_arguments() == (60, None, options["type"], False)
 
 
 @in_a_loop
