@@ -21,7 +21,7 @@ import pytest
 from sqlitedict_kv import Store
 from tests.support.browsed import HOSTILE, SCRIPT, fill
 from tests.support.command_line import PROGRAM, run_program
-from tests.support.processes import PATIENCE, environment
+from tests.support.processes import PATIENCE, environment, take_interrupts
 
 pytest.importorskip("datasette")
 pytest.importorskip("pandas")
@@ -286,6 +286,7 @@ def test_serve_answers_on_loopback_until_it_is_interrupted(filled):
         stderr=subprocess.PIPE,
         env=environment(),
         text=True,
+        preexec_fn=take_interrupts,
     )
     try:
         address = started.stdout.readline().strip()

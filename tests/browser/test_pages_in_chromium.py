@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.browsed import HOSTILE, fill
 from tests.support.command_line import PROGRAM
-from tests.support.processes import PATIENCE, environment
+from tests.support.processes import PATIENCE, environment, take_interrupts
 
 pytestmark = pytest.mark.browser
 
@@ -28,7 +28,11 @@ DESK, PHONE = {"width": 1100, "height": 760}, {"width": 390, "height": 844}
 def address(tmp_path_factory):
     path = fill(tmp_path_factory.mktemp("browsed") / "app.db")
     started = subprocess.Popen(
-        [*PROGRAM, "serve", str(path), "--port", "0"], stdout=subprocess.PIPE, env=environment(), text=True
+        [*PROGRAM, "serve", str(path), "--port", "0"],
+        stdout=subprocess.PIPE,
+        env=environment(),
+        text=True,
+        preexec_fn=take_interrupts,
     )
     try:
         yield started.stdout.readline().strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -94,6 +95,11 @@ def run(code: str, *arguments: object, measured: bool = True) -> list[str]:
     """Run code in a new process and return the lines that it says; fail with its error if it fails."""
     with Worker(code, *arguments, measured=measured) as worker:
         return worker.finish()
+
+
+def take_interrupts() -> None:
+    """Let a new process take SIGINT, which shells let the programs that they start in the background ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def forked(work) -> int:

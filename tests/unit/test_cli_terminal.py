@@ -8,14 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from sqlitedict_kv import Store
 from tests.support.command_line import PROGRAM, run_program, well
-from tests.support.processes import PATIENCE, environment
+from tests.support.processes import PATIENCE, environment, take_interrupts
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are pseudoterminals")
 if os.name == "posix":
@@ -75,25 +74,21 @@ def test_a_question_is_asked_before_something_is_lost(path):
     assert run_program("keys", path, "n").code == 3
 
 
-def interrupted(program):
-    """Interrupt a program until it ends: CPython drops an interrupt that falls into a finalizer, and says so."""
-    for _ in range(3):
-        program.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            return program.communicate(timeout=PATIENCE / 2)
-    program.kill()
-    pytest.fail(f"it goes on: {program.communicate()}")
-
-
 def test_an_interrupt_ends_a_command_in_words(path):
     with Store(path) as store:
         store.ns("n")["k"] = 1
     program = subprocess.Popen(
-        [*PROGRAM, "watch", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+        [*PROGRAM, "watch", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        preexec_fn=take_interrupts,
     )
     assert program.stderr.readline() == f"watching {path}\n"
-    out, err = interrupted(program)
-    assert (out, err.splitlines()[-1]) == ("", "interrupted")
+    program.send_signal(signal.SIGINT)
+    out, err = program.communicate(timeout=PATIENCE)
+    assert (out, err.strip()) == ("", "interrupted")
     assert program.returncode == 130
 
 
