@@ -286,7 +286,7 @@ def test_serve_answers_on_loopback_until_it_is_interrupted(filled):
         stderr=subprocess.PIPE,
         env=environment(),
         text=True,
-        preexec_fn=take_interrupts,
+        preexec_fn=take_interrupts,  # noqa: PLW1509 - it takes no lock
     )
     try:
         address = started.stdout.readline().strip()

@@ -32,7 +32,7 @@ def address(tmp_path_factory):
         stdout=subprocess.PIPE,
         env=environment(),
         text=True,
-        preexec_fn=take_interrupts,
+        preexec_fn=take_interrupts,  # noqa: PLW1509 - it takes no lock
     )
     try:
         yield started.stdout.readline().strip()

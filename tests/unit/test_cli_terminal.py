@@ -83,7 +83,7 @@ def test_an_interrupt_ends_a_command_in_words(path):
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
-        preexec_fn=take_interrupts,
+        preexec_fn=take_interrupts,  # noqa: PLW1509 - it takes no lock
     )
     assert program.stderr.readline() == f"watching {path}\n"
     program.send_signal(signal.SIGINT)
@@ -97,7 +97,7 @@ def test_the_picture_of_the_guide_shows_what_a_terminal_shows(tmp_path):
     with Store(tmp_path / "app.db", clock=lambda: started) as store:
         users = store.ns("users")
         users.update({f"user{number:03}": {"name": f"User {number}", "visits": number} for number in range(120)})
-        store.ns("sessions").set_many({f"token{number}": os.urandom(40) for number in range(30)}, ttl="90 days")
+        store.ns("sessions").set_many({f"token{number}": os.urandom(40) for number in range(30)}, ttl=90.5 * DAY)
         store.ns("images").update({"logo.png": os.urandom(48_000), "map.png": os.urandom(1_900_000)})
         store.memoize(name="app.report", version=2)(lambda month: [month] * 40)("2026-11")
     commands = (
