@@ -17,7 +17,7 @@ BELOW = {  # what these need and no other adapter does
     ("_compat/key_encoding.py", "sqlitedict_kv.codecs"),
     # The one fork hook of the package: a lock of a drop-in must be free in a child.
     ("_compat/forklock.py", "sqlitedict_kv.concurrency.fork"),
-    # They show the library itself, and keep nothing for others: its metrics, its tables, and a cell as a function.
+    # They show the library itself, and keep nothing for others: its metrics, tables and pages, and a cell as a function.
     ("prometheus.py", "sqlitedict_kv.tools.metrics"),
     ("opentelemetry.py", "sqlitedict_kv.tools.metrics"),
     ("ipython.py", "sqlitedict_kv.display.figures"),
@@ -25,6 +25,18 @@ BELOW = {  # what these need and no other adapter does
     ("ipython.py", "sqlitedict_kv.memoization.argument_forms"),
     ("ipython.py", "sqlitedict_kv.memoization.cell_identity"),
     ("ipython.py", "sqlitedict_kv.validation"),
+    ("datasette/listing.py", "sqlitedict_kv.memoization.inventory"),
+    ("datasette/listing.py", "sqlitedict_kv.operations.usage"),
+    ("datasette/listing.py", "sqlitedict_kv.tools.summaries"),
+    ("datasette/pages.py", "sqlitedict_kv.display.figures"),
+    ("datasette/pages.py", "sqlitedict_kv.display.short"),
+    ("datasette/pages.py", "sqlitedict_kv.memoization.inventory"),
+    ("datasette/pages.py", "sqlitedict_kv.tools.stored_values"),
+    ("datasette/pages.py", "sqlitedict_kv.tools.summaries"),
+    ("datasette/routes.py", "sqlitedict_kv.display.figures"),
+    ("datasette/routes.py", "sqlitedict_kv.display.short"),
+    ("datasette/value_parts.py", "sqlitedict_kv.display.short"),
+    ("datasette/value_parts.py", "sqlitedict_kv.tools.value_tree"),
 }
 
 

@@ -331,6 +331,7 @@ def test_a_base_that_is_awaited_is_for_a_store_that_is(store):
         memoized(store, base=AsyncStore())
 
 
+@pytest.mark.frameworks
 def test_a_function_that_was_pickled_takes_from_its_base_and_computes_the_rest(store, base):
     cloudpickle = pytest.importorskip("cloudpickle")
     load, _ = memoized(store, base=base, max_entries=2)

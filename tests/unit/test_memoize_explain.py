@@ -116,6 +116,7 @@ def test_other_arguments_stay_readable_beside_a_long_one(store):
     assert load.explain(TEXT, 1, unit="km").differences == ("unit: 'km', kept with 'm'",)
 
 
+@pytest.mark.frameworks
 def test_arrays_and_frames_are_told_by_type_shape_and_columns(store):
     np, pd = pytest.importorskip("numpy"), pytest.importorskip("pandas")
     load = memoized(store)
