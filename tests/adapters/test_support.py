@@ -17,7 +17,7 @@ BELOW = {  # what these need and no other adapter does
     ("_compat/key_encoding.py", "sqlitedict_kv.codecs"),
     # The one fork hook of the package: a lock of a drop-in must be free in a child.
     ("_compat/forklock.py", "sqlitedict_kv.concurrency.fork"),
-    # They show the library itself, and keep nothing for others: its metrics, tables and pages, and a cell as a function.
+    # They show the library itself, and keep nothing for others: its metrics, tables, pages, and a cell as a function.
     ("prometheus.py", "sqlitedict_kv.tools.metrics"),
     ("opentelemetry.py", "sqlitedict_kv.tools.metrics"),
     ("ipython.py", "sqlitedict_kv.display.figures"),
