@@ -221,7 +221,7 @@ class DecodeError(CodecError, ValueError):
 
 
 class NotKeptHereError(DecodeError):
-    """Says that an entry holds a value that this store or this view does not keep; another one may read it."""
+    """Says that an entry holds what this store or this view does not keep, or has no codec for; another may read it."""
 
 
 class TagError(KVError, ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Literal, TypeVar, overload
 
 from sqlitedict_kv.aio.lazy import LazyNamespace, LazyStore
@@ -26,10 +27,10 @@ from sqlitedict_kv.namespace import Namespace
 from sqlitedict_kv.operations import optional
 from sqlitedict_kv.operations.context import Defaults
 from sqlitedict_kv.operations.editing import begin_edit, end_edit
+from sqlitedict_kv.operations.file_copies import FileOrPath
 from sqlitedict_kv.operations.prepare import collect
 from sqlitedict_kv.operations.progress import Progress
 from sqlitedict_kv.operations.read_modify_write import Verbs
-from sqlitedict_kv.operations.streams import Source
 from sqlitedict_kv.operations.type_variables import K, V
 from sqlitedict_kv.validation import (
     DEFAULT,
@@ -118,10 +119,10 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
         tags: Iterable[str] = NO_TAGS,
     ) -> AsyncIterator[AsyncStream]:
         """Give a value as a stream of bytes to an ``async with`` block; see :meth:`Namespace.open`."""
-        space: Any = self.sync_namespace
-        stream = AsyncStream(
-            await in_thread(lambda: space.open(key, mode, content_type=content_type, ttl=ttl, tags=tags))
-        )
+        await self._lazy.open_for_task()
+        open_stream = partial(self.sync_namespace.open, key, mode, content_type=content_type, ttl=ttl, tags=tags)
+        # A writer touches nothing yet, and one that a cancelled task never gets would be missed.
+        stream = AsyncStream(open_stream() if mode == "wb" else await in_thread(open_stream))
         try:
             yield stream
         except BaseException:
@@ -132,7 +133,7 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
     async def set_file(
         self,
         key: K,
-        source: Source,
+        source: FileOrPath,
         *,
         content_type: str | None = None,
         ttl: Duration | None | Default = DEFAULT,
@@ -148,7 +149,7 @@ class AsyncNamespace(AsyncNamespaceReader[K, V]):
             lambda: space.set_file(key, source, content_type=content_type, ttl=ttl, tags=tags, progress=progress)
         )
 
-    async def get_file(self, key: K, target: Source, *, progress: Progress | None = None) -> int:
+    async def get_file(self, key: K, target: FileOrPath, *, progress: Progress | None = None) -> int:
         """Write a value to a new file, and return how many bytes it has; see :meth:`Namespace.get_file`."""
         space = self.sync_namespace
         return await in_thread(lambda: space.get_file(key, target, progress=progress))

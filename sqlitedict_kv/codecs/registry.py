@@ -20,7 +20,7 @@ from sqlitedict_kv.codecs.limits import too_large
 from sqlitedict_kv.codecs.object_codecs import BUNDLE, MSGPACK, OBJECTS, codecs_of_kinds
 from sqlitedict_kv.codecs.outer_check import Check, check_of, show
 from sqlitedict_kv.codecs.refusal import RefusalError
-from sqlitedict_kv.errors import CodecError, DecodeError, NotKeptHereError, TooLargeError
+from sqlitedict_kv.errors import CodecError, NotKeptHereError, TooLargeError
 
 __all__ = ["BUNDLE", "BYTES", "JSON", "MSGPACK", "OBJECTS", "TEXT", "BodyParts", "Codec", "Codecs"]
 
@@ -247,9 +247,9 @@ class Codecs:
             read = (self.maps_files and access.map) or access.read
             if content_type == FILE and read is not None:
                 return read(self, namespace, key, body)
-            raise DecodeError(
-                f"the entry {key!r} in namespace {namespace!r} has the content type {content_type!r}, for which "
-                f"this store has no codec; open it with Store(..., codecs=[...])"
+            raise NotKeptHereError(
+                f"the entry {key!r} in namespace {namespace!r} has the content type {content_type!r}, for which this "
+                f"store has no codec; read its bytes with open() or get_file(), or open the store with codecs=[...]"
             ) from None
         return make_value(namespace, key, content_type, decoder, body)
 

@@ -7,16 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 
 from sqlitedict_kv.engines.protocol import Put
-from sqlitedict_kv.operations.streams import (
-    Place,
-    Source,
-    ValueWriter,
-    check_mode,
-    check_stream_type,
-    copy_in,
-    copy_out,
-    open_value,
-)
+from sqlitedict_kv.operations.file_copies import FileOrPath, copy_in, copy_out
+from sqlitedict_kv.operations.streams import ValueWriter, check_mode, check_stream_type, open_value
 from sqlitedict_kv.operations.type_variables import K
 from sqlitedict_kv.validation import DEFAULT, NO_TAGS, Default, Duration, check_key
 
@@ -87,7 +79,7 @@ class NamespaceStreams(Generic[K]):
     def set_file(
         self,
         key: K,
-        source: Source,
+        source: FileOrPath,
         *,
         content_type: str | None = None,
         ttl: Duration | None | Default = DEFAULT,
@@ -109,7 +101,7 @@ class NamespaceStreams(Generic[K]):
         """
         return copy_in(source, self._writer(key, content_type, ttl, tags), progress)
 
-    def get_file(self, key: K, target: Source, *, progress: Progress | None = None) -> int:
+    def get_file(self, key: K, target: FileOrPath, *, progress: Progress | None = None) -> int:
         """Write a value to a new file as it is kept, and return how many bytes it has.
 
         Args:
@@ -139,4 +131,4 @@ class NamespaceStreams(Generic[K]):
             put = Put(self._name, name, body, encoded_as, context.deadline(seconds), None, given)
             return self._engine.commit([put], context.now())[0] or 0
 
-        return ValueWriter(Place(context, chosen, commit))
+        return ValueWriter(context, chosen, commit)

@@ -9,6 +9,7 @@ import io
 import os
 import shutil
 import zipfile
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -19,6 +20,7 @@ from sqlitedict_kv import (
     DamagedFileError,
     DecodeError,
     MissingFileError,
+    NotKeptHereError,
     Store,
     StoreClosedError,
     StoreFullError,
@@ -122,6 +124,20 @@ def test_the_entry_has_what_was_asked_for(make_store, path, clock):
     clock.advance(6)
     with pytest.raises(KeyError):
         ns.open("short")
+
+
+@pytest.mark.parametrize("above", [ABOVE, None])
+def test_a_value_without_a_codec_is_intact_and_says_how_it_is_read(path, above):
+    with Store(path, files_above=above) as store:
+        ns = store.ns("n")
+        for key, value in (("small", SMALL), ("large", LARGE)):
+            ns.set_file(key, io.BytesIO(value), content_type="video/mp4")
+        report = store.check()
+        assert (report.ok, report.entries) == (True, 2)
+        for read in (lambda: ns["small"], lambda: ns["large"], ns.copy, lambda: ns.incr("small")):
+            with pytest.raises(NotKeptHereError, match=r"read its bytes with open\(\) or get_file\(\)"):
+                read()
+        assert ns.get_file("large", io.BytesIO()) == len(LARGE)
 
 
 def test_a_value_is_replaced_and_its_file_goes(ns, large_store, path):
@@ -539,6 +555,27 @@ def test_tasks_write_and_read(path, tmp_path):
 
     asyncio.run(main())
     assert (tmp_path / "out").read_bytes() == LARGE
+
+
+def test_a_task_that_is_cancelled_while_it_opens_leaves_no_stream(path):
+    async def main():
+        async with AsyncStore(path, files_above=ABOVE) as store:
+            ns = store.ns("n")
+            await ns.set("k", LARGE)
+
+            async def use(mode):
+                async with ns.open("k", mode):
+                    pass
+
+            for mode in ("rb", "wb") * 20:
+                task = asyncio.create_task(use(mode))
+                await asyncio.sleep(0)
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            gc.collect()
+
+    asyncio.run(main())
 
 
 def test_a_task_that_is_cancelled_writes_nothing(path):

@@ -72,20 +72,23 @@ class _Report:
             row = tuple(columns)
             try:
                 record = record_of(namespace, key, row)
-                self._look_into(namespace, key, record)
+                self._look_into(namespace, key, record, intact=is_checked(row))
                 self.unchecked += not is_checked(row)
             except KVError as error:
                 self.problems.append(str(error))
         self.entries += len(batch)
 
-    def _look_into(self, namespace: str, key: str, record: Record) -> None:
+    def _look_into(self, namespace: str, key: str, record: Record, *, intact: bool) -> None:
         """Raise a KVError for a value that cannot be read."""
         if record.content_type == FILE and self._files is not None:
             self.files += 1
             self._files.verify(namespace, key, record.body)
             return
-        with contextlib.suppress(NotKeptHereError):  # intact, and another program allows its class
+        try:
             self._decode(namespace, key, record.body, record.content_type)
+        except NotKeptHereError:  # another program allows its class, has its codec or reads its bytes
+            if not intact:
+                raise
 
 
 def _decode_leniently(raw: bytes) -> str:

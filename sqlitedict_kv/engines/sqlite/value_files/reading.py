@@ -51,13 +51,12 @@ def verify_file(folder: ValueFolder, reference: FileReference) -> None:
 def verify(descriptor: int, reference: FileReference) -> None:
     """Read a file that is open, a little at a time, and compare its checksums; errors as of :func:`read_file`."""
     piece = memoryview(bytearray(min(READ_BYTES, reference.size)))
-    for number in range(-(-reference.size // reference.chunk)):
-        crc, left = 0, min(reference.chunk, reference.size - number * reference.chunk)
-        while left:
-            part = piece[: min(left, len(piece))]
-            read_exactly(descriptor, part)
+    for number, start in enumerate(range(0, reference.size, reference.chunk)):
+        crc, end = 0, min(start + reference.chunk, reference.size)
+        for position in range(start, end, len(piece)):
+            part = piece[: end - position]
+            read_at(descriptor, part, position)
             crc = crc32_of_large(part, crc)
-            left -= len(part)
         compare(number, crc, reference)
 
 
@@ -121,7 +120,7 @@ def fill(descriptor: int, buffer: memoryview, reference: FileReference) -> None:
         crc = 0
         for position in range(start, end, READ_BYTES):
             piece = buffer[position : min(position + READ_BYTES, end)]
-            read_exactly(descriptor, piece)
+            read_at(descriptor, piece, position)
             crc = crc32_of_large(piece, crc)
         compare(number, crc, reference)
 
@@ -132,16 +131,22 @@ def compare(number: int, crc: int, reference: FileReference) -> None:
         raise FileDamageError(f"chunk {number} of its file does not match its checksum")
 
 
-def read_exactly(descriptor: int, piece: memoryview) -> None:
-    """Fill a piece of memory; raise FileDamageError at the end of the file."""
+def read_at(descriptor: int, piece: memoryview, position: int) -> None:
+    """Fill a piece of memory from a position of a file; raise FileDamageError at its end.
+
+    A descriptor has a position of its own, but a child of this process shares it.
+    """
     while piece:
-        done = os.readv(descriptor, [piece]) if hasattr(os, "readv") else _read_into(descriptor, piece)
+        done = _read_some(descriptor, piece, position)
         if not done:
             raise FileDamageError("its file ends too early")
-        piece = piece[done:]
+        piece, position = piece[done:], position + done
 
 
-def _read_into(descriptor: int, piece: memoryview) -> int:
+def _read_some(descriptor: int, piece: memoryview, position: int) -> int:
+    if hasattr(os, "preadv"):
+        return os.preadv(descriptor, [piece], position)
+    os.lseek(descriptor, position, os.SEEK_SET)
     data = os.read(descriptor, len(piece))
     piece[: len(data)] = data
     return len(data)

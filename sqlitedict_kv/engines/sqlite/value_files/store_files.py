@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -150,14 +151,14 @@ class StoreFiles:
         buffer, reference = found
         return buffer, reference.type
 
-    def open(self, namespace: str, key: str, body: bytes) -> streams.VerifiedFile | bytes:
-        """Return the encoded value of an entry that is in a file, as a raw stream, or as it is in a row by now.
+    def open(self, namespace: str, key: str, body: bytes) -> streams.VerifiedFile | io.BytesIO:
+        """Return the encoded value of an entry that is in a file as a raw stream.
 
         Errors as of :meth:`load`.
         """
         found = self.follow(namespace, key, body, lambda reference: reading.open_file(self.folder, reference))
         if isinstance(found, Record):
-            return found.body
+            return io.BytesIO(found.body)
         descriptor, reference = found
         return streams.VerifiedFile(descriptor, reference, (namespace, key))
 

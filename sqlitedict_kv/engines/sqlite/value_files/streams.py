@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from sqlitedict_kv.codecs.file_reference import FileReference
 from sqlitedict_kv.engines.crc32 import crc32_of_large
 from sqlitedict_kv.engines.sqlite.value_files.folder import sync_file
-from sqlitedict_kv.engines.sqlite.value_files.reading import FileDamageError, compare, read_exactly
+from sqlitedict_kv.engines.sqlite.value_files.reading import FileDamageError, compare, read_at
 from sqlitedict_kv.engines.sqlite.value_files.writing import (
     BOUNCE_BYTES,
     CHUNK_BYTES,
     MOST_CHUNKS,
+    ChunkSums,
     StagedFile,
     translate_errors,
     write_all,
@@ -35,9 +36,7 @@ class GrowingFile:
         self._durable = durable
         self._bounce = memoryview(bytearray(BOUNCE_BYTES))  # another thread may change what is written
         self._filled = 0
-        self._chunk = CHUNK_BYTES
-        self._crc = 0
-        self._sums = bytearray()
+        self._sums = ChunkSums(CHUNK_BYTES)
 
     def write(self, data: memoryview) -> None:
         """Append bytes; raise StoreFullError or StoreIOError, after which the file is to be closed."""
@@ -53,12 +52,10 @@ class GrowingFile:
     def finish(self, content_type: str) -> FileReference:
         """Write what is left; return the reference to the whole."""
         self._flush()
-        if self.size % self._chunk:
-            self._sums += self._crc.to_bytes(4, "big")
         if self._durable:
             with translate_errors(self._path):
                 sync_file(self.staged.descriptor)
-        return FileReference(self.staged.name, self.size, content_type, self._chunk, bytes(self._sums))
+        return FileReference(self.staged.name, self.size, content_type, self._sums.chunk, self._sums.finish())
 
     def close(self) -> None:
         """Let the file go, unless an entry refers to it."""
@@ -69,27 +66,19 @@ class GrowingFile:
         if not piece:
             return
         with translate_errors(self._path):
-            if len(self._sums) == 4 * MOST_CHUNKS:
+            if self.size == self._sums.chunk * MOST_CHUNKS:
                 self._double_chunks()
+            self._sums.add(piece)
             write_all(self.staged.descriptor, piece)
-        self._crc = crc32_of_large(piece, self._crc)
         self.size += len(piece)
-        if self.size % self._chunk == 0:
-            self._sums += self._crc.to_bytes(4, "big")
-            self._crc = 0
 
     def _double_chunks(self) -> None:
         """Read all that was written again, for the checksums of larger chunks."""
-        self._chunk *= 2
-        self._sums.clear()
+        self._sums = ChunkSums(2 * self._sums.chunk)
         piece = memoryview(bytearray(BOUNCE_BYTES))
-        crc = 0
         for position in range(0, self.size, BOUNCE_BYTES):
             read_at(self.staged.descriptor, piece, position)
-            crc = crc32_of_large(piece, crc)
-            if (position + BOUNCE_BYTES) % self._chunk == 0:
-                self._sums += crc.to_bytes(4, "big")
-                crc = 0
+            self._sums.add(piece)
 
 
 class VerifiedFile(io.RawIOBase):
@@ -165,16 +154,3 @@ class VerifiedFile(io.RawIOBase):
     def _require_open(self) -> None:
         if self.closed:
             raise ValueError("the stream is closed")
-
-
-def read_at(descriptor: int, piece: memoryview, position: int) -> None:
-    """Fill a piece of memory from a position of a file; raise FileDamageError at its end."""
-    if not hasattr(os, "preadv"):
-        os.lseek(descriptor, position, os.SEEK_SET)
-        read_exactly(descriptor, piece)
-        return
-    while piece:  # not by the position of the descriptor, which a child of this process shares
-        done = os.preadv(descriptor, [piece], position)
-        if not done:
-            raise FileDamageError("its file ends too early")
-        piece, position = piece[done:], position + done

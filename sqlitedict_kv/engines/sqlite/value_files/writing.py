@@ -150,18 +150,38 @@ def write_parts(descriptor: int, parts: Iterable[memoryview], chunk: int) -> byt
 
     Each piece is copied first, and what is summed and written is the copy: another thread may change the value.
     """
-    sums = bytearray()
-    crc = done = 0
+    sums = ChunkSums(chunk)
     for piece in pieces_of(parts):
-        crc = crc32_of_large(piece, crc)
+        sums.add(piece)
         write_all(descriptor, piece)
-        done += len(piece)
-        if done % chunk == 0:
-            sums += crc.to_bytes(4, "big")
-            crc = 0
-    if done % chunk:
-        sums += crc.to_bytes(4, "big")
-    return bytes(sums)
+    return sums.finish()
+
+
+class ChunkSums:
+    """The CRC-32 of each chunk of a value that comes in pieces, of which whole ones make a chunk."""
+
+    def __init__(self, chunk: int) -> None:
+        """Sum chunks of so many bytes."""
+        self.chunk = chunk
+        self._sums = bytearray()
+        self._crc = self._done = 0
+
+    def add(self, piece: memoryview) -> None:
+        """Sum the next piece."""
+        self._crc = crc32_of_large(piece, self._crc)
+        self._done += len(piece)
+        if self._done % self.chunk == 0:
+            self._end_chunk()
+
+    def finish(self) -> bytes:
+        """Return four bytes of each chunk, the last of which may be shorter."""
+        if self._done % self.chunk:
+            self._end_chunk()
+        return bytes(self._sums)
+
+    def _end_chunk(self) -> None:
+        self._sums += self._crc.to_bytes(4, "big")
+        self._crc = 0
 
 
 def pieces_of(parts: Iterable[memoryview]) -> Iterator[memoryview]:
