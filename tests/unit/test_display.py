@@ -133,7 +133,7 @@ def test_preview_names_what_does_not_decode(store, path):
     store._engine._database.run(
         lambda cursor: cursor.execute("UPDATE kv SET content_type = 'unknown/type', checksum = NULL")
     )
-    assert store.ns("users").preview().rows[0][3].startswith("DecodeError")
+    assert store.ns("users").preview().rows[0][3].startswith("NotKeptHereError: the entry 'k'")
 
 
 def test_figures_entries_and_pages_are_tables(store, clock):
